@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { InputError } from './errors.js'
+import { readWholeFile, writeFileAtomic } from './files.js'
+
+let folder = ''
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'idlevit-files-'))
+})
+after(() => rm(folder, { recursive: true }))
+
+test('chunks are joined and read back', async () => {
+  const path = join(folder, 'a.txt')
+  await writeFileAtomic(path, ['hello ', new Uint8Array([119, 111]), 'rld'])
+  assert.equal(await readFile(path, 'utf8'), 'hello world')
+  assert.equal(new TextDecoder().decode(await readWholeFile(path)), 'hello world')
+  await writeFileAtomic(path, 'short')
+  assert.equal(await readFile(path, 'utf8'), 'short')
+})
+
+test('a write that breaks off leaves the old content and no debris', async () => {
+  const path = join(folder, 'b.txt')
+  await writeFileAtomic(path, 'old')
+  async function* broken() {
+    yield 'new'
+    throw new Error('the disk fell off')
+  }
+  await assert.rejects(writeFileAtomic(path, broken()), /the disk fell off/)
+  assert.equal(await readFile(path, 'utf8'), 'old')
+  assert.deepEqual(
+    (await readdir(folder)).filter((name) => name.endsWith('.tmp')),
+    [],
+  )
+})
+
+test('what cannot be read or written is named in one line', async () => {
+  const missing = join(folder, 'missing', 'c.txt')
+  await assert.rejects(readWholeFile(missing), new InputError(`${missing}: no such file`))
+  await assert.rejects(writeFileAtomic(missing, 'x'), new InputError(`${missing}: no such file`))
+  await assert.rejects(readWholeFile(folder), new InputError(`${folder}: is a folder, not a file`))
+  const path = join(folder, 'd.txt')
+  await writeFileAtomic(path, 'four')
+  await assert.rejects(readWholeFile(path, 3), /4 bytes is more than the 3/)
+})

@@ -1,0 +1,111 @@
+/** Reading and writing whole files on Node, so that a crash never leaves half a file. */
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fail, InputError } from './errors.js'
+
+/** What may be written: one piece after the other. */
+export type Chunks = Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
+  EISDIR: 'is a folder, not a file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ENOSPC: 'no space left on the disk',
+  EROFS: 'the disk is read-only',
+  ENAMETOOLONG: 'the name is too long',
+  EMFILE: 'too many open files',
+}
+
+/** The operating system's error about `path` as one clear line; anything else is handed back as it is. */
+export function fileError(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || !('code' in error) || error instanceof InputError) return error
+  return new InputError(`${path}: ${reasons[String(error.code)] ?? error.message}`)
+}
+
+/** Opens a file for reading and hands it, with its size in bytes, to `use`; closes it in every case. */
+export async function withFile<Result>(
+  path: string,
+  use: (file: FileHandle, size: number) => Promise<Result>,
+): Promise<Result> {
+  let file: FileHandle | undefined
+  try {
+    file = await open(path, 'r')
+    const stat = await file.stat()
+    if (stat.isDirectory()) fail(`${path}: ${reasons.EISDIR}`)
+    // A pipe or device has no size to check before reading.
+    if (!stat.isFile()) fail(`${path}: not a regular file`)
+    return await use(file, stat.size)
+  } catch (error) {
+    throw fileError(error, path)
+  } finally {
+    await file?.close()
+  }
+}
+
+/** `length` bytes of an open file from `position`; fewer when the file ends before. */
+export async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length)
+  let done = 0
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, length - done, position + done)
+    if (bytesRead === 0) break
+    done += bytesRead
+  }
+  return done === length ? bytes : bytes.subarray(0, done)
+}
+
+/**
+ * The whole content of a file, in memory of its own (aligned for typed arrays).
+ *
+ * @throws InputError when there is no such file, it is a folder, or it is larger than `limit` bytes.
+ */
+export function readWholeFile(path: string, limit = 2 ** 32 - 1): Promise<Uint8Array<ArrayBuffer>> {
+  return withFile(path, (file, size) => {
+    if (size > limit) fail(`${path}: ${size} bytes is more than the ${limit} that can be read at once`)
+    return readAt(file, 0, size)
+  })
+}
+
+/**
+ * Writes a file so that `path` holds either what it held before or all of the new content: the chunks go to a temporary
+ * name in the same folder, reach the disk, and then take the name.
+ *
+ * @throws InputError when the folder does not exist or cannot be written.
+ */
+export async function writeFileAtomic(path: string, chunks: Chunks | Uint8Array | string): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  let file: FileHandle | undefined
+  try {
+    file = await open(temporary, 'wx')
+    const pieces = typeof chunks === 'string' || chunks instanceof Uint8Array ? [chunks] : chunks
+    for await (const piece of pieces) await writeAll(file, typeof piece === 'string' ? Buffer.from(piece) : piece)
+    await file.sync()
+    await file.close()
+    file = undefined
+    await rename(temporary, path)
+  } catch (error) {
+    await file?.close()
+    await rm(temporary, { force: true })
+    throw fileError(error, path)
+  }
+  await syncFolder(dirname(path))
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  let done = 0
+  while (done < bytes.byteLength) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done)
+    done += bytesWritten
+  }
+}
+
+/** Makes the rename itself durable. Not every system lets a folder be opened: the content is safe all the same. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const folder = await open(path, 'r')
+    await folder.sync().finally(() => folder.close())
+  } catch {}
+}
