@@ -1,0 +1,88 @@
+/**
+ * Dimensions: numbers, or symbols such as `batch` that are known only when a session runs.
+ *
+ * A symbolic dimension is a sum of products in canonical order ("197*batch", "kept+1"), so that equal
+ * expressions are equal strings; ONNX receives the string as `dim_param`.
+ */
+
+export type Dim = number | string
+export type Shape = readonly Dim[]
+
+/** Values of the symbols, for cost and size questions. */
+export type Bindings = Readonly<Record<string, number>>
+
+type Terms = Map<string, number>
+
+function terms(dim: Dim): Terms {
+  if (typeof dim === 'number') return new Map([['', dim]])
+  const sum: Terms = new Map()
+  for (const product of dim.split('+')) {
+    const factors = product.split('*')
+    const coefficient = factors.filter((f) => /^\d+$/.test(f)).reduce((c, f) => c * Number(f), 1)
+    const symbols = factors.filter((f) => !/^\d+$/.test(f)).sort()
+    const key = symbols.join('*')
+    sum.set(key, (sum.get(key) ?? 0) + coefficient)
+  }
+  return sum
+}
+
+function canonical(sum: Terms): Dim {
+  const constant = sum.get('') ?? 0
+  const symbolic = [...sum].filter(([key, c]) => key !== '' && c !== 0).sort(([a], [b]) => (a < b ? -1 : 1))
+  if (symbolic.length === 0) return constant
+  const parts = symbolic.map(([key, c]) => (c === 1 ? key : `${c}*${key}`))
+  return constant === 0 ? parts.join('+') : [...parts, constant].join('+')
+}
+
+export function addDims(a: Dim, b: Dim): Dim {
+  const sum = terms(a)
+  for (const [key, c] of terms(b)) sum.set(key, (sum.get(key) ?? 0) + c)
+  return canonical(sum)
+}
+
+export function multiplyDims(a: Dim, b: Dim): Dim {
+  const product: Terms = new Map()
+  for (const [ka, ca] of terms(a)) {
+    for (const [kb, cb] of terms(b)) {
+      const key = [...ka.split('*'), ...kb.split('*')]
+        .filter((s) => s !== '')
+        .sort()
+        .join('*')
+      product.set(key, (product.get(key) ?? 0) + ca * cb)
+    }
+  }
+  return canonical(product)
+}
+
+/** Number of elements of a shape. */
+export const elements = (shape: Shape): Dim => shape.reduce<Dim>(multiplyDims, 1)
+
+/** The number a dimension has under `bindings`; throws on an unbound symbol. */
+export function evaluateDim(dim: Dim, bindings: Bindings = {}): number {
+  if (typeof dim === 'number') return dim
+  let value = 0
+  for (const [key, coefficient] of terms(dim)) {
+    value += key.split('*').reduce((product, symbol) => {
+      if (symbol === '') return product
+      const bound = bindings[symbol]
+      if (bound === undefined) throw new Error(`dimension ${dim}: no value for ${symbol}`)
+      return product * bound
+    }, coefficient)
+  }
+  return value
+}
+
+export const evaluateShape = (shape: Shape, bindings: Bindings = {}): number[] =>
+  shape.map((dim) => evaluateDim(dim, bindings))
+
+/** Dimensions of `a` and `b` broadcast together (ONNX multidirectional broadcasting). */
+export function broadcast(a: Shape, b: Shape): Dim[] {
+  const rank = Math.max(a.length, b.length)
+  return Array.from({ length: rank }, (_, i) => {
+    const x = a[i - rank + a.length] ?? 1
+    const y = b[i - rank + b.length] ?? 1
+    if (x === y || y === 1) return x
+    if (x === 1) return y
+    throw new Error(`shapes [${a}] and [${b}] do not broadcast`)
+  })
+}

@@ -1,0 +1,166 @@
+/**
+ * Lowers a graph to an ONNX model: standard operators at opset 17, and ONNX Runtime's own where allowed.
+ *
+ * Format: onnx.ai, "Open Neural Network Exchange Intermediate Representation", IR version 8.
+ */
+
+import { create, toBinary } from '@bufbuild/protobuf'
+import type { Shape } from './dims.js'
+import type { DType, Emitter, Graph, OnnxAttribute, Tensor, TensorData, TensorType } from './graph.js'
+import { liveNodes } from './graph.js'
+import { onnxMessage } from './schema.js'
+
+const OPSET = 17
+const IR_VERSION = 8
+
+/** TensorProto.DataType */
+const onnxTypes: Record<DType, number> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+}
+
+/** AttributeProto.AttributeType */
+const attributeTypes = { float: 1, int: 2, string: 3, ints: 7 } as const
+
+/** Constants of at least this many bytes stay outside the protobuf when `external` is asked for. */
+const EXTERNAL_BYTES = 1024
+
+export interface EncodeOptions {
+  /** Use ONNX Runtime's `com.microsoft` operators. Default true. */
+  readonly contrib?: boolean
+  /** Hand large constants over beside the model instead of copying them into it. Default false. */
+  readonly external?: boolean
+  /** Key-value pairs stored with the model. */
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+export interface OnnxModel {
+  readonly bytes: Uint8Array
+  /** Constants left outside, by the location named in the model. */
+  readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[]
+}
+
+/** The bytes of a typed array; ONNX stores little-endian, as does every platform JavaScript runs on here. */
+const bytesOf = (data: TensorData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+
+function valueInfo(name: string, type: TensorType) {
+  const dim = type.shape.map((d) => (typeof d === 'number' ? { dimValue: BigInt(d) } : { dimParam: d }))
+  return { name, type: { tensorType: { elemType: onnxTypes[type.dtype], shape: { dim } } } }
+}
+
+function attributeProto(name: string, value: OnnxAttribute) {
+  if (typeof value === 'number') return { name, i: BigInt(value), type: attributeTypes.int }
+  if (typeof value === 'string') return { name, s: new TextEncoder().encode(value), type: attributeTypes.string }
+  if ('float' in value) return { name, f: value.float, type: attributeTypes.float }
+  return { name, ints: (value as readonly number[]).map(BigInt), type: attributeTypes.ints }
+}
+
+/**
+ * Encodes the part of `graph` that its outputs need as an ONNX model.
+ *
+ * @throws Error when the graph has no outputs
+ */
+export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel {
+  if (graph.outputs.size === 0) throw new Error('graph has no outputs')
+  const { contrib = true, external = false, metadata = {} } = options
+  const live = liveNodes(graph)
+  const read = new Set<Tensor>([...live.flatMap((node) => node.inputs), ...graph.outputs.values()])
+  const nodes: object[] = []
+  const initializers: object[] = []
+  const externalData: { path: string; data: Uint8Array }[] = []
+  const emitted = new Set<Tensor>()
+  const shared = new Map<string, string>()
+  let fresh = 0
+
+  function initializer(name: string, data: TensorData, shape: readonly number[], dtype: DType) {
+    const bytes = bytesOf(data)
+    const tensor = { name, dims: shape.map(BigInt), dataType: onnxTypes[dtype] }
+    if (external && bytes.length >= EXTERNAL_BYTES) {
+      externalData.push({ path: name, data: bytes })
+      const entries = { location: name, offset: '0', length: String(bytes.length) }
+      const externalEntries = Object.entries(entries).map(([key, value]) => ({ key, value }))
+      initializers.push({ ...tensor, dataLocation: 1, externalData: externalEntries })
+    } else {
+      initializers.push({ ...tensor, rawData: bytes })
+    }
+  }
+
+  function emitConstant(tensor: Tensor) {
+    if (!tensor.data || emitted.has(tensor)) return
+    emitted.add(tensor)
+    initializer(tensor.name, tensor.data, tensor.shape as readonly number[], tensor.dtype)
+  }
+
+  const onnx: Emitter = {
+    contrib,
+    node(type, inputs, outputs, attributes = {}, domain = '') {
+      const names =
+        typeof outputs === 'number' ? Array.from({ length: outputs }, () => `${type}#${fresh++}`) : [...outputs]
+      const attribute = Object.entries(attributes).flatMap(([name, value]) =>
+        value === undefined ? [] : [attributeProto(name, value)],
+      )
+      const name = `${names[0]}:${type}`
+      nodes.push({ name, opType: type, input: [...inputs], output: names, attribute, domain })
+      return names
+    },
+    constant(data, shape, dtype = data instanceof BigInt64Array ? 'int64' : 'float32') {
+      const key = data.length <= 16 ? `${dtype}[${shape}]${Array.from<number | bigint>(data).join()}` : undefined
+      const known = key === undefined ? undefined : shared.get(key)
+      if (known !== undefined) return known
+      const name = `constant#${fresh++}`
+      initializer(name, data, shape, dtype)
+      if (key !== undefined) shared.set(key, name)
+      return name
+    },
+    used: (tensor) => read.has(tensor),
+  }
+
+  for (const node of live) {
+    for (const tensor of node.inputs) emitConstant(tensor)
+    node.op.emit(node, onnx)
+  }
+  const outputs = [...graph.outputs].map(([name, tensor]) => {
+    emitConstant(tensor)
+    onnx.node('Identity', [tensor.name], [name])
+    return valueInfo(name, tensor)
+  })
+
+  const opsets = [{ domain: '', version: BigInt(OPSET) }]
+  if (contrib) opsets.push({ domain: 'com.microsoft', version: 1n })
+  const Model = onnxMessage('ModelProto')
+  const model = create(Model, {
+    irVersion: BigInt(IR_VERSION),
+    producerName: 'idlevit',
+    opsetImport: opsets,
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    graph: {
+      name: 'idlevit',
+      node: nodes,
+      initializer: initializers,
+      input: graph.inputs.map((tensor) => valueInfo(tensor.name, tensor)),
+      output: outputs,
+    },
+  } as never)
+  return { bytes: toBinary(Model, model), externalData }
+}
+
+/** An int64 constant from numbers. */
+export const int64s = (values: readonly number[]): BigInt64Array => BigInt64Array.from(values, BigInt)
+
+/** ONNX `Reshape` target: a symbolic dimension that stays in place is 0, one other may be -1. */
+export function reshapeTarget(from: Shape, to: Shape): number[] {
+  let inferred = 0
+  const target = to.map((dim, i) => {
+    if (typeof dim === 'number') return dim
+    if (from[i] === dim) return 0
+    inferred++
+    return -1
+  })
+  if (inferred > 1) throw new Error(`reshape [${from}] to [${to}]: more than one unknown dimension moves`)
+  return target
+}

@@ -1,0 +1,52 @@
+/** LayerNorm and softmax. */
+
+import { apply, applyAll, type Op, type Tensor } from '../graph.js'
+
+/** LayerNorm over the last axis; outputs the result and, for the backward pass, mean and 1/deviation `[…, 1]`. */
+const layerNormOp: Op<{ eps: number }> = {
+  name: 'layerNorm',
+  infer([x, weight]) {
+    const { dtype, shape } = x as Tensor
+    if ((weight as Tensor).shape[0] !== shape.at(-1)) throw new Error('weight does not fit the last axis')
+    const statistics = { dtype, shape: [...shape.slice(0, -1), 1] }
+    return [{ dtype, shape }, statistics, statistics]
+  },
+  emit({ inputs, outputs, attrs }, onnx) {
+    const [y, mean, deviation] = outputs as [Tensor, Tensor, Tensor]
+    const wanted = onnx.used(mean) || onnx.used(deviation) ? [y.name, mean.name, deviation.name] : [y.name]
+    onnx.node(
+      'LayerNormalization',
+      inputs.map((t) => t.name),
+      wanted,
+      { axis: -1, epsilon: { float: attrs.eps } },
+    )
+  },
+}
+
+/** LayerNorm (Ba et al., arXiv 1607.06450) over the last axis of x, weight and bias `[C]`. */
+export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor =>
+  applyAll(layerNormOp, [x, weight, bias], { eps })[0] as Tensor
+
+function softmaxOp(name: string, onnxType: string): Op<null> {
+  return {
+    name,
+    infer: ([x]) => [x as Tensor],
+    emit({ inputs, outputs }, onnx) {
+      onnx.node(
+        onnxType,
+        inputs.map((t) => t.name),
+        outputs.map((t) => t.name),
+        { axis: -1 },
+      )
+    },
+  }
+}
+
+const softmaxOp_ = softmaxOp('softmax', 'Softmax')
+const logSoftmaxOp = softmaxOp('logSoftmax', 'LogSoftmax')
+
+/** Softmax over the last axis. */
+export const softmax = (x: Tensor): Tensor => apply(softmaxOp_, [x], null)
+
+/** Logarithm of the softmax over the last axis. */
+export const logSoftmax = (x: Tensor): Tensor => apply(logSoftmaxOp, [x], null)

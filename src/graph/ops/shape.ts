@@ -1,0 +1,129 @@
+/** Operators that move or view elements without computing. */
+
+import { addDims, type Dim, elements, type Shape } from '../dims.js'
+import { apply, applyAll, constant, type Op, type Tensor } from '../graph.js'
+import { int64s, reshapeTarget } from '../onnx.js'
+
+const names = (tensors: readonly Tensor[]): string[] => tensors.map((t) => t.name)
+
+const reshapeOp: Op<{ shape: Shape }> = {
+  name: 'reshape',
+  infer([x], { shape }) {
+    const { dtype, shape: from } = x as Tensor
+    if (elements(from) !== elements(shape)) throw new Error(`[${from}] does not reshape to [${shape}]`)
+    return [{ dtype, shape }]
+  },
+  emit({ inputs, outputs, attrs }, onnx) {
+    const target = reshapeTarget((inputs[0] as Tensor).shape, attrs.shape)
+    onnx.node('Reshape', [...names(inputs), onnx.constant(int64s(target), [target.length])], names(outputs))
+  },
+}
+
+/** The same elements in another shape. */
+export const reshape = (x: Tensor, shape: Shape): Tensor =>
+  x.data
+    ? constant(x.graph, x.data, shape as readonly number[], x.name, x.dtype) // a view of a constant is a constant
+    : apply(reshapeOp, [x], { shape })
+
+const transposeOp: Op<{ perm: readonly number[] }> = {
+  name: 'transpose',
+  infer([x], { perm }) {
+    const { dtype, shape } = x as Tensor
+    if (perm.length !== shape.length) throw new Error(`permutation [${perm}] does not fit`)
+    return [{ dtype, shape: perm.map((axis) => shape[axis] as Dim) }]
+  },
+  emit({ inputs, outputs, attrs }, onnx) {
+    onnx.node('Transpose', names(inputs), names(outputs), { perm: attrs.perm })
+  },
+}
+
+/** Axes in another order: output axis i is input axis `perm[i]`. */
+export const transpose = (x: Tensor, perm: readonly number[]): Tensor => apply(transposeOp, [x], { perm })
+
+interface SliceAttributes {
+  readonly axis: number
+  readonly start: number
+  /** Exclusive; absent = to the end. */
+  readonly end: number | undefined
+}
+
+const sliceOp: Op<SliceAttributes> = {
+  name: 'slice',
+  infer([x], { axis, start, end }) {
+    const { dtype, shape } = x as Tensor
+    const size = shape[axis]
+    if (size === undefined) throw new Error(`no axis ${axis}`)
+    if (typeof size === 'number' && (start > size || (end ?? size) > size)) throw new Error(`slice exceeds ${size}`)
+    const length = end === undefined ? addDims(size, -start) : end - start
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? length : dim)) }]
+  },
+  emit({ inputs, outputs, attrs: { axis, start, end } }, onnx) {
+    const one = (value: number | bigint) => onnx.constant(BigInt64Array.of(BigInt(value)), [1])
+    const stop = end ?? 2n ** 62n
+    onnx.node('Slice', [...names(inputs), one(start), one(stop), one(axis)], names(outputs))
+  },
+}
+
+/** Elements `start … end - 1` along an axis. */
+export function slice(x: Tensor, axis: number, start: number, end?: number): Tensor {
+  if (!x.data || axis !== 0) return apply(sliceOp, [x], { axis, start, end })
+  const [rows, ...rest] = x.shape as readonly [number, ...number[]]
+  const stride = rest.reduce((a, b) => a * b, 1)
+  const stop = end ?? rows
+  const view = x.data.subarray(start * stride, stop * stride) // leading rows of a constant are a constant, uncopied
+  return constant(x.graph, view, [stop - start, ...rest], `${x.name}[${start}:${stop}]`, x.dtype)
+}
+
+const concatOp: Op<{ axis: number }> = {
+  name: 'concat',
+  infer(inputs, { axis }) {
+    const { dtype, shape } = inputs[0] as Tensor
+    const size = inputs.map((t) => t.shape[axis] as Dim).reduce(addDims)
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? size : dim)) }]
+  },
+  emit({ inputs, outputs, attrs }, onnx) {
+    onnx.node('Concat', names(inputs), names(outputs), { axis: attrs.axis })
+  },
+}
+
+export const concat = (tensors: readonly Tensor[], axis: number): Tensor =>
+  tensors.length === 1 ? (tensors[0] as Tensor) : apply(concatOp, tensors, { axis })
+
+const splitOp: Op<{ axis: number; parts: number }> = {
+  name: 'split',
+  infer([x], { axis, parts }) {
+    const { dtype, shape } = x as Tensor
+    const size = shape[axis] as number
+    if (size % parts !== 0) throw new Error(`${size} does not split into ${parts}`)
+    return Array.from({ length: parts }, () => ({
+      dtype,
+      shape: shape.map((dim, i) => (i === axis ? size / parts : dim)),
+    }))
+  },
+  emit({ inputs, outputs, attrs: { axis } }, onnx) {
+    onnx.node('Split', names(inputs), names(outputs), { axis })
+  },
+}
+
+/** Equal parts along an axis of known size. */
+export const split = (x: Tensor, axis: number, parts: number): readonly Tensor[] =>
+  applyAll(splitOp, [x], { axis, parts })
+
+const expandOp: Op<{ axis: number }> = {
+  name: 'expandBatch',
+  infer([x, like], { axis }) {
+    const { dtype, shape } = x as Tensor
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? ((like as Tensor).shape[axis] as Dim) : dim)) }]
+  },
+  emit({ inputs: [x, like], outputs, attrs: { axis } }, onnx) {
+    const from = x as Tensor
+    const size = onnx.node('Shape', [(like as Tensor).name], 1, { start: axis, end: axis + 1 })[0] as string
+    const ones = (n: number) => onnx.constant(int64s(Array.from({ length: n }, () => 1)), [n])
+    const parts = [axis > 0 ? [ones(axis)] : [], [size], [ones(from.shape.length - axis - 1)]].flat()
+    const [target] = onnx.node('Concat', parts, 1, { axis: 0 }) as [string]
+    onnx.node('Expand', [from.name, target], names(outputs))
+  },
+}
+
+/** Repeats `x` (size 1 in batch) for every picture of `like`: `[1, …] → [B, …]`. */
+export const expandBatch = (x: Tensor, like: Tensor): Tensor => apply(expandOp, [x, like], { axis: 0 })

@@ -1,0 +1,128 @@
+/**
+ * The vision transformer and DeiT, plain or distilled, read top to bottom.
+ *
+ * ViT: arXiv 2010.11929; DeiT: arXiv 2012.12877. Weight names are timm's, layouts PyTorch's.
+ */
+
+import { constant, scoped, type Tensor } from '../graph/graph.js'
+import { add, gelu, mul } from '../graph/ops/elementwise.js'
+import { linear } from '../graph/ops/linear.js'
+import { layerNorm } from '../graph/ops/normalise.js'
+import { concat, expandBatch, reshape, slice, split, transpose } from '../graph/ops/shape.js'
+import type { Block, BlockTrace, ReducedBlock } from '../reduction/block.js'
+import { denseBlock } from '../reduction/dense.js'
+import { prefixTokens, type VitConfig } from './config.js'
+
+/** Gives a weight by its name; a constant for inference, an input for training. */
+export type Weights = (name: string) => Tensor
+
+export interface VitOptions {
+  /** The method of every block; default dense. */
+  readonly method?: (block: number) => ReducedBlock
+  /** Compute all token rows of the last block, not only those the head reads. Default false. */
+  readonly allTokens?: boolean
+}
+
+export interface VitOutput {
+  /** `[B, classes]`; of a distilled model the mean of both heads. */
+  readonly logits: Tensor
+  /** Each head's logits: class token, then distillation token. */
+  readonly headLogits: readonly Tensor[]
+  /** Rows after the final LayerNorm: `[B, N, C]`, or the prefix rows alone without `allTokens`. */
+  readonly features: Tensor
+  /** Rows after every block. */
+  readonly blocks: readonly Tensor[]
+  readonly traces: readonly BlockTrace[]
+}
+
+/**
+ * The forward pass.
+ *
+ * @param weights - weights by timm name
+ * @param pixels - normalised pictures `[B, 3, S, S]`
+ */
+export function vit(weights: Weights, pixels: Tensor, config: VitConfig, options: VitOptions = {}): VitOutput {
+  const { method = () => denseBlock, allTokens = false } = options
+  const { graph } = pixels
+  let x = scoped(graph, 'embed', () => embed(weights, pixels, config)) // [B, N, C]
+  const blocks: Tensor[] = []
+  const traces: BlockTrace[] = []
+  for (let l = 0; l < config.depth; l++) {
+    const readout = l === config.depth - 1 && !allTokens ? 'prefix' : 'all'
+    const step = scoped(graph, `blocks.${l}`, () => method(l)(vitBlock(weights, config, l), x, readout))
+    x = step.x // [B, N, C]
+    blocks.push(x)
+    if (step.trace) traces.push(step.trace)
+  }
+  const features = layerNorm(x, weights('norm.weight'), weights('norm.bias'), config.layerNormEps) // [B, N, C]
+  const headLogits = scoped(graph, 'head', () =>
+    (config.distilled ? ['head', 'head_dist'] : ['head']).map((head, row) => {
+      const token = reshape(slice(features, 1, row, row + 1), [x.shape[0] ?? 1, config.width]) // [B, C]
+      return linear(token, weights(`${head}.weight`), weights(`${head}.bias`)) // [B, classes]
+    }),
+  )
+  return { logits: mean(headLogits), headLogits, features, blocks, traces }
+}
+
+/** Patches as tokens, behind the class token, with positions: `[B, 3, S, S]` → `[B, N, C]`. */
+function embed(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
+  const { patchSize: P, imageSize: S, width: C } = config
+  const [B = 1] = pixels.shape
+  const g = S / P
+  const patches = transpose(reshape(pixels, [B, 3, g, P, g, P]), [0, 2, 4, 1, 3, 5]) // [B, g, g, 3, P, P]
+  const weight = reshape(weights('patch_embed.proj.weight'), [C, 3 * P * P]) // [C, 3·P·P]
+  const tokens = linear(reshape(patches, [B, g * g, 3 * P * P]), weight, weights('patch_embed.proj.bias')) // [B, N0, C]
+  const prefix = [weights('cls_token'), ...(config.distilled ? [weights('dist_token')] : [])]
+  const rows = concat([...prefix.map((token) => expandBatch(token, tokens)), tokens], 1) // [B, N, C]
+  return add(rows, weights('pos_embed')) // [B, N, C]
+}
+
+/** The pieces of block l: attention and MLP with pre-norm and residual. */
+export function vitBlock(weights: Weights, config: VitConfig, l: number): Block {
+  const { width: C, heads, layerNormEps: eps } = config
+  const w = (name: string) => weights(`blocks.${l}.${name}`)
+  /** Rows of the packed projection: 0 query, 1 key, 2 value. */
+  const part = (i: number) => ({
+    weight: slice(w('attn.qkv.weight'), 0, i * C, (i + 1) * C), // [C, C]
+    bias: slice(w('attn.qkv.bias'), 0, i * C, (i + 1) * C), // [C]
+  })
+  const parts = [0, 1, 2].map((i) => lazy(() => part(i))) as [Lazy, Lazy, Lazy]
+  const projection = (i: 0 | 1 | 2) => (y: Tensor) => linear(y, parts[i]().weight, parts[i]().bias)
+  return {
+    index: l,
+    heads,
+    prefix: prefixTokens(config),
+    norm1: (x) => layerNorm(x, w('norm1.weight'), w('norm1.bias'), eps),
+    query: projection(0),
+    key: projection(1),
+    value: projection(2),
+    queryKeyValue: (y) =>
+      split(linear(y, w('attn.qkv.weight'), w('attn.qkv.bias')), 2, 3) as unknown as [Tensor, Tensor, Tensor],
+    get keyProjection() {
+      return parts[1]()
+    },
+    project: (o) => linear(o, w('attn.proj.weight'), w('attn.proj.bias')),
+    feedForward: (x) => {
+      const y = layerNorm(x, w('norm2.weight'), w('norm2.bias'), eps) // [B, n, C]
+      const hidden = gelu(linear(y, w('mlp.fc1.weight'), w('mlp.fc1.bias'))) // [B, n, R·C]
+      return linear(hidden, w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
+    },
+  }
+}
+
+type Lazy = () => { readonly weight: Tensor; readonly bias: Tensor }
+
+/** Builds at the first call, and once. */
+function lazy<T>(build: () => T): () => T {
+  let value: T | undefined
+  return () => {
+    value ??= build()
+    return value
+  }
+}
+
+function mean(tensors: readonly Tensor[]): Tensor {
+  const [first, ...rest] = tensors as [Tensor, ...Tensor[]]
+  if (rest.length === 0) return first
+  return mul(rest.reduce(add, first), constant(first.graph, Float32Array.of(1 / tensors.length), []))
+}

@@ -1,0 +1,72 @@
+/**
+ * How many image tokens each block keeps.
+ *
+ * IdleViT divides the depth into four equal stages and keeps N, kN, k²N, k³N tokens (arXiv 2310.05654, section 4.1);
+ * counts are truncated float products, as in the official code.
+ */
+
+import { fail } from '../errors.js'
+
+/** Which blocks keep a fraction: `paper` = four equal stages; `train-script` = DeiT blocks 4 … 11 (official main.py). */
+export type Stages = 'paper' | 'train-script'
+
+/** Ratio of every block for base ratio k: 1, k, k², k³ over four stages. */
+export function stageRatios(depth: number, base: number, stages: Stages = 'paper'): number[] {
+  if (stages === 'paper') {
+    const length = Math.max(1, Math.floor(depth / 4))
+    return Array.from({ length: depth }, (_, l) => base ** Math.min(3, Math.floor(l / length)))
+  }
+  const length = Math.ceil(depth / 4)
+  return Array.from({ length: depth }, (_, l) => (l < 4 ? 1 : base ** Math.min(3, 1 + Math.floor((l - 4) / length))))
+}
+
+/** Tokens kept of `tokens`, by block. A ratio of 1 keeps all; at least one token is kept. */
+export const keptTokens = (tokens: number, ratios: readonly number[]): number[] =>
+  ratios.map((ratio) => Math.max(1, Math.trunc(tokens * ratio)))
+
+/** What the user asked for; at most one of the three. */
+export interface KeepRequest {
+  readonly keepRatio?: number | undefined
+  readonly keepRatios?: readonly number[] | undefined
+  readonly keepTokens?: readonly number[] | undefined
+}
+
+/** Tokens to keep in every block, and remarks on an unusual plan. */
+export interface KeepPlan {
+  readonly keep: readonly number[]
+  readonly ratios: readonly number[]
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Turns a request into the number of image tokens that each of `depth` blocks keeps of `tokens`.
+ *
+ * @throws InputError on values out of range or a list of the wrong length
+ */
+export function planKeep(request: KeepRequest, depth: number, tokens: number): KeepPlan {
+  const { keepRatio, keepRatios, keepTokens } = request
+  const given = [keepRatio, keepRatios, keepTokens].filter((value) => value !== undefined)
+  if (given.length > 1) fail('keep ratio: wanted one of keepRatio, keepRatios, keepTokens, found several')
+  if (keepTokens) {
+    checkLength('keepTokens', keepTokens, depth)
+    for (const n of keepTokens)
+      if (!Number.isInteger(n) || n < 1 || n > tokens) fail(`keepTokens: wanted counts from 1 to ${tokens}, found ${n}`)
+    const ratios = keepTokens.map((n) => n / tokens)
+    return { keep: keepTokens, ratios, warnings: risingWarning(ratios) }
+  }
+  if (keepRatios) checkLength('keepRatios', keepRatios, depth)
+  const ratios = keepRatios ?? stageRatios(depth, keepRatio ?? 1)
+  for (const ratio of keepRatios ?? [keepRatio ?? 1])
+    if (!(ratio > 0 && ratio <= 1)) fail(`keep ratio: wanted a number above 0 and at most 1, found ${ratio}`)
+  return { keep: keptTokens(tokens, ratios), ratios, warnings: risingWarning(ratios) }
+}
+
+function checkLength(name: string, list: readonly number[], depth: number): void {
+  if (list.length !== depth) fail(`${name}: wanted ${depth} values, one per block, found ${list.length}`)
+}
+
+function risingWarning(ratios: readonly number[]): string[] {
+  const block = ratios.findIndex((ratio, l) => l > 0 && ratio > (ratios[l - 1] as number))
+  if (block < 0) return []
+  return [`keep ratios rise at block ${block} (${ratios[block - 1]} → ${ratios[block]}); the paper's never do`]
+}

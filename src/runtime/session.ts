@@ -1,0 +1,93 @@
+/** The surface of a running graph: the same over onnxruntime-node and onnxruntime-web. */
+
+import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common'
+import type { Graph, TensorData } from '../graph/graph.js'
+import { encodeOnnx } from '../graph/onnx.js'
+
+export type Device = 'cpu' | 'webgpu' | 'cuda'
+
+export interface SessionOptions {
+  readonly device?: Device
+  /** Threads inside an operator; default: the physical cores. */
+  readonly threads?: number
+  /** Use ONNX Runtime's own operators; default true. */
+  readonly contrib?: boolean
+  /** Write a profile of every operator to a file with this prefix. */
+  readonly profile?: string
+}
+
+/** Values that enter or leave a session. */
+export interface Values {
+  readonly data: TensorData
+  readonly shape: readonly number[]
+}
+
+export interface Session {
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** Runs the graph; `wanted` limits the outputs. */
+  run(feeds: Readonly<Record<string, Values>>, wanted?: readonly string[]): Promise<Record<string, Values>>
+  /** Frees the memory. */
+  close(): Promise<void>
+}
+
+/** What a platform's ONNX Runtime package exports. */
+export interface OrtPackage {
+  readonly InferenceSession: { create(model: Uint8Array, options: object): Promise<InferenceSession> }
+  readonly Tensor: TensorConstructor
+}
+
+/** A running model from ONNX bytes. */
+export async function openSession(
+  ort: OrtPackage,
+  model: { readonly bytes: Uint8Array; readonly externalData?: readonly { path: string; data: Uint8Array }[] },
+  options: SessionOptions & { readonly executionProviders?: readonly (string | object)[] } = {},
+): Promise<Session> {
+  const { threads, profile, executionProviders = ['cpu'] } = options
+  const session = await ort.InferenceSession.create(model.bytes, {
+    executionProviders: [...executionProviders],
+    ...(model.externalData?.length && { externalData: model.externalData }),
+    ...(threads !== undefined && { intraOpNumThreads: threads }),
+    ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
+    logSeverityLevel: 3,
+  })
+  return {
+    inputs: session.inputNames,
+    outputs: session.outputNames,
+    async run(feeds, wanted) {
+      const tensors: Record<string, OrtTensor> = {}
+      for (const [name, value] of Object.entries(feeds)) tensors[name] = toOrt(ort, value)
+      const results = wanted ? await session.run(tensors, [...wanted]) : await session.run(tensors)
+      return Object.fromEntries(
+        Object.entries(results).map(([name, tensor]) => [
+          name,
+          { data: tensor.data as TensorData, shape: tensor.dims },
+        ]),
+      )
+    },
+    close: () => session.release(),
+  }
+}
+
+const ortTypes = new Map<unknown, 'float32' | 'float16' | 'int64' | 'int32' | 'int8' | 'uint8'>([
+  [Float32Array, 'float32'],
+  [Uint16Array, 'float16'],
+  [BigInt64Array, 'int64'],
+  [Int32Array, 'int32'],
+  [Int8Array, 'int8'],
+  [Uint8Array, 'uint8'],
+])
+
+function toOrt(ort: OrtPackage, { data, shape }: Values): OrtTensor {
+  const type = ortTypes.get(data.constructor)
+  if (!type) throw new Error(`no ONNX element type for ${data.constructor.name}`)
+  return new ort.Tensor(type as 'float32', data as Float32Array, [...shape])
+}
+
+/** A graph ready to run. */
+export const openGraph = (
+  ort: OrtPackage,
+  graph: Graph,
+  options: SessionOptions & { readonly executionProviders?: readonly (string | object)[] } = {},
+): Promise<Session> =>
+  openSession(ort, encodeOnnx(graph, { contrib: options.contrib ?? true, external: true }), options)
