@@ -1,0 +1,164 @@
+/** A model that answers questions about pictures: the same in Node and in the browser. */
+
+import type { Graph } from '../graph/graph.js'
+import { type BuildOptions, buildGraph, type Method, type WeightValues } from '../models/build.js'
+import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
+import type { Score } from '../reduction/idle.js'
+import { type KeepRequest, planKeep } from '../reduction/schedule.js'
+import type { Session, SessionOptions } from './session.js'
+
+/** A model's sizes and weights, and its class names if known. */
+export interface Model {
+  readonly name: string
+  readonly config: VitConfig
+  readonly state: WeightValues
+  readonly labels?: readonly string[]
+}
+
+export interface ClassifierOptions extends KeepRequest, SessionOptions {
+  /** `idle` (default) or `none`, the dense model. */
+  readonly method?: Method
+  /** Ranking of tokens; default `softmax`. */
+  readonly score?: Score
+  /** Also give the tokens selected in every block, their scores, and the rows after every block. */
+  readonly trace?: boolean
+  /** Also give the token features after the last block in raster order. */
+  readonly features?: boolean
+}
+
+export interface Prediction {
+  readonly index: number
+  readonly label: string
+  /** Probability, 0 to 1. */
+  readonly score: number
+}
+
+/** What one idle block did with one picture. */
+export interface BlockSelection {
+  readonly block: number
+  /** Image tokens that were computed, ascending, counted in raster order from 0. */
+  readonly selected: Int32Array
+  /** Score of every image token. */
+  readonly scores: Float32Array
+}
+
+export interface ForwardResult {
+  /** `[B, classes]` */
+  readonly logits: Float32Array
+  readonly classes: number
+  /** By picture, then by idle block; with `trace`. */
+  readonly selections?: readonly (readonly BlockSelection[])[]
+  /** Rows after every block `[B, N, C]`: prefix rows, then image tokens in raster order; with `trace`. */
+  readonly blocks?: readonly Float32Array[]
+  /** Rows after the final LayerNorm `[B, N, C]`; with `features`. */
+  readonly features?: Float32Array
+}
+
+export interface Classifier {
+  readonly model: Model
+  /** Image tokens every block computes. */
+  readonly keep: readonly number[]
+  readonly keepRatios: readonly number[]
+  readonly warnings: readonly string[]
+  /**
+   * Runs normalised pictures through the model.
+   *
+   * @param pixels - `[B, 3, S, S]`, B = its length / (3·S·S)
+   * @throws Error when the length is not a whole number of pictures
+   */
+  forward(pixels: Float32Array): Promise<ForwardResult>
+  /** The best `top` labels of every picture. */
+  predict(pixels: Float32Array, top?: number): Promise<Prediction[][]>
+  close(): Promise<void>
+}
+
+/** Opens a graph as a session: `createSession` of the platform. */
+export type OpenSession = (graph: Graph, options: SessionOptions) => Promise<Session>
+
+/**
+ * Builds the model's graph under the plan that the options ask for and opens it.
+ *
+ * @throws InputError on keep ratios out of range
+ */
+export async function openClassifier(
+  model: Model,
+  options: ClassifierOptions,
+  openSession: OpenSession,
+): Promise<Classifier> {
+  const { config } = model
+  const { method = 'idle', score = 'softmax', trace = false, features = false } = options
+  const plan = planKeep(options, config.depth, imageTokens(config))
+  const build: BuildOptions = { keep: plan.keep, method, score, trace, blocks: trace, features }
+  const session = await openSession(buildGraph(config, model.state, build), options)
+  const S = config.imageSize
+  const pictureLength = 3 * S * S
+
+  async function forward(pixels: Float32Array): Promise<ForwardResult> {
+    const batch = pixels.length / pictureLength
+    if (!Number.isInteger(batch) || batch === 0)
+      throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${pictureLength} values, found ${pixels.length}`)
+    const outputs = await session.run({ pixel_values: { data: pixels, shape: [batch, 3, S, S] } })
+    const floats = (name: string) => outputs[name]?.data as Float32Array
+    return {
+      logits: floats('logits'),
+      classes: config.classes,
+      ...(features && { features: floats('features') }),
+      ...(trace && {
+        blocks: Array.from({ length: config.depth }, (_, l) => floats(`block.${l}`)),
+        selections: Array.from({ length: batch }, (_, b) => selectionsOf(outputs, config, b, batch)),
+      }),
+    }
+  }
+
+  return {
+    model,
+    keep: method === 'none' ? plan.keep.map(() => imageTokens(config)) : plan.keep,
+    keepRatios: method === 'none' ? plan.ratios.map(() => 1) : plan.ratios,
+    warnings: plan.warnings,
+    forward,
+    async predict(pixels, top = 5) {
+      const { logits, classes } = await forward(pixels)
+      return Array.from({ length: logits.length / classes }, (_, b) =>
+        topPredictions(logits.subarray(b * classes, (b + 1) * classes), top, model.labels),
+      )
+    },
+    close: () => session.close(),
+  }
+}
+
+function selectionsOf(
+  outputs: Awaited<ReturnType<Session['run']>>,
+  config: VitConfig,
+  picture: number,
+  batch: number,
+): BlockSelection[] {
+  return Array.from({ length: config.depth }, (_, block) => block).flatMap((block) => {
+    const selected = outputs[`selected.${block}`]?.data as BigInt64Array | undefined
+    const scores = outputs[`score.${block}`]?.data as Float32Array | undefined
+    if (!selected || !scores) return []
+    const rows = <T extends BigInt64Array | Float32Array>(data: T) =>
+      data.subarray((picture * data.length) / batch, ((picture + 1) * data.length) / batch) as T
+    return [{ block, selected: Int32Array.from(rows(selected), Number).sort(), scores: rows(scores) }]
+  })
+}
+
+/** Softmax of one row of logits, its best `top` entries first; equal scores in index order. */
+export function topPredictions(logits: Float32Array, top: number, labels?: readonly string[]): Prediction[] {
+  const max = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  const exps = Float64Array.from(logits, (z) => Math.exp(z - max))
+  const sum = exps.reduce((a, b) => a + b, 0)
+  return topIndices(logits, top).map((index) => ({
+    index,
+    label: labels?.[index] ?? `class ${index}`,
+    score: (exps[index] as number) / sum,
+  }))
+}
+
+/** Indices of the largest `top` values, descending; of equal values the lower index first. */
+export const topIndices = (values: Float32Array, top: number): number[] =>
+  [...values.keys()]
+    .sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)
+    .slice(0, Math.min(top, values.length))
+
+/** Rows before the image tokens in `blocks` and `features`. */
+export const prefixRows = (model: Model): number => prefixTokens(model.config)
