@@ -1,0 +1,49 @@
+/**
+ * Labelled pictures, wherever they lie: one shape for an image folder, a list file, tar shards, CIFAR batches and
+ * generated pictures. A data set knows names and labels; `source(i)` says where the bytes of picture i are, as plain
+ * data that travels to a worker, so pictures can be read in any order and by any thread.
+ */
+
+/** One labelled picture. `name` is what messages and reports call it. */
+export interface Sample {
+  readonly name: string
+  readonly label: number
+}
+
+/** Where a picture's bytes are. A structured-cloneable value. */
+export type Source =
+  /** A whole picture file. */
+  | { readonly kind: 'file'; readonly path: string }
+  /** An encoded picture inside a larger file, named by path or by an open descriptor of this process. */
+  | { readonly kind: 'range'; readonly file: string | number; readonly offset: number; readonly length: number }
+  /** Uncompressed 8-bit planes inside a larger file, [3, height, width]: a CIFAR record. */
+  | {
+      readonly kind: 'planes'
+      readonly file: string
+      readonly offset: number
+      readonly width: number
+      readonly height: number
+    }
+  /** An encoded picture in memory. */
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** A decoded picture in memory, RGB, [height, width, 3]. */
+  | { readonly kind: 'rgb'; readonly width: number; readonly height: number; readonly data: Uint8Array }
+
+/** Labelled pictures with random access. */
+export interface Dataset {
+  /** What the user called it. */
+  readonly name: string
+  readonly samples: readonly Sample[]
+  /** Names of the classes, by index, where the data itself has them. */
+  readonly classNames?: readonly string[]
+  /** Where picture `index` is. */
+  source(index: number): Source
+  /** Gives back open files; the data set is of no use afterwards. */
+  close(): Promise<void>
+}
+
+/** Options of {@link openDataset}. */
+export interface DatasetOptions {
+  /** How many classes the model knows: a label outside 0 … classes - 1 is refused. */
+  readonly classes?: number
+}
