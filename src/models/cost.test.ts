@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { planKeep } from '../reduction/schedule.js'
+import { presets, type VitConfig } from './config.js'
+import { modelCost } from './cost.js'
+
+const config = (name: string) => presets[name]?.config as VitConfig
+const gmacs = (macs: number) => Number((macs / 1e9).toFixed(3))
+const cost = (name: string, keepRatio: number) =>
+  modelCost(config(name), { keep: planKeep({ keepRatio }, 12, 196).keep })
+
+/** GMACs of DeiT-S by keep ratio: the official structure, and selected tokens only (methods of the paper's Table 1). */
+const deitSmall: Record<string, readonly [number, number]> = {
+  0.9: [3.965, 3.914],
+  0.8: [3.442, 3.349],
+  0.7: [3.007, 2.878],
+  0.6: [2.634, 2.473],
+  0.5: [2.333, 2.147],
+  0.4: [2.077, 1.869],
+  0.3: [1.87, 1.643],
+}
+
+describe('cost of DeiT', () => {
+  it('counts the parameters of the published checkpoints', () => {
+    const params = (name: string) => modelCost(config(name)).params
+    assert.equal(params('deit-tiny'), 5_717_416)
+    assert.equal(params('deit-small'), 22_050_664)
+    assert.equal(params('deit-small-distilled'), 22_436_432)
+  })
+
+  it('counts the MACs of the official structure at every keep ratio', () => {
+    for (const [k, [kForAll, selectedOnly]] of Object.entries(deitSmall)) {
+      const { countings, denseMacs } = cost('deit-small', Number(k))
+      assert.equal(gmacs(denseMacs), 4.599)
+      assert.equal(gmacs(countings.kForAll), kForAll, `keys of all tokens, k = ${k}`)
+      assert.equal(gmacs(countings.selectedOnly), selectedOnly, `selected tokens only, k = ${k}`)
+      assert.ok(countings.executed < countings.kForAll)
+    }
+  })
+
+  it('counts DeiT-B at the ratios that are published', () => {
+    for (const [k, expected] of [
+      [0.9, 15.21],
+      [0.8, 13.24],
+      [0.7, 11.58],
+    ] as const)
+      assert.equal(Number((cost('deit-base', k).countings.kForAll / 1e9).toFixed(2)), expected)
+    // (4 + 2R) N C² + 2 N² C in twelve blocks, the embedding and the head: 17.564, published as 17.57.
+    assert.equal(gmacs(cost('deit-base', 1).denseMacs), 17.564)
+  })
+
+  it('adds up: blocks, embedding and head make the whole', () => {
+    const { blocks, macs } = cost('deit-small', 0.7)
+    const rest = 196 * 768 * 384 + 384 * 1000
+    assert.equal(
+      blocks.reduce((sum, block) => sum + block.macs, rest),
+      macs,
+    )
+    assert.deepEqual(
+      blocks.map(({ tokens }) => tokens),
+      [196, 196, 196, 137, 137, 137, 96, 96, 96, 67, 67, 67],
+    )
+  })
+})

@@ -1,0 +1,69 @@
+/** Small random models and sessions for tests. */
+
+import type { Graph, TensorData } from '../../src/graph/graph.js'
+import type { WeightValues } from '../../src/models/build.js'
+import { type VitConfig, vitParameters } from '../../src/models/config.js'
+import { createRandom } from '../../src/random.js'
+import { createSession } from '../../src/runtime/node.js'
+import type { Values } from '../../src/runtime/session.js'
+
+/** 16 image tokens, four blocks, two heads. */
+export const tiny: VitConfig = {
+  imageSize: 32,
+  patchSize: 8,
+  width: 24,
+  depth: 4,
+  heads: 2,
+  hidden: 48,
+  classes: 5,
+  distilled: false,
+  layerNormEps: 1e-6,
+}
+
+/** Weights large enough that attention is far from uniform. */
+export function randomWeights(config: VitConfig, seed: number, deviation = 0.3): WeightValues {
+  const random = createRandom(seed)
+  const values = new Map<string, { shape: readonly number[]; data: Float32Array }>()
+  for (const [name, shape] of vitParameters(config)) {
+    const count = shape.reduce((a, b) => a * b, 1)
+    const centre = /norm\d?\.weight$/.test(name) ? 1 : 0
+    values.set(name, { shape, data: Float32Array.from({ length: count }, () => centre + deviation * random.normal()) })
+  }
+  return values
+}
+
+export function randomPixels(config: VitConfig, batch: number, seed: number): Values {
+  const random = createRandom(seed)
+  const shape = [batch, 3, config.imageSize, config.imageSize]
+  const count = shape.reduce((a, b) => a * b, 1)
+  return { data: Float32Array.from({ length: count }, () => random.normal()), shape }
+}
+
+/** Runs a graph once. */
+export async function evaluate(
+  graph: Graph,
+  feeds: Readonly<Record<string, Values>>,
+  contrib = true,
+): Promise<Record<string, Values>> {
+  const session = await createSession(graph, { threads: 1, contrib })
+  try {
+    return await session.run(feeds)
+  } finally {
+    await session.close()
+  }
+}
+
+export const floats = (values: Values | undefined): Float32Array => {
+  if (!(values?.data instanceof Float32Array)) throw new Error('no float32 output')
+  return values.data
+}
+
+export function maxAbsDiff(a: TensorData, b: TensorData): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  let max = 0
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(Number(a[i]) - Number(b[i]))
+    if (!(difference <= max)) max = difference // NaN counts as a difference
+  }
+  return max
+}
