@@ -106,8 +106,9 @@ export function foldedLogits(block: Block, y: Tensor): Tensor {
   const H = block.heads
   const d = C / H
   const q = reshape(block.query(slice(y, 1, 0, 1)), [B, H, 1, d]) // [B, H, 1, d]
-  const folded = matmul(q, reshape(weight, [H, d, C])) // [B, H, 1, C]
-  const logits = matmul(reshape(folded, [B, H, C]), y, { transB: true }) // [B, H, N]
+  const folded = reshape(matmul(q, reshape(weight, [H, d, C])), [B, H, C]) // [B, H, C]
+  // Tokens are the rows of this product: rows are summed in one order wherever they stand, so equal tokens tie exactly.
+  const logits = transpose(matmul(y, folded, { transB: true }), [0, 2, 1]) // [B, H, N]
   if (!bias) return logits
   const shift = matmul(q, reshape(bias, [H, d, 1])) // [B, H, 1, 1]
   return add(logits, reshape(shift, [B, H, 1])) // [B, H, N]
