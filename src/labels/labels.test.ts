@@ -47,7 +47,7 @@ const refused: readonly [text: string, message: string | RegExp][] = [
   ['n00000001\t, cat', 'l.txt: line 1: wanted a class name, found an empty one'],
   ['0\tcat', 'l.txt: line 1: wanted a class name, found control characters in "0\\tcat"'],
   ['cat\u001b[2J', 'l.txt: line 1: wanted a class name, found control characters in "cat\\u001b[2J"'],
-  ['["cat"\n\n"dog"]', /^l\.txt: wanted JSON, as its first character says, found [^\n]*$/],
+  ['[cat\ndog]', /^l\.txt: wanted JSON, as its first character says, found [^\n]*$/],
 ]
 
 test('a broken label file is bad input, told in one line', () => {
