@@ -1,0 +1,183 @@
+/**
+ * The options that commands share: one definition each, with its reader, so that a name means the same everywhere.
+ *
+ * A command picks what it takes with {@link addOptions} and gets {@link SharedOptions}; the `read…` functions below
+ * check options against each other. What depends on the model (how many blocks a list must cover) is checked where
+ * the model is known.
+ */
+import { type Command, Option } from 'commander'
+import { fail } from '../errors.js'
+import type { Score } from '../reduction/idle.js'
+import type { KeepRequest } from '../reduction/schedule.js'
+import type { Device } from '../runtime/session.js'
+import {
+  list,
+  number,
+  oneOf,
+  perChannel,
+  positive,
+  type Reader,
+  randomInit,
+  ratio,
+  seed,
+  text,
+  whole,
+} from './values.js'
+
+/** Ways of reducing tokens that `--method` knows. */
+export const methods = ['none', 'idle', 'evit', 'dynamicvit', 'evovit', 'ats', 'tome'] as const
+/** What tokens are ranked by: the class token's attention after (`softmax`) or before the softmax (`logits`). */
+export const scores = ['softmax', 'logits'] as const satisfies readonly Score[]
+/** Number formats of inference. */
+export const precisions = ['fp32', 'fp16', 'int8'] as const
+/** Execution providers of ONNX Runtime. */
+export const devices = ['cpu', 'webgpu', 'cuda'] as const satisfies readonly Device[]
+
+export type Method = (typeof methods)[number]
+export type Precision = (typeof precisions)[number]
+
+interface Definition<T> {
+  readonly flags: string
+  readonly description: string
+  readonly read: Reader<T>
+  readonly conflicts?: readonly string[]
+}
+
+const define = <T>(
+  flags: string,
+  description: string,
+  read: Reader<T>,
+  conflicts?: readonly string[],
+): Definition<T> => (conflicts === undefined ? { flags, description, read } : { flags, description, read, conflicts })
+
+/** A picture side in pixels; above this a resized picture no longer fits into memory. */
+const side = whole(1, 16384)
+const count = whole(1, 2 ** 31 - 1)
+
+const definitions = {
+  model: define(
+    '--model <name>',
+    'a preset (deit-tiny), a hub id (facebook/deit-tiny-patch16-224), a weights file, a model folder, or demo',
+    text('a preset, a hub id, a path or demo'),
+  ),
+  init: define('--init <random:SEED>', 'seeded random weights instead of pretrained ones (presets only)', randomInit),
+  mean: define('--mean <r,g,b>', 'mean that pictures are normalised by (default: ImageNet)', perChannel(number)),
+  std: define('--std <r,g,b>', 'deviation that pictures are normalised by (default: ImageNet)', perChannel(positive)),
+  resize: define('--resize <pixels>', 'shorter side before the crop (default: as the model was trained)', side),
+  crop: define('--crop <pixels>', 'side of the centre crop (default: as the model was trained)', side),
+  labels: define('--labels <file>', 'class names: one a line, or JSON', text('a path')),
+  keepRatio: define('--keep-ratio <K>', 'share of tokens kept per stage: 1, K, K², K³', ratio, [
+    'keepRatios',
+    'keepTokens',
+  ]),
+  keepRatios: define('--keep-ratios <r0,r1,…>', 'share of tokens kept, per block', list(ratio), ['keepTokens']),
+  keepTokens: define('--keep-tokens <n0,n1,…>', 'number of image tokens kept, per block', list(count)),
+  method: define('--method <name>', `token reduction: ${methods.join(', ')} (default: idle)`, oneOf(...methods)),
+  score: define('--score <name>', `ranking of tokens: ${scores.join(', ')}`, oneOf(...scores)),
+  precision: define('--precision <name>', `number format: ${precisions.join(', ')}`, oneOf(...precisions)),
+  device: define('--device <name>', `where to compute: ${devices.join(', ')}`, oneOf(...devices)),
+  threads: define('--threads <N>', 'threads inside an operation (default: the physical cores)', whole(1, 1024)),
+  batch: define('--batch <N>', 'pictures computed at once', count),
+  seed: define('--seed <N>', 'seed of everything random', seed),
+}
+
+type Definitions = typeof definitions
+
+/** Names of the shared options that take a value. */
+export type SharedName = keyof Definitions
+
+/** What the shared options hold after parsing; an option that was not given and has no default is absent. */
+export type SharedOptions = {
+  readonly [N in SharedName]?: Definitions[N] extends Definition<infer T> ? T : never
+} & { readonly json?: boolean }
+
+type Value<N extends SharedName> = NonNullable<SharedOptions[N]>
+
+/** Options of every command that builds a model and a plan for it. */
+export const modelOptions = ['model', 'init', 'keepRatio', 'keepRatios', 'keepTokens', 'method', 'score'] as const
+/** Options of every command that turns pictures into tensors. */
+export const pictureOptions = ['mean', 'std', 'resize', 'crop'] as const
+/** Options of every command that computes. */
+export const runtimeOptions = ['precision', 'device', 'threads', 'batch'] as const
+
+/** What {@link addOptions} may be told besides the names. */
+export interface AddOptions {
+  /** Options that must be given: leaving one out is wrong usage. */
+  readonly required?: readonly SharedName[]
+  /** Values where none is given. */
+  readonly defaults?: { readonly [N in SharedName]?: Value<N> }
+}
+
+/**
+ * Adds the named shared options, and `--json`, to a command, whose action then gets {@link SharedOptions}.
+ *
+ * @throws InputError while the command line is parsed, when a value does not fit
+ *
+ * @example
+ * addOptions(program.command('info'), [...modelOptions, 'seed'], { required: ['model'] })
+ *   .action((options: SharedOptions) => { … })
+ */
+export function addOptions(command: Command, names: readonly SharedName[], extra: AddOptions = {}): Command {
+  for (const name of names) {
+    const { flags, description, read, conflicts }: Definition<unknown> = definitions[name]
+    const option = new Option(flags, description)
+    option.argParser((given) => read(given, `--${option.name()}`))
+    if (conflicts !== undefined) option.conflicts([...conflicts])
+    if (extra.required?.includes(name)) option.makeOptionMandatory()
+    const preset = extra.defaults?.[name]
+    if (preset !== undefined) option.default(preset)
+    command.addOption(option)
+  }
+  return command.option('--json', 'one JSON document on stdout')
+}
+
+/** The reduction that the options ask for, as the classifier and the graph builder take it. */
+export interface Reduction extends KeepRequest {
+  readonly method: Method
+  readonly score?: Score
+}
+
+/**
+ * The reduction that the options ask for; what they leave open is as the model's folder says (`stored`), or dense.
+ * Without `--method` it is `idle`, or `none` where every token is kept; `--method none` keeps every token.
+ */
+export function readReduction(
+  options: SharedOptions,
+  stored: KeepRequest & { readonly score?: Score } = {},
+): Reduction {
+  const { keepRatio, keepRatios, keepTokens } = isGiven(options) ? options : stored
+  const score = options.score ?? stored.score
+  const keepsAll = !keepTokens && (keepRatios ?? [keepRatio ?? 1]).every((ratio) => ratio === 1)
+  const method = options.method ?? (keepsAll ? 'none' : 'idle')
+  return {
+    method,
+    ...(score && { score }),
+    ...(method === 'none' || (keepsAll && !keepRatios)
+      ? { keepRatio: 1 }
+      : present({ keepRatio, keepRatios, keepTokens })),
+  }
+}
+
+const isGiven = ({ keepRatio, keepRatios, keepTokens }: KeepRequest) =>
+  keepRatio !== undefined || keepRatios !== undefined || keepTokens !== undefined
+
+/** What the options override of a model's preprocessing; absent is the model's own. */
+export type PictureOverrides = Pick<SharedOptions, (typeof pictureOptions)[number]>
+
+/**
+ * Preprocessing overrides.
+ *
+ * @throws InputError when the crop is larger than the resized picture
+ */
+export function readPictureOverrides({ mean, std, resize, crop }: SharedOptions): PictureOverrides {
+  if (resize !== undefined && crop !== undefined && crop > resize) {
+    fail(`--crop: wanted at most ${resize}, the shorter side after --resize, found ${crop}`)
+  }
+  return present({ mean, std, resize, crop })
+}
+
+/** The entries that have a value. */
+const present = <T extends object>(entries: T) =>
+  Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>
+  }
