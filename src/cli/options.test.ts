@@ -117,7 +117,7 @@ test('only one way of saying how many tokens are kept', () => {
 
 test('the reduction: idle where tokens are dropped, none where all are kept', () => {
   const cases: readonly [given: SharedOptions, reduction: Reduction][] = [
-    [{}, { method: 'none', keepRatio: 1 }],
+    [{}, { method: 'none' }],
     [{ keepRatio: 1 }, { method: 'none', keepRatio: 1 }],
     [
       { keepRatio: 1, method: 'idle' },
@@ -150,7 +150,7 @@ test('what the options leave open is as the folder of the model says', () => {
     keepTokens: [9, 9],
     score: 'logits',
   })
-  assert.deepEqual(readReduction({ method: 'none' }, stored), { method: 'none', keepRatio: 1, score: 'logits' })
+  assert.deepEqual(readReduction({ method: 'none' }, stored), { method: 'none', ...stored })
   assert.deepEqual(readReduction({ keepRatio: 1 }, stored), { method: 'none', keepRatio: 1, score: 'logits' })
 })
 

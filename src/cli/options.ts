@@ -139,7 +139,8 @@ export interface Reduction extends KeepRequest {
 
 /**
  * The reduction that the options ask for; what they leave open is as the model's folder says (`stored`), or dense.
- * Without `--method` it is `idle`, or `none` where every token is kept; `--method none` keeps every token.
+ * Without `--method` it is `idle`, or `none` where every token is kept. A list goes through even then, so that
+ * its length is checked; who builds the model keeps every token under `none`.
  */
 export function readReduction(
   options: SharedOptions,
@@ -149,13 +150,7 @@ export function readReduction(
   const score = options.score ?? stored.score
   const keepsAll = !keepTokens && (keepRatios ?? [keepRatio ?? 1]).every((ratio) => ratio === 1)
   const method = options.method ?? (keepsAll ? 'none' : 'idle')
-  return {
-    method,
-    ...(score && { score }),
-    ...(method === 'none' || (keepsAll && !keepRatios)
-      ? { keepRatio: 1 }
-      : present({ keepRatio, keepRatios, keepTokens })),
-  }
+  return { method, ...present({ score, keepRatio, keepRatios, keepTokens }) }
 }
 
 const isGiven = ({ keepRatio, keepRatios, keepTokens }: KeepRequest) =>
