@@ -30,8 +30,9 @@ export interface WeightTensor {
 /** Tensors by name, in file order. */
 export type StateDict = Map<string, WeightTensor>
 
-/** The product of a shape: 1 for a scalar. */
-export const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
+/** The product of a shape: 1 for a scalar, 0 when any size is 0 (however large the others). */
+export const elements = (shape: readonly number[]): number =>
+  shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1)
 
 /** A shape for messages: `[192, 3, 16, 16]`. */
 export const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`
