@@ -130,8 +130,9 @@ test('the reduction: idle where tokens are dropped, none where all are kept', ()
     ],
     [
       { keepRatio: 0.7, method: 'none' },
-      { method: 'none', keepRatio: 1 },
+      { method: 'none', keepRatio: 0.7 },
     ],
+    [{ keepRatios: [1, 1] }, { method: 'none', keepRatios: [1, 1] }],
     [{ keepRatios: [1, 0.5] }, { method: 'idle', keepRatios: [1, 0.5] }],
     [
       { keepTokens: [9], score: 'logits' },
