@@ -29,7 +29,7 @@ export interface BuildOptions {
   readonly features?: boolean
   /** Output `selected.{block}` and `score.{block}` of every idle block. */
   readonly trace?: boolean
-  /** Output `block.{block}`, the rows after every block. */
+  /** Output `embedded` and `block.{block}`, the rows before the first and after every block. */
   readonly blocks?: boolean
 }
 
@@ -62,7 +62,10 @@ export function buildGraph(config: VitConfig, values: WeightValues, options: Bui
   })
   output('logits', result.logits)
   if (features) output('features', result.features)
-  if (blocks) for (const [l, rows] of result.blocks.entries()) output(`block.${l}`, rows)
+  if (blocks) {
+    output('embedded', result.embedded)
+    for (const [l, rows] of result.blocks.entries()) output(`block.${l}`, rows)
+  }
   if (trace) {
     for (const { block, selected, scores } of result.traces) {
       output(`selected.${block}`, selected)

@@ -30,6 +30,8 @@ export interface VitOutput {
   readonly headLogits: readonly Tensor[]
   /** Rows after the final LayerNorm: `[B, N, C]`, or the prefix rows alone without `allTokens`. */
   readonly features: Tensor
+  /** Rows that enter the first block. */
+  readonly embedded: Tensor
   /** Rows after every block. */
   readonly blocks: readonly Tensor[]
   readonly traces: readonly BlockTrace[]
@@ -44,7 +46,8 @@ export interface VitOutput {
 export function vit(weights: Weights, pixels: Tensor, config: VitConfig, options: VitOptions = {}): VitOutput {
   const { method = () => denseBlock, allTokens = false } = options
   const { graph } = pixels
-  let x = scoped(graph, 'embed', () => embed(weights, pixels, config)) // [B, N, C]
+  const embedded = scoped(graph, 'embed', () => embed(weights, pixels, config)) // [B, N, C]
+  let x = embedded
   const blocks: Tensor[] = []
   const traces: BlockTrace[] = []
   for (let l = 0; l < config.depth; l++) {
@@ -61,7 +64,7 @@ export function vit(weights: Weights, pixels: Tensor, config: VitConfig, options
       return linear(token, weights(`${head}.weight`), weights(`${head}.bias`)) // [B, classes]
     }),
   )
-  return { logits: mean(headLogits), headLogits, features, blocks, traces }
+  return { logits: mean(headLogits), headLogits, features, embedded, blocks, traces }
 }
 
 /** Patches as tokens, behind the class token, with positions: `[B, 3, S, S]` → `[B, N, C]`. */
