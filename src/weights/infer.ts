@@ -1,0 +1,178 @@
+/** Architecture from weights: sizes of a ViT or DeiT read off its keys and shapes, and the check that all of them fit. */
+import { fail } from '../errors.js'
+import { prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
+import { resizePositions } from './position.js'
+import { float32, floatsOf, type StateDict, shapeText } from './state.js'
+
+/** What the shapes alone do not tell. */
+export interface InferOptions {
+  /** Attention heads; without it width / 64, as in every ViT and DeiT. */
+  readonly heads?: number
+  /** LayerNorm epsilon; 1e-6 without it. */
+  readonly layerNormEps?: number
+}
+
+/**
+ * The sizes of the ViT or DeiT whose weights these are.
+ *
+ * @param state - under timm's names (see toTimmNames)
+ * @throws InputError when this is no ViT, or its shapes contradict each other.
+ */
+export function inferVitConfig(state: StateDict, options: InferOptions = {}): VitConfig {
+  const shapeOf = (name: string, rank: number, what: string): readonly number[] => {
+    const shape = state.get(name)?.shape ?? fail(`not a ViT or DeiT: there is no ${name} (${describe(state)})`)
+    return shape.length === rank && !shape.includes(0) ? shape : fail(`${name} ${shapeText(shape)} should be ${what}`)
+  }
+  const [, , width = 0] = shapeOf('cls_token', 3, '[1, 1, width]')
+  const [, , , patchSize = 0] = patchShape(state, width)
+  const distilled = state.has('dist_token')
+  const [, rows = 0] = shapeOf('pos_embed', 3, '[1, tokens, width]')
+  const grid = Math.sqrt(rows - prefixTokens({ distilled }))
+  if (!Number.isInteger(grid) || grid < 1)
+    fail(
+      `pos_embed has ${rows} rows: without ${prefixTokens({ distilled })} for the tokens in front they form no square`,
+    )
+  const [hidden = 0] = shapeOf('blocks.0.mlp.fc1.weight', 2, '[hidden, width]')
+  const [classes = 0] = shapeOf('head.weight', 2, '[classes, width]')
+  return {
+    imageSize: grid * patchSize,
+    patchSize,
+    width,
+    depth: countBlocks(state),
+    heads: inferHeads(width, options.heads),
+    hidden,
+    classes,
+    distilled,
+    layerNormEps: options.layerNormEps ?? 1e-6,
+  }
+}
+
+const describe = (state: StateDict): string => {
+  const names = [...state.keys()]
+  return names.length === 0 ? 'the file holds no tensors' : `it holds ${listNames(names, 3)}`
+}
+
+function inferHeads(width: number, given: number | undefined): number {
+  const heads = given ?? width / 64
+  if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0)
+    fail(
+      given === undefined
+        ? `the number of heads cannot be told from a width of ${width}, no multiple of 64: a config.json with num_attention_heads beside the weights says it`
+        : `a width of ${width} cannot be split into ${given} heads`,
+    )
+  return heads
+}
+
+function countBlocks(state: StateDict): number {
+  const blocks = new Set<string>()
+  for (const name of state.keys()) {
+    const [, index] = /^blocks\.(\d{1,6})\./.exec(name) ?? []
+    if (index !== undefined) blocks.add(index)
+  }
+  // Numbering with holes is reported as missing keys by the check that follows.
+  return blocks.size
+}
+
+/** Shape of the patch weights, [width, 3, P, P]; very old checkpoints have [width, 3 P²]. */
+function patchShape(state: StateDict, width: number): readonly number[] {
+  const name = 'patch_embed.proj.weight'
+  const { shape } = state.get(name) ?? fail(`not a ViT or DeiT: there is no ${name} (${describe(state)})`)
+  const side = Math.sqrt((shape[1] ?? 0) / 3)
+  const full = shape.length === 2 && Number.isInteger(side) ? [width, 3, side, side] : shape
+  if (full.length !== 4 || full.includes(0) || full[2] !== full[3])
+    fail(`${name} ${shapeText(shape)} should be [width, 3, patch, patch]`)
+  return full
+}
+
+/** The state with two-dimensional patch weights in their four-dimensional shape: channel, row, column. */
+export function unflattenPatchWeights(state: StateDict): StateDict {
+  const name = 'patch_embed.proj.weight'
+  const patch = state.get(name)
+  if (patch?.shape.length !== 2) return state
+  const shape = patchShape(state, patch.shape[0] ?? 0)
+  return new Map(state).set(name, { ...patch, shape })
+}
+
+/** What does not fit between a state dict and the parameters a model wants. */
+export interface StateReport {
+  readonly missing: readonly string[]
+  readonly unexpected: readonly string[]
+  /** `name [found] instead of [wanted]`. */
+  readonly misshaped: readonly string[]
+  /** Integer tensors where numbers with a fraction belong. */
+  readonly mistyped: readonly string[]
+  /** Tensors with NaN or infinite numbers. */
+  readonly notFinite: readonly string[]
+}
+
+/** Compares a state dict with the parameters a model wants. */
+export function compareState(state: StateDict, expected: ReadonlyMap<string, readonly number[]>): StateReport {
+  const missing: string[] = []
+  const misshaped: string[] = []
+  const mistyped: string[] = []
+  const notFinite: string[] = []
+  for (const [name, wanted] of expected) {
+    const tensor = state.get(name)
+    if (!tensor) missing.push(name)
+    else if (shapeText(tensor.shape) !== shapeText(wanted))
+      misshaped.push(`${name} ${shapeText(tensor.shape)} instead of ${shapeText(wanted)}`)
+    else if (!(tensor.data instanceof Float32Array)) mistyped.push(`${name} ${tensor.dtype}`)
+    else if (!allFinite(tensor.data)) notFinite.push(name)
+  }
+  const unexpected = [...state.keys()].filter((name) => !expected.has(name))
+  return { missing, unexpected, misshaped, mistyped, notFinite }
+}
+
+/** A sum is finite only when every number is; x - x is 0 for finite x and NaN for the rest, so nothing overflows. */
+function allFinite(data: Float32Array): boolean {
+  let sum = 0
+  for (let i = 0; i < data.length; i++) sum += (data[i] as number) - (data[i] as number)
+  return sum === 0
+}
+
+/**
+ * Makes sure that a state dict holds exactly the expected parameters, as finite floats.
+ *
+ * @throws InputError with the lists of missing, unexpected, mis-shaped, non-float and non-finite tensors.
+ */
+export function checkState(state: StateDict, expected: ReadonlyMap<string, readonly number[]>): void {
+  const report = compareState(state, expected)
+  const problems = [
+    ['missing', report.missing],
+    ['unexpected', report.unexpected],
+    ['of the wrong shape', report.misshaped],
+    ['not floating-point', report.mistyped],
+    ['with NaN or infinite values', report.notFinite],
+  ] as const
+  const lines = problems.flatMap(([what, names]) =>
+    names.length > 0 ? [`${names.length} ${what}: ${listNames(names)}`] : [],
+  )
+  if (lines.length > 0) fail(`the weights do not fit: ${lines.join('; ')}`)
+}
+
+function listNames(names: readonly string[], most = 10): string {
+  const shown = names.slice(0, most).map((name) => name.slice(0, 200))
+  return names.length > most ? `${shown.join(', ')} and ${names.length - most} more` : shown.join(', ')
+}
+
+/**
+ * A complete ViT for another picture side: the position embedding is resized, the rest shared.
+ *
+ * @throws InputError when the side is no multiple of the patch size.
+ */
+export function resizeVit(
+  config: VitConfig,
+  state: StateDict,
+  imageSize: number,
+): { readonly config: VitConfig; readonly state: StateDict } {
+  if (imageSize === config.imageSize) return { config, state }
+  if (!Number.isInteger(imageSize) || imageSize < 1 || imageSize % config.patchSize !== 0)
+    fail(`an image size of ${imageSize} is no multiple of the patch size ${config.patchSize}`)
+  const prefix = prefixTokens(config)
+  const to = imageSize / config.patchSize
+  const from = config.imageSize / config.patchSize
+  const positions = resizePositions(floatsOf(state, 'pos_embed'), prefix, from, to, config.width)
+  const resized = { ...config, imageSize }
+  const shape = vitParameters(resized).get('pos_embed') ?? []
+  return { config: resized, state: new Map(state).set('pos_embed', float32(positions, shape)) }
+}

@@ -1,0 +1,28 @@
+/**
+ * Seeded random weights, for trying a model without a checkpoint and for training from scratch.
+ *
+ * As DeiT does it: weights and embeddings from a normal distribution of deviation 0.02, biases zero, LayerNorm at
+ * identity. (timm's trunc_normal_ cuts at ±2, a hundred deviations away: the cut never happens.) The same seed gives the
+ * same bits on every machine.
+ */
+import { type VitConfig, vitParameters } from '../models/config.js'
+import { createRandom, type Random } from '../random.js'
+import { elements, type StateDict } from './state.js'
+
+const deviation = 0.02
+
+/** Random weights for the given parameters: name → shape. */
+export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, random: Random): StateDict {
+  const state: StateDict = new Map()
+  for (const [name, shape] of shapes) {
+    const data = new Float32Array(elements(shape))
+    if (/(^|\.)norm\d*\.weight$/.test(name)) data.fill(1)
+    else if (!name.endsWith('.bias')) for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal()
+    state.set(name, { dtype: 'F32', shape, data })
+  }
+  return state
+}
+
+/** A ViT or DeiT with random weights, complete under timm's names. */
+export const randomVit = (config: VitConfig, seed: number): StateDict =>
+  randomWeights(vitParameters(config), createRandom(seed))
