@@ -54,7 +54,11 @@ function normaliseTable(preprocess: Preprocess): Float32Array {
  *
  * @param out where to write; a new array when left out
  */
-export function normalise(rgb: Uint8Array, preprocess: Preprocess, out = new Float32Array(rgb.length)): Float32Array {
+export function normalise(
+  rgb: Uint8Array,
+  preprocess: Preprocess,
+  out: Float32Array = new Float32Array(rgb.length),
+): Float32Array {
   const table = normaliseTable(preprocess)
   const plane = rgb.length / 3
   for (let i = 0, p = 0; i < plane; i++, p += 3) {

@@ -101,15 +101,32 @@ function cachedWeights(inSize: number, outSize: number, start: number, count: nu
   return made
 }
 
-/**
- * Resamples `rows` lines of `src`, `stride` bytes apart from byte `origin` on, to one column per row of weights.
- * A `Uint8ClampedArray` clamps as it stores, which is Pillow's `clip8`.
- */
+// Both passes store into a Uint8ClampedArray, which clamps like Pillow's clip8, and have a second loop for tables of
+// four taps: every upscale is one, and unrolled it takes half the time.
+
+/** Resamples `rows` lines of `src`, `stride` bytes apart from byte `origin` on, to `axis.first.length` columns. */
 function horizontal(src: RgbImage['data'], origin: number, stride: number, rows: number, axis: Weights) {
   const { taps, first, weights } = axis
-  const out = new Uint8ClampedArray(rows * first.length * 3) // [rows, columns, 3]
-  let o = 0
-  for (let y = 0, line = origin; y < rows; y++, line += stride) {
+  const width = first.length * 3
+  const out = new Uint8ClampedArray(rows * width) // [rows, columns, 3]
+  if (taps === MIN_TAPS) {
+    for (let x = 0, k = 0; x < first.length; x++, k += 4) {
+      const k0 = weights[k] as number
+      const k1 = weights[k + 1] as number
+      const k2 = weights[k + 2] as number
+      const k3 = weights[k + 3] as number
+      const at = origin + (first[x] as number) * 3
+      for (let c = 0; c < 3; c++) {
+        for (let y = 0, p = at + c, o = x * 3 + c; y < rows; y++, p += stride, o += width) {
+          const near = Math.imul(src[p] as number, k0) + Math.imul(src[p + 3] as number, k1)
+          const far = Math.imul(src[p + 6] as number, k2) + Math.imul(src[p + 9] as number, k3)
+          out[o] = (HALF + near + far) >> FRACTION_BITS
+        }
+      }
+    }
+    return out
+  }
+  for (let y = 0, o = 0, line = origin; y < rows; y++, line += stride) {
     for (let x = 0, k = 0; x < first.length; x++, o += 3) {
       let p = line + (first[x] as number) * 3
       let r = HALF
@@ -130,15 +147,26 @@ function horizontal(src: RgbImage['data'], origin: number, stride: number, rows:
 }
 
 /** Resamples columns: `src` starts at input row `top` and has lines of `stride` bytes. */
-function vertical(src: RgbImage['data'], stride: number, top: number, axis: Weights) {
+function vertical(src: Uint8ClampedArray, stride: number, top: number, axis: Weights) {
   const { taps, first, weights } = axis
   const out = new Uint8ClampedArray(first.length * stride) // [rows, columns, 3]
-  let o = 0
-  for (let y = 0, k = 0; y < first.length; y++, k += taps) {
-    const line = ((first[y] as number) - top) * stride
-    for (let x = 0; x < stride; x++, o++) {
+  for (let y = 0, k = 0, o = 0; y < first.length; y++, k += taps) {
+    let line = ((first[y] as number) - top) * stride
+    if (taps === MIN_TAPS) {
+      const k0 = weights[k] as number
+      const k1 = weights[k + 1] as number
+      const k2 = weights[k + 2] as number
+      const k3 = weights[k + 3] as number
+      for (const end = o + stride; o < end; o++, line++) {
+        const near = Math.imul(src[line] as number, k0) + Math.imul(src[line + stride] as number, k1)
+        const far = Math.imul(src[line + 2 * stride] as number, k2) + Math.imul(src[line + 3 * stride] as number, k3)
+        out[o] = (HALF + near + far) >> FRACTION_BITS
+      }
+      continue
+    }
+    for (const end = o + stride; o < end; o++, line++) {
       let sum = HALF
-      for (let t = 0, p = line + x; t < taps; t++, p += stride) {
+      for (let t = 0, p = line; t < taps; t++, p += stride) {
         sum = (sum + Math.imul(src[p] as number, weights[k + t] as number)) | 0
       }
       out[o] = sum >> FRACTION_BITS
