@@ -103,8 +103,12 @@ export function shuffle<Item>(items: Item[], random: Random): Item[] {
   return items
 }
 
-const horner = (coefficients: readonly number[], x: number): number =>
-  coefficients.reduceRight((sum, c) => sum * x + c, 0)
+/** A polynomial, constant term first. */
+function polynomial(coefficients: readonly number[], x: number): number {
+  let sum = 0
+  for (let i = coefficients.length - 1; i >= 0; i--) sum = sum * x + (coefficients[i] as number)
+  return sum
+}
 
 // AS 241: numerator and denominator of the three ranges, constant term first.
 const centre = [
@@ -139,7 +143,7 @@ const tail = [
 ] as const
 
 const ratio = ([numerator, denominator]: readonly [readonly number[], readonly number[]], x: number): number =>
-  horner(numerator, x) / horner(denominator, x)
+  polynomial(numerator, x) / polynomial(denominator, x)
 
 /** The standard normal number below which a share `p` (0 < p < 1) of the distribution lies. */
 export function inverseNormal(p: number): number {
