@@ -125,10 +125,6 @@ test('the reduction: idle where tokens are dropped, none where all are kept', ()
     ],
     [{ keepRatio: 0.7 }, { method: 'idle', keepRatio: 0.7 }],
     [
-      { keepRatio: 0.7, method: 'evit' },
-      { method: 'evit', keepRatio: 0.7 },
-    ],
-    [
       { keepRatio: 0.7, method: 'none' },
       { method: 'none', keepRatio: 0.7 },
     ],

@@ -25,7 +25,7 @@ import {
 } from './values.js'
 
 /** Ways of reducing tokens that `--method` knows. */
-export const methods = ['none', 'idle', 'evit', 'dynamicvit', 'evovit', 'ats', 'tome'] as const
+export const methods = ['none', 'idle'] as const
 /** What tokens are ranked by: the class token's attention after (`softmax`) or before the softmax (`logits`). */
 export const scores = ['softmax', 'logits'] as const satisfies readonly Score[]
 /** Number formats of inference. */

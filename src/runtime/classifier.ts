@@ -56,8 +56,8 @@ export interface ForwardResult {
 
 export interface Classifier {
   readonly model: Model
-  /** Image tokens every block computes. */
-  readonly keep: readonly number[]
+  /** How its graph was built: the method and the image tokens every block computes. */
+  readonly plan: BuildOptions & { readonly method: Method; readonly keep: readonly number[] }
   readonly keepRatios: readonly number[]
   readonly warnings: readonly string[]
   /**
@@ -88,7 +88,7 @@ export async function openClassifier(
   const { config } = model
   const { method = 'idle', score = 'softmax', trace = false, features = false } = options
   const plan = planKeep(options, config.depth, imageTokens(config))
-  const build: BuildOptions = { keep: plan.keep, method, score, trace, blocks: trace, features }
+  const build = { keep: plan.keep, method, score, trace, blocks: trace, features }
   const session = await openSession(buildGraph(config, model.state, build), options)
   const S = config.imageSize
   const pictureLength = 3 * S * S
@@ -112,7 +112,7 @@ export async function openClassifier(
 
   return {
     model,
-    keep: method === 'none' ? plan.keep.map(() => imageTokens(config)) : plan.keep,
+    plan: build,
     keepRatios: method === 'none' ? plan.ratios.map(() => 1) : plan.ratios,
     warnings: plan.warnings,
     forward,

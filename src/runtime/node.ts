@@ -3,6 +3,7 @@
 import * as ort from 'onnxruntime-node'
 import { fail } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
 import { type OrtPackage, openGraph, openSession, type Session, type SessionOptions } from './session.js'
 
 /**
@@ -23,3 +24,11 @@ export async function createSession(model: Graph | Uint8Array, options: SessionO
     return fail(`--device ${device}: no such device can be used here (${reason}); wanted one of cpu, webgpu, cuda`)
   }
 }
+
+/**
+ * Opens a loaded model as a classifier on onnxruntime-node.
+ *
+ * @throws InputError on keep ratios out of range, and when the device is not available
+ */
+export const openNodeClassifier = (model: Model, options: ClassifierOptions = {}): Promise<Classifier> =>
+  openClassifier(model, options, createSession)

@@ -1,0 +1,77 @@
+/** `idlevit classify IMAGE…` */
+
+import type { Command } from 'commander'
+import { fail, InputError } from '../../errors.js'
+import type { Prediction } from '../../runtime/classifier.js'
+import { addOptions, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
+import { emit, table } from '../output.js'
+import { whole } from '../values.js'
+
+interface Classified {
+  readonly image: string
+  readonly predictions: readonly Prediction[]
+  /** From the decoded picture to its labels. */
+  readonly milliseconds: number
+}
+
+export function addClassify(program: Command): void {
+  const command = program
+    .command('classify')
+    .description('name what is in pictures')
+    .argument('<image...>', 'picture files, folders or globs')
+    .option('--top <N>', 'labels per picture', (given) => whole(1)(given, '--top'), 5)
+  addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'precision', 'device', 'threads'], {
+    required: ['model'],
+  }).action(classify)
+}
+
+async function classify(images: string[], options: SharedOptions & { readonly top: number }): Promise<void> {
+  const [{ expandPictures, loadPicture }, setup, { openNodeClassifier }] = await Promise.all([
+    import('../../data/pictures.js'),
+    import('../setup.js'),
+    import('../../runtime/node.js'),
+  ])
+  const paths = await expandPictures(images)
+  const model = await setup.openModel(options)
+  const preprocess = setup.preprocessFor(options, model)
+  // The first picture is decoded while the session loads, every other one while its predecessor is classified.
+  const load = (i: number) => {
+    const path = paths[i]
+    return path === undefined ? undefined : settle(loadPicture(path, preprocess))
+  }
+  let next = load(0)
+  const classifier = await openNodeClassifier(model, setup.classifierOptions(options, model))
+  setup.warnAll(classifier.warnings)
+  const results: Classified[] = []
+  const failures: string[] = []
+  for (const [i, image] of paths.entries()) {
+    const picture = await next
+    next = load(i + 1)
+    if (picture instanceof Float32Array) {
+      const start = performance.now()
+      const [predictions = []] = await classifier.predict(picture, options.top)
+      results.push({ image, predictions, milliseconds: performance.now() - start })
+    } else if (picture) failures.push(picture.message)
+  }
+  await classifier.close()
+  if (paths.length === 1 && failures[0] !== undefined) fail(failures[0])
+  emit(options.json, results, show)
+  if (failures.length > 0) fail(`${failures.length} of ${paths.length} pictures: ${failures.join('; ')}`)
+}
+
+/** A picture's pixels, or what is wrong with it. */
+const settle = (loading: Promise<Float32Array>): Promise<Float32Array | InputError> =>
+  loading.catch((error: unknown) => {
+    if (error instanceof InputError) return error
+    throw error
+  })
+
+function show(results: readonly Classified[]): void {
+  for (const [i, { image, predictions, milliseconds }] of results.entries()) {
+    if (i > 0) process.stdout.write('\n')
+    process.stdout.write(`${image}  (${milliseconds.toFixed(0)} ms)\n`)
+    table([['', 'label', 'score'], ...predictions.map(({ label, score }, rank) => row(rank, label, score))].slice(1))
+  }
+}
+
+const row = (rank: number, label: string, score: number) => [`  ${rank + 1}.`, label, `${(100 * score).toFixed(1)} %`]

@@ -1,0 +1,72 @@
+/** `idlevit eval --data D` */
+
+import type { Command } from 'commander'
+import type { EvaluationReport } from '../../evaluation/evaluate.js'
+import { addOptions, modelOptions, pictureOptions, runtimeOptions, type SharedOptions } from '../options.js'
+import { emit, startProgress, table, warn } from '../output.js'
+import { whole } from '../values.js'
+
+interface EvalOptions extends SharedOptions {
+  readonly data: string
+  readonly limit?: number
+  readonly workers?: number
+}
+
+export function addEval(program: Command): void {
+  const command = program
+    .command('eval')
+    .description('accuracy on labelled pictures')
+    .requiredOption('--data <D>', 'image folder, list file, WebDataset tars or CIFAR-10 batches')
+    .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'))
+    .option('--workers <N>', 'threads that decode pictures', (given) => whole(1, 64)(given, '--workers'))
+  addOptions(command, [...modelOptions, ...pictureOptions, ...runtimeOptions], { required: ['model'] }).action(evaluate)
+}
+
+async function evaluate(options: EvalOptions): Promise<void> {
+  const [{ openDataset }, setup, { openNodeClassifier }, { evaluateClassifier }] = await Promise.all([
+    import('../../data/dataset.js'),
+    import('../setup.js'),
+    import('../../runtime/node.js'),
+    import('../../evaluation/evaluate.js'),
+  ])
+  const model = await setup.openModel(options)
+  const dataset = await openDataset(options.data, { classes: model.config.classes })
+  const classifier = await openNodeClassifier(model, setup.classifierOptions(options, model))
+  setup.warnAll(classifier.warnings)
+  const total = Math.min(options.limit ?? dataset.samples.length, dataset.samples.length)
+  const progress = startProgress('evaluating', total)
+  try {
+    const report = await evaluateClassifier(classifier, dataset, {
+      preprocess: setup.preprocessFor(options, model),
+      ...(options.batch !== undefined && { batch: options.batch }),
+      ...(options.workers !== undefined && { workers: options.workers }),
+      limit: total,
+      onProgress: ({ images, top1 }) => progress.update(images, `top-1 ${((100 * top1) / images).toFixed(1)} %`),
+      onSkip: ({ name, reason }) => warn(`${name} skipped: ${reason}`),
+    })
+    progress.stop()
+    emit(options.json, { ...report, precision: options.precision ?? 'fp32' }, show)
+  } finally {
+    progress.stop()
+    await classifier.close()
+    await dataset.close()
+  }
+}
+
+function show(report: EvaluationReport): void {
+  const { top1, top5, images } = report
+  table([
+    ['model', 'method', 'pictures', 'top-1', 'top-5', 'loss', 'GMACs', 'images/s'],
+    [
+      report.model,
+      report.method,
+      images,
+      `${report.top1Percent.toFixed(2)} % (${top1})`,
+      `${report.top5Percent.toFixed(2)} % (${top5})`,
+      report.loss.toFixed(4),
+      report.gmacs.toFixed(3),
+      report.imagesPerSecond.toFixed(1),
+    ],
+  ])
+  if (report.skipped.length > 0) process.stdout.write(`${report.skipped.length} pictures skipped\n`)
+}

@@ -1,0 +1,73 @@
+/** `idlevit info` */
+
+import type { Command } from 'commander'
+import type { ModelCost } from '../../models/cost.js'
+import { addOptions, modelOptions, readReduction, type SharedOptions } from '../options.js'
+import { emit, table } from '../output.js'
+
+export function addInfo(program: Command): void {
+  const command = program.command('info').description('parameters, multiply-adds and tokens of every block')
+  addOptions(command, [...modelOptions, 'crop'], { required: ['model'] }).action(info)
+}
+
+/** GMACs of the paper's Table 1 for DeiT-S; its rounding is not known. */
+const table1: Readonly<Record<number, number>> = {
+  1: 4.6,
+  0.9: 4,
+  0.8: 3.5,
+  0.7: 3.1,
+  0.6: 2.7,
+  0.5: 2.4,
+  0.4: 2.1,
+  0.3: 1.9,
+}
+const DEIT_SMALL_PARAMS = 22_050_664
+
+async function info(options: SharedOptions): Promise<void> {
+  const [setup, { modelCost }, { planKeep }, { imageTokens }] = await Promise.all([
+    import('../setup.js'),
+    import('../../models/cost.js'),
+    import('../../reduction/schedule.js'),
+    import('../../models/config.js'),
+  ])
+  const { name, config, idle } = await setup.sizesOf(options)
+  const { method, score, ...request } = readReduction(options, idle)
+  const plan = planKeep(request, config.depth, imageTokens(config))
+  setup.warnAll(plan.warnings)
+  const cost = modelCost(config, { keep: plan.keep, method, ...(score && { score }) })
+  const published = cost.params === DEIT_SMALL_PARAMS ? table1[request.keepRatio ?? 1] : undefined
+  const giga = (macs: number) => macs / 1e9
+  const { executed, kForAll, selectedOnly } = cost.countings
+  emit(
+    options.json,
+    {
+      model: name,
+      params: cost.params,
+      gmacs: giga(cost.macs),
+      denseGmacs: giga(cost.denseMacs),
+      method,
+      keepRatios: plan.ratios,
+      blocks: cost.blocks.map(({ block, tokens, macs }) => ({ block, tokens, gmacs: giga(macs) })),
+      countings: { executed: giga(executed), kForAll: giga(kForAll), selectedOnly: giga(selectedOnly) },
+      ...(published !== undefined && { paperGmacs: published }),
+    },
+    (report) => show(report.model, cost, report.paperGmacs),
+  )
+}
+
+function show(name: string, cost: ModelCost, published: number | undefined): void {
+  const giga = (macs: number) => (macs / 1e9).toFixed(3)
+  const { executed, kForAll, selectedOnly } = cost.countings
+  const ratio = (macs: number) => `${((100 * macs) / cost.denseMacs).toFixed(1)} %`
+  process.stdout.write(`${name}: ${cost.params.toLocaleString('en')} parameters\n\n`)
+  table([['block', 'tokens', 'GMACs'], ...cost.blocks.map(({ block, tokens, macs }) => [block, tokens, giga(macs)])])
+  process.stdout.write('\n')
+  table([
+    ['counting', 'GMACs', 'of dense'],
+    ['executed here (folded scores, last block for the class token)', giga(executed), ratio(executed)],
+    ['keys of all tokens (structure of the official code)', giga(kForAll), ratio(kForAll)],
+    ['selected tokens only (no cost for scores)', giga(selectedOnly), ratio(selectedOnly)],
+    ['dense', giga(cost.denseMacs), '100.0 %'],
+    ...(published === undefined ? [] : [['IdleViT paper, Table 1', published.toFixed(1), '']]),
+  ])
+}

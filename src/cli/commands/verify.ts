@@ -1,0 +1,48 @@
+/** `idlevit verify FILE…` */
+
+import type { Command } from 'commander'
+import { fail } from '../../errors.js'
+import type { Verification } from '../../verify/verify.js'
+import { emit, table } from '../output.js'
+
+interface VerifyOptions {
+  readonly strict?: boolean
+  readonly json?: boolean
+}
+
+export function addVerify(program: Command): void {
+  program
+    .command('verify')
+    .description('replay reference files computed by official implementations and compare every number')
+    .argument('<file...>', 'reference files (.safetensors), or torch checkpoints beside one')
+    .option('--strict', 'fail on expected tensors that nothing here computes')
+    .option('--json', 'one JSON document on stdout')
+    .action(verifyFiles)
+}
+
+async function verifyFiles(files: string[], options: VerifyOptions): Promise<void> {
+  const { verify } = await import('../../verify/verify.js')
+  const results: Verification[] = []
+  for (const file of files) {
+    const result = await verify(file)
+    results.push(options.strict && result.unknown.length > 0 ? { ...result, pass: false } : result)
+  }
+  emit(options.json, results, show)
+  const failed = results.filter(({ pass }) => !pass)
+  if (failed.length > 0) fail(`${failed.map(({ file }) => file).join(', ')}: not as the reference says`)
+}
+
+function show(results: readonly Verification[]): void {
+  for (const { file, checks, unknown, pass } of results) {
+    const failed = checks.filter((check) => !check.pass)
+    process.stdout.write(
+      `${pass ? 'pass' : 'FAIL'}  ${file}: ${checks.length - failed.length} of ${checks.length} agree\n`,
+    )
+    if (failed.length > 0)
+      table([
+        ['  tensor', 'difference', 'allowed'],
+        ...failed.map(({ name, maxAbsDiff, tolerance }) => [`  ${name}`, maxAbsDiff.toPrecision(3), tolerance]),
+      ])
+    if (unknown.length > 0) process.stdout.write(`  not computed here: ${unknown.join(', ')}\n`)
+  }
+}

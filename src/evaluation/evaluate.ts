@@ -1,0 +1,111 @@
+/** Accuracy of a classifier on labelled pictures. */
+
+import type { Dataset } from '../data/dataset.js'
+import { loadBatches } from '../data/loader.js'
+import { fail } from '../errors.js'
+import type { Preprocess } from '../images/preprocess.js'
+import { modelCost } from '../models/cost.js'
+import { type Classifier, topIndices } from '../runtime/classifier.js'
+
+export interface EvaluationOptions {
+  readonly preprocess: Preprocess
+  /** Pictures per run; default 16. */
+  readonly batch?: number
+  readonly workers?: number
+  /** Only the first pictures. */
+  readonly limit?: number
+  readonly onProgress?: (sofar: Pick<EvaluationReport, 'images' | 'top1'>) => void
+  readonly onSkip?: (skipped: Skipped) => void
+}
+
+export interface Skipped {
+  readonly name: string
+  readonly reason: string
+}
+
+export interface EvaluationReport {
+  /** Pictures that were classified. */
+  readonly images: number
+  readonly skipped: readonly Skipped[]
+  /** Pictures whose label came first, and among the first five. */
+  readonly top1: number
+  readonly top5: number
+  readonly top1Percent: number
+  readonly top5Percent: number
+  /** Mean cross entropy of the labels. */
+  readonly loss: number
+  readonly gmacs: number
+  /** Decoding included, loading of the model not. */
+  readonly imagesPerSecond: number
+  readonly model: string
+  readonly method: string
+  /** By block. */
+  readonly keepRatios: readonly number[]
+}
+
+const DEFAULT_BATCH = 16
+
+/**
+ * Classifies every picture of a data set while worker threads decode the next ones.
+ *
+ * @throws InputError when no picture can be read
+ */
+export async function evaluateClassifier(
+  classifier: Classifier,
+  dataset: Dataset,
+  options: EvaluationOptions,
+): Promise<EvaluationReport> {
+  const { preprocess, batch = DEFAULT_BATCH, workers, limit = dataset.samples.length, onProgress, onSkip } = options
+  const { model } = classifier
+  const skipped: Skipped[] = []
+  let images = 0
+  let top1 = 0
+  let top5 = 0
+  let loss = 0
+  const start = performance.now()
+  const batches = loadBatches(dataset, {
+    batch,
+    preprocess,
+    order: Array.from({ length: limit }, (_, i) => i),
+    ...(workers !== undefined && { workers }),
+    onSkip(name, reason) {
+      skipped.push({ name, reason })
+      onSkip?.({ name, reason })
+    },
+  })
+  for await (const { pixels, labels } of batches) {
+    const { logits, classes } = await classifier.forward(pixels)
+    for (const [b, label] of labels.entries()) {
+      const row = logits.subarray(b * classes, (b + 1) * classes)
+      const best = topIndices(row, 5)
+      if (best[0] === label) top1++
+      if (best.includes(label)) top5++
+      loss -= logProbability(row, label)
+    }
+    images += labels.length
+    onProgress?.({ images, top1 })
+  }
+  const seconds = (performance.now() - start) / 1000
+  if (images === 0) fail(`${dataset.name}: no picture could be read`)
+  return {
+    images,
+    skipped,
+    top1,
+    top5,
+    top1Percent: (100 * top1) / images,
+    top5Percent: (100 * top5) / images,
+    loss: loss / images,
+    gmacs: modelCost(model.config, classifier.plan).macs / 1e9,
+    imagesPerSecond: images / seconds,
+    model: model.name,
+    method: classifier.plan.method,
+    keepRatios: classifier.keepRatios,
+  }
+}
+
+/** log softmax(z)_label */
+function logProbability(logits: Float32Array, label: number): number {
+  const max = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  const sum = logits.reduce((s, z) => s + Math.exp(z - max), 0)
+  return (logits[label] ?? Number.NaN) - max - Math.log(sum)
+}

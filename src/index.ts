@@ -1,0 +1,30 @@
+/**
+ * idlevit for browsers and everything else that runs JavaScript: models, token idling, weights from bytes.
+ * What needs files, the hub or native code is in `idlevit/node`.
+ *
+ * @module
+ */
+
+export { InputError } from './errors.js'
+export { type EncodeOptions, encodeOnnx, type OnnxModel } from './graph/onnx.js'
+export { imagenetPreprocess, normalise, type Preprocess, preprocessImage } from './images/preprocess.js'
+export { type RgbImage, resizeCrop } from './images/resample.js'
+export { imagenetLabels } from './labels/imagenet.js'
+export { type BuildOptions, buildGraph, type Method } from './models/build.js'
+export { type Preset, presets, type VitConfig } from './models/config.js'
+export { type ModelCost, modelCost } from './models/cost.js'
+export type { Score } from './reduction/idle.js'
+export { type KeepPlan, type KeepRequest, keptTokens, planKeep, stageRatios } from './reduction/schedule.js'
+export {
+  type BlockSelection,
+  type Classifier,
+  type ClassifierOptions,
+  type ForwardResult,
+  type Model,
+  openClassifier,
+  type Prediction,
+  topPredictions,
+} from './runtime/classifier.js'
+export { type Device, type OrtPackage, openSession, type Session, type SessionOptions } from './runtime/session.js'
+export { createSession, openWebClassifier } from './runtime/web.js'
+export { parseSafetensors, writeSafetensors } from './weights/safetensors.js'

@@ -1,0 +1,53 @@
+/**
+ * idlevit for Node: everything of `idlevit`, with files, the hub, pictures and onnxruntime-node.
+ *
+ * @module
+ */
+
+export { type Dataset, openDataset, type Sample } from './data/dataset.js'
+export { type Batch, type LoaderOptions, loadBatches } from './data/loader.js'
+export { type EvaluationOptions, type EvaluationReport, evaluateClassifier } from './evaluation/evaluate.js'
+export { decodeImage } from './images/decode.js'
+export type {
+  BlockSelection,
+  BuildOptions,
+  Classifier,
+  ClassifierOptions,
+  Device,
+  ForwardResult,
+  KeepRequest,
+  Method,
+  Model,
+  ModelCost,
+  Prediction,
+  Preprocess,
+  RgbImage,
+  Score,
+  Session,
+  SessionOptions,
+  VitConfig,
+} from './index.js'
+export {
+  buildGraph,
+  encodeOnnx,
+  InputError,
+  imagenetLabels,
+  imagenetPreprocess,
+  modelCost,
+  normalise,
+  openClassifier,
+  openSession,
+  parseSafetensors,
+  planKeep,
+  preprocessImage,
+  presets,
+  resizeCrop,
+  stageRatios,
+  topPredictions,
+  writeSafetensors,
+} from './index.js'
+export { createSession, openNodeClassifier } from './runtime/node.js'
+export { type LoadClassifierOptions, loadClassifier, type PictureClassifier } from './runtime/pictures.js'
+export { type Check, type Verification, verify } from './verify/verify.js'
+export { readCheckpoint } from './weights/checkpoint.js'
+export { type LoadedModel, type LoadOptions, loadModel } from './weights/load.js'
