@@ -1,5 +1,6 @@
 /** Accuracy of a classifier on labelled pictures. */
 
+import { freemem } from 'node:os'
 import type { Dataset } from '../data/dataset.js'
 import { loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
@@ -57,6 +58,7 @@ export async function evaluateClassifier(
 ): Promise<EvaluationReport> {
   const { preprocess, batch = DEFAULT_BATCH, workers, limit = dataset.samples.length, onProgress, onSkip } = options
   const { model } = classifier
+  checkMemory(classifier, Math.min(batch, limit))
   const skipped: Skipped[] = []
   let images = 0
   let top1 = 0
@@ -101,6 +103,16 @@ export async function evaluateClassifier(
     method: classifier.plan.method,
     keepRatios: classifier.keepRatios,
   }
+}
+
+/** Refuses a batch that cannot fit before anything is allocated. */
+function checkMemory(classifier: Classifier, batch: number): void {
+  const side = classifier.model.config.imageSize
+  const loader = 3 * batch * 3 * side * side * 4 // pictures of the batch in use and of those decoded ahead
+  const needed = classifier.memory(batch) + loader
+  const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
+  if (needed > freemem())
+    fail(`batch ${batch}: needs about ${gigabytes(needed)} of memory, ${gigabytes(freemem())} are free; lower --batch`)
 }
 
 /** log softmax(z)_label */

@@ -1,6 +1,7 @@
 /** A model that answers questions about pictures: the same in Node and in the browser. */
 
 import type { Graph } from '../graph/graph.js'
+import { peakMemory } from '../graph/memory.js'
 import { type BuildOptions, buildGraph, type Method, type WeightValues } from '../models/build.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
 import type { Score } from '../reduction/idle.js'
@@ -67,6 +68,8 @@ export interface Classifier {
    * @throws Error when the length is not a whole number of pictures
    */
   forward(pixels: Float32Array): Promise<ForwardResult>
+  /** About how many bytes a run of `batch` pictures takes, weights left out. */
+  memory(batch: number): number
   /** The best `top` labels of every picture. */
   predict(pixels: Float32Array, top?: number): Promise<Prediction[][]>
   close(): Promise<void>
@@ -89,7 +92,9 @@ export async function openClassifier(
   const { method = 'idle', score = 'softmax', trace = false, features = false } = options
   const plan = planKeep(options, config.depth, imageTokens(config))
   const build = { keep: plan.keep, method, score, trace, blocks: trace, features }
-  const session = await openSession(buildGraph(config, model.state, build), options)
+  const graph = buildGraph(config, model.state, build)
+  const [one, two] = [peakMemory(graph, { batch: 1 }), peakMemory(graph, { batch: 2 })]
+  const session = await openSession(graph, options)
   const S = config.imageSize
   const pictureLength = 3 * S * S
 
@@ -116,6 +121,7 @@ export async function openClassifier(
     keepRatios: method === 'none' ? plan.ratios.map(() => 1) : plan.ratios,
     warnings: plan.warnings,
     forward,
+    memory: (batch) => one + (batch - 1) * (two - one),
     async predict(pixels, top = 5) {
       const { logits, classes } = await forward(pixels)
       return Array.from({ length: logits.length / classes }, (_, b) =>
