@@ -65,7 +65,10 @@ export interface Op<A = unknown> {
   emit(node: Node<A>, onnx: Emitter): void
   /** Multiply-adds of matrix products and convolutions (the field's GMACs); absent = none. */
   macs?(node: Node<A>, size: (shape: Shape) => number[]): number
-  /** Gradients of the inputs, given those of the outputs; `undefined` where nothing flows. */
+  /**
+   * Gradients of the inputs, given those of the outputs (`undefined` for an output that the loss does not read);
+   * `undefined` where nothing flows. Gradients that nobody needs cost nothing: they are never emitted.
+   */
   gradient?(node: Node<A>, outputGradients: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[]
 }
 

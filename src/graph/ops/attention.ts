@@ -1,8 +1,13 @@
-/** Scaled dot-product attention as one operator, for passes that need no map. */
+/** Scaled dot-product attention: one operator for passes that need no map, and its parts for those that do. */
 
 import { type Dim, multiplyDims } from '../dims.js'
-import { apply, type Op, type Tensor } from '../graph.js'
+import { apply, applyAll, type Op, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
+import { mul, sub } from './elementwise.js'
+import { matmul } from './linear.js'
+import { softmax } from './normalise.js'
+import { reduceSum, sumTo } from './reduce.js'
+import { reshape, transpose } from './shape.js'
 
 const attentionOp: Op<{ heads: number }> = {
   name: 'attention',
@@ -42,6 +47,18 @@ const attentionOp: Op<{ heads: number }> = {
     const [b, p, w] = size([batch, pairs, width]) as [number, number, number]
     return 2 * b * p * w
   },
+  /** The map is computed again from queries and keys. */
+  gradient({ inputs, outputs: [o], attrs: { heads } }, [g]) {
+    const [q, k, v] = inputs.map((t) => splitHeads(t, heads)) as [Tensor, Tensor, Tensor] // [B, H, n, d]
+    const scale = (q.shape[3] as number) ** -0.5
+    const map = softmax(matmul(q, k, { transB: true, alpha: scale })) // [B, H, n, m]
+    const mixed = splitHeads(o as Tensor, heads) // [B, H, n, d]
+    const dO = splitHeads(g as Tensor, heads)
+    const { dLogits, dValues } = attendGradients(map, v, mixed, dO)
+    return [matmul(dLogits, k, { alpha: scale }), matmul(dLogits, q, { transA: true, alpha: scale }), dValues].map(
+      mergeHeads,
+    )
+  },
 }
 
 /**
@@ -54,3 +71,61 @@ const attentionOp: Op<{ heads: number }> = {
  */
 export const attention = (q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor =>
   apply(attentionOp, [q, k, v], { heads })
+
+/** `[B, n, C]` → `[B, H, n, C/H]`. */
+export function splitHeads(x: Tensor, heads: number): Tensor {
+  const [B, n, C] = x.shape as [Dim, Dim, number]
+  return transpose(reshape(x, [B, n, heads, C / heads]), [0, 2, 1, 3])
+}
+
+/** `[B, H, n, d]` → `[B, n, H·d]`. */
+export function mergeHeads(x: Tensor): Tensor {
+  const [B, H, n, d] = x.shape as [Dim, number, Dim, number]
+  return reshape(transpose(x, [0, 2, 1, 3]), [B, n, H * d])
+}
+
+const attendOp: Op<null> = {
+  name: 'attend',
+  infer([logits, values]) {
+    const [e, v] = [logits as Tensor, values as Tensor]
+    if (e.shape.at(-1) !== v.shape.at(-2)) throw new Error('as many logits as values are wanted')
+    return [{ dtype: v.dtype, shape: [...e.shape.slice(0, -1), v.shape.at(-1) as Dim] }, e]
+  },
+  emit({ inputs: [logits, values], outputs: [mixed, map] }, onnx) {
+    const { name } = map as Tensor
+    onnx.node('Softmax', [(logits as Tensor).name], [name], { axis: -1 })
+    onnx.node('MatMul', [name, (values as Tensor).name], [(mixed as Tensor).name])
+  },
+  macs({ inputs: [logits, values] }, size) {
+    const pairs = size((logits as Tensor).shape).reduce((a, b) => a * b, 1)
+    return pairs * (size([(values as Tensor).shape.at(-1) as Dim])[0] as number)
+  },
+  gradient({ inputs: [, values], outputs: [mixed, map] }, [dO, dMap]) {
+    if (dMap) throw new Error('attend: the map is for reading only')
+    const v = values as Tensor
+    const { dLogits, dValues } = attendGradients(map as Tensor, v, mixed as Tensor, dO as Tensor)
+    return [dLogits, sumTo(dValues, v.shape)]
+  },
+}
+
+/**
+ * Softmax of the logits, then the values averaged by it.
+ *
+ * @param logits - `[…, n, m]`
+ * @param values - `[…, m, d]`
+ * @returns mixed `[…, n, d]` and the map `[…, n, m]`, which no gradient may flow into
+ */
+export function attend(logits: Tensor, values: Tensor): { readonly mixed: Tensor; readonly map: Tensor } {
+  const [mixed, map] = applyAll(attendOp, [logits, values], null) as [Tensor, Tensor]
+  return { mixed, map }
+}
+
+/**
+ * dE = P ∘ (dP - Σ_j P dP), where the row sum equals Σ_d O dO and so needs no pass over the map
+ * (FlashAttention, arXiv 2205.14135, algorithm 4).
+ */
+function attendGradients(map: Tensor, v: Tensor, mixed: Tensor, dO: Tensor) {
+  const rowSums = reduceSum(mul(mixed, dO), [dO.shape.length - 1], true) // […, n, 1]
+  const dLogits = mul(map, sub(matmul(dO, v, { transB: true }), rowSums)) // […, n, m]
+  return { dLogits, dValues: matmul(map, dO, { transA: true }) } // […, m, d]
+}

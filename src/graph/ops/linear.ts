@@ -1,14 +1,18 @@
 /** Matrix products. */
 
-import { broadcast, type Dim, evaluateDim } from '../dims.js'
+import { broadcast, type Dim, elements, evaluateDim } from '../dims.js'
 import { apply, type Emitter, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
+import { reduceSum, sumTo } from './reduce.js'
+import { reshape } from './shape.js'
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1)
 
 interface MatmulAttributes {
   readonly transA: boolean
   readonly transB: boolean
+  /** Factor of the product, applied inside it. */
+  readonly alpha: number
 }
 
 const matmulOp: Op<MatmulAttributes> = {
@@ -20,12 +24,14 @@ const matmulOp: Op<MatmulAttributes> = {
     if (k !== k2) throw new Error(`inner dimensions ${k} and ${k2} differ`)
     return [{ dtype: a.dtype, shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n] }]
   },
-  emit({ inputs: [a, b], outputs: [y], attrs: { transA, transB } }, onnx) {
+  emit({ inputs: [a, b], outputs: [y], attrs: { transA, transB, alpha } }, onnx) {
     const [x, w] = [a as Tensor, b as Tensor]
-    if (!transA && !transB) {
+    const attributes = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } }
+    if (!transA && !transB && alpha === 1) {
       onnx.node('MatMul', [x.name, w.name], [(y as Tensor).name])
+    } else if (x.shape.length === 2 && w.shape.length === 2) {
+      onnx.node('Gemm', [x.name, w.name], [(y as Tensor).name], attributes)
     } else if (onnx.contrib) {
-      const attributes = { transA: Number(transA), transB: Number(transB) }
       onnx.node('FusedMatMul', [x.name, w.name], [(y as Tensor).name], attributes, 'com.microsoft')
     } else {
       const swap = (t: Tensor) => {
@@ -33,8 +39,17 @@ const matmulOp: Op<MatmulAttributes> = {
         perm.push(...(perm.splice(-2).reverse() as [number, number]))
         return onnx.node('Transpose', [t.name], 1, { perm })[0] as string
       }
-      onnx.node('MatMul', [transA ? swap(x) : x.name, transB ? swap(w) : w.name], [(y as Tensor).name])
+      const factors = [transA ? swap(x) : x.name, transB ? swap(w) : w.name]
+      const product = onnx.node('MatMul', factors, alpha === 1 ? [(y as Tensor).name] : 1)
+      if (alpha !== 1) onnx.node('Mul', [...product, onnx.constant(Float32Array.of(alpha), [])], [(y as Tensor).name])
     }
+  },
+  // dA = dY Bᵀ and dB = Aᵀ dY; the operands trade places where one of them was transposed.
+  gradient({ inputs: [a, b], attrs: { transA, transB, alpha } }, [dy]) {
+    const [x, w, g] = [a as Tensor, b as Tensor, dy as Tensor]
+    const da = transA ? matmul(w, g, { transA: transB, transB: true, alpha }) : matmul(g, w, { transB: !transB, alpha })
+    const db = transB ? matmul(g, x, { transA: true, transB: transA, alpha }) : matmul(x, g, { transA: !transA, alpha })
+    return [sumTo(da, x.shape), sumTo(db, w.shape)]
   },
   macs({ inputs: [a], outputs: [y], attrs: { transA } }, size) {
     const [, inner] = lastTwo(a as Tensor, transA)
@@ -49,7 +64,10 @@ function lastTwo(x: Tensor, transposed: boolean): [Dim, Dim] {
 
 /** Batched matrix product over the last two dimensions: `[…, m, k] × […, k, n] → […, m, n]`. */
 export const matmul = (a: Tensor, b: Tensor, options: Partial<MatmulAttributes> = {}): Tensor =>
-  apply(matmulOp, [a, b], { transA: false, transB: false, ...options })
+  apply(matmulOp, [a, b], { transA: false, transB: false, alpha: 1, ...options })
+
+/** x `[…, C]` as a matrix `[rows, C]`. */
+const flattenRows = (x: Tensor): Tensor => reshape(x, [elements(x.shape.slice(0, -1)), x.shape.at(-1) as Dim])
 
 /**
  * y = x Wᵀ + b with W in PyTorch's layout `[out, in]`.
@@ -80,6 +98,12 @@ const linearOp: Op<null> = {
   },
   macs: ({ inputs: [, w], outputs: [y] }, size) =>
     product(size((y as Tensor).shape)) * evaluateDim((w as Tensor).shape[1] as number),
+  // dX = dY W, dW = dYᵀ X, db = Σ dY: the layout [out, in] needs no transposed copy in either direction.
+  gradient({ inputs: [x, w] }, [g]) {
+    const rows = flattenRows(g as Tensor) // [rows, out]
+    const dw = matmul(rows, flattenRows(x as Tensor), { transA: true }) // [out, in]
+    return [matmul(g as Tensor, w as Tensor), dw, reduceSum(rows, [0])]
+  },
 }
 
 /** Where the flattened rows go back to: a constant unless more than one leading dimension is symbolic. */

@@ -3,6 +3,7 @@
 import type { Dim } from '../dims.js'
 import { apply, applyAll, type Op, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
+import { zerosLike } from './shape.js'
 
 const topKOp: Op<{ k: Dim }> = {
   name: 'topK',
@@ -25,7 +26,28 @@ const topKOp: Op<{ k: Dim }> = {
       { axis: -1, largest: 1, sorted: 1 },
     )
   },
+  // The indices are integers: nothing flows through a selection, only through the values.
+  gradient: ({ inputs: [x], outputs: [, indices] }, [g]) => [
+    g && scatterLast(zerosLike(x as Tensor), indices as Tensor, g),
+  ],
 }
+
+const scatterLastOp: Op<null> = {
+  name: 'scatterLast',
+  infer: ([x]) => [x as Tensor],
+  emit({ inputs, outputs }, onnx) {
+    onnx.node(
+      'ScatterElements',
+      inputs.map((t) => t.name),
+      outputs.map((t) => t.name),
+      { axis: -1 },
+    )
+  },
+}
+
+/** x with the entries at `indices` along the last axis replaced by `update`. */
+const scatterLast = (x: Tensor, indices: Tensor, update: Tensor): Tensor =>
+  apply(scatterLastOp, [x, indices, update], null)
 
 /**
  * The `k` largest entries along the last axis, descending; of equal entries the lower index comes first.
@@ -83,6 +105,10 @@ const gatherOp: Op<null> = {
       { axis: 0 },
     )
   },
+  // A row is selected at most once, so writing is adding.
+  gradient: ({ inputs: [x, flat] }, [g]) => [
+    scatterRows(zerosLike(x as Tensor), { flat: flat as Tensor }, g as Tensor),
+  ],
 }
 
 /** Selected rows: x `[B, N, C]` → `[B, n, C]`. */
@@ -103,6 +129,10 @@ const scatterOp: Op<null> = {
       [written, target],
       outputs.map((t) => t.name),
     )
+  },
+  gradient({ inputs: [, flat, update] }, [g]) {
+    const rows = { flat: flat as Tensor }
+    return [scatterRows(g as Tensor, rows, zerosLike(update as Tensor)), undefined, gatherRows(g as Tensor, rows)]
   },
 }
 

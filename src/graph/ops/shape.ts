@@ -3,6 +3,7 @@
 import { addDims, type Dim, elements, type Shape } from '../dims.js'
 import { apply, applyAll, constant, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
+import { reduceSum } from './reduce.js'
 
 const names = (tensors: readonly Tensor[]): string[] => tensors.map((t) => t.name)
 
@@ -17,6 +18,7 @@ const reshapeOp: Op<{ shape: Shape }> = {
     const target = reshapeTarget((inputs[0] as Tensor).shape, attrs.shape)
     onnx.node('Reshape', [...names(inputs), onnx.constant(int64s(target), [target.length])], names(outputs))
   },
+  gradient: ({ inputs: [x] }, [g]) => [reshape(g as Tensor, (x as Tensor).shape)],
 }
 
 /** The same elements in another shape. */
@@ -35,6 +37,12 @@ const transposeOp: Op<{ perm: readonly number[] }> = {
   emit({ inputs, outputs, attrs }, onnx) {
     onnx.node('Transpose', names(inputs), names(outputs), { perm: attrs.perm })
   },
+  gradient: ({ attrs: { perm } }, [g]) => [
+    transpose(
+      g as Tensor,
+      perm.map((_, axis) => perm.indexOf(axis)),
+    ),
+  ],
 }
 
 /** Axes in another order: output axis i is input axis `perm[i]`. */
@@ -62,6 +70,35 @@ const sliceOp: Op<SliceAttributes> = {
     const stop = end ?? 2n ** 62n
     onnx.node('Slice', [...names(inputs), one(start), one(stop), one(axis)], names(outputs))
   },
+  gradient({ inputs: [x], attrs: { axis, start, end } }, [g]) {
+    const after = end === undefined ? 0 : addDims((x as Tensor).shape[axis] as Dim, -end)
+    if (typeof after === 'string') throw new Error(`slice: no gradient along an axis of unknown size ${after}`)
+    return [pad(g as Tensor, axis, start, after)]
+  },
+}
+
+const padOp: Op<{ axis: number; before: number; after: number }> = {
+  name: 'pad',
+  infer([x], { axis, before, after }) {
+    const { dtype, shape } = x as Tensor
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? addDims(dim, before + after) : dim)) }]
+  },
+  emit({ inputs: [x], outputs, attrs: { axis, before, after } }, onnx) {
+    const { name, shape } = x as Tensor
+    const pads = shape.flatMap((_, i) => (i === axis ? [before] : [0]))
+    const ends = shape.flatMap((_, i) => (i === axis ? [after] : [0]))
+    onnx.node('Pad', [name, onnx.constant(int64s([...pads, ...ends]), [2 * shape.length])], names(outputs))
+  },
+  gradient: ({ inputs: [x], attrs: { axis, before } }, [g]) => {
+    const size = (x as Tensor).shape[axis] as Dim
+    if (typeof size === 'string') throw new Error(`pad: no gradient along an axis of unknown size ${size}`)
+    return [slice(g as Tensor, axis, before, before + size)]
+  },
+}
+
+/** Zeros before and after, along an axis. */
+export function pad(x: Tensor, axis: number, before: number, after: number): Tensor {
+  return before + after === 0 ? x : apply(padOp, [x], { axis, before, after })
 }
 
 /** Elements `start … end - 1` along an axis. */
@@ -84,6 +121,18 @@ const concatOp: Op<{ axis: number }> = {
   emit({ inputs, outputs, attrs }, onnx) {
     onnx.node('Concat', names(inputs), names(outputs), { axis: attrs.axis })
   },
+  gradient({ inputs, attrs: { axis } }, [g]) {
+    let start = 0
+    return inputs.map((x, i) => {
+      const size = x.shape[axis] as Dim
+      const last = i === inputs.length - 1
+      if (typeof size === 'string' && !last)
+        throw new Error(`concat: no gradient behind a part of unknown size ${size}`)
+      const from = start
+      start += Number(size)
+      return slice(g as Tensor, axis, from, last ? undefined : start)
+    })
+  },
 }
 
 export const concat = (tensors: readonly Tensor[], axis: number): Tensor =>
@@ -103,11 +152,20 @@ const splitOp: Op<{ axis: number; parts: number }> = {
   emit({ inputs, outputs, attrs: { axis } }, onnx) {
     onnx.node('Split', names(inputs), names(outputs), { axis })
   },
+  gradient: ({ outputs, attrs: { axis } }, gs) => [
+    concat(
+      outputs.map((y, i) => gs[i] ?? zerosLike(y)),
+      axis,
+    ),
+  ],
 }
 
 /** Equal parts along an axis of known size. */
-export const split = (x: Tensor, axis: number, parts: number): readonly Tensor[] =>
-  applyAll(splitOp, [x], { axis, parts })
+export function split(x: Tensor, axis: number, parts: number): readonly Tensor[] {
+  if (!x.data || axis !== 0) return applyAll(splitOp, [x], { axis, parts })
+  const rows = (x.shape[0] as number) / parts
+  return Array.from({ length: parts }, (_, i) => slice(x, 0, i * rows, (i + 1) * rows))
+}
 
 const expandOp: Op<{ axis: number }> = {
   name: 'expandBatch',
@@ -123,7 +181,24 @@ const expandOp: Op<{ axis: number }> = {
     const [target] = onnx.node('Concat', parts, 1, { axis: 0 }) as [string]
     onnx.node('Expand', [from.name, target], names(outputs))
   },
+  gradient: ({ attrs: { axis } }, [g]) => [reduceSum(g as Tensor, [axis], true)],
 }
 
 /** Repeats `x` (size 1 in batch) for every picture of `like`: `[1, …] → [B, …]`. */
 export const expandBatch = (x: Tensor, like: Tensor): Tensor => apply(expandOp, [x, like], { axis: 0 })
+
+const zerosOp: Op<null> = {
+  name: 'zerosLike',
+  infer: ([x]) => [x as Tensor],
+  emit({ inputs: [x], outputs }, onnx) {
+    const { name, shape } = x as Tensor
+    const size = shape.every((dim) => typeof dim === 'number')
+      ? onnx.constant(int64s(shape), [shape.length])
+      : (onnx.node('Shape', [name], 1)[0] as string)
+    onnx.node('ConstantOfShape', [size], names(outputs)) // float32 0 by default
+  },
+  gradient: () => [undefined],
+}
+
+/** Float32 zeros in the shape of x. */
+export const zerosLike = (x: Tensor): Tensor => apply(zerosOp, [x], null)
