@@ -4,6 +4,16 @@
  * data that travels to a worker, so pictures can be read in any order and by any thread.
  */
 
+import { existsSync, statSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fail } from '../errors.js'
+import { expandBraces } from './braces.js'
+import { openCifar } from './cifar.js'
+import { openFolder } from './folder.js'
+import { openList } from './list.js'
+import { openWebDataset } from './webdataset.js'
+
 /** One labelled picture. `name` is what messages and reports call it. */
 export interface Sample {
   readonly name: string
@@ -46,4 +56,34 @@ export interface Dataset {
 export interface DatasetOptions {
   /** How many classes the model knows: a label outside 0 … classes - 1 is refused. */
   readonly classes?: number
+}
+
+const isTar = (path: string) => /\.(tar|tar\.gz|tgz)$/i.test(path)
+const isBinary = (path: string) => /\.bin$/i.test(path)
+
+/**
+ * Opens labelled pictures: what `--data` takes.
+ *
+ * @param spec an image folder (one sub-folder per class, sorted name = index); a text file of `path index` lines; tar
+ *   shards (`train-{0..4}.tar.gz`); CIFAR-10 binary batches (`data_batch_{1..5}.bin`, or the folder they lie in, which
+ *   means the training batches)
+ * @throws InputError saying what was wanted and what was found
+ */
+export async function openDataset(spec: string, options: DatasetOptions = {}): Promise<Dataset> {
+  const paths = existsSync(spec) ? [spec] : expandBraces(spec)
+  const absent = paths.find((path) => !existsSync(path))
+  if (absent !== undefined) fail(`${absent}: no such file or folder`)
+  if (paths.every(isTar)) return openWebDataset(spec, paths, options)
+  if (paths.every(isBinary)) return openCifar(spec, paths, options)
+  const [path, second] = paths
+  if (path === undefined || second !== undefined) fail(`${spec}: several files must all be .tar, .tar.gz or .bin`)
+  if (!statSync(path).isDirectory()) return openList(path, options)
+  const batches = (await readdir(path)).filter((name) => /^data_batch_\d+\.bin$/.test(name)).sort()
+  if (batches.length > 0)
+    return openCifar(
+      spec,
+      batches.map((name) => join(path, name)),
+      options,
+    )
+  return openFolder(path, options)
 }

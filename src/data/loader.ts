@@ -1,9 +1,20 @@
 /**
  * Batches of preprocessed pictures, decoded by worker threads while the main thread runs the model.
+ *
+ * ONNX Runtime's `run` blocks the main thread, so whole chunks of pictures are handed out ahead: a worker needs nothing
+ * from the main thread until a batch is full. The memory of a batch travels to a worker and back and is used again
+ * (onnxruntime-node refuses tensors over a SharedArrayBuffer). The order is that of the request, whatever the number of
+ * workers; pictures that cannot be read are left out and the next ones move up.
  */
 
+import { availableParallelism } from 'node:os'
+import { fail } from '../errors.js'
+// Also keeps libvips loaded in the process when the last worker leaves.
+import '../images/decode.js'
 import type { Preprocess } from '../images/preprocess.js'
-import type { Dataset } from './dataset.js'
+import type { Dataset, Sample } from './dataset.js'
+import { type PictureWorker, startWorker } from './pool.js'
+import { type Transform, transformSize } from './transform.js'
 
 /** A batch, ready for a model. */
 export interface Batch {
@@ -26,7 +37,7 @@ export interface LoaderOptions {
   readonly order?: ArrayLike<number>
   /** Worker threads; a quarter of the cores, at least one, when left out. */
   readonly workers?: number
-  /** Batches decoded ahead of the one in use, at least one for each worker. */
+  /** Batches decoded ahead of the one in use; one more than there are workers when left out. */
   readonly prefetch?: number
   /** Apply EXIF orientation. Off when left out, as torchvision has it. */
   readonly orient?: boolean
@@ -34,5 +45,132 @@ export interface LoaderOptions {
   readonly onSkip?: (name: string, reason: string) => void
 }
 
-/** Decodes and preprocesses pictures in the given order, whatever the number of workers. */
-export declare function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIterableIterator<Batch>
+/** Pictures in memory: those from `from` on have not been delivered yet. */
+interface Chunk {
+  readonly pixels: Float32Array<ArrayBuffer> // [batch, 3, S, S], the first indices.length of them filled
+  readonly indices: readonly number[]
+  readonly from: number
+  readonly skipped: readonly { readonly name: string; readonly reason: string }[]
+}
+
+/**
+ * Decodes and preprocesses pictures in the given order.
+ *
+ * Workers start at the call, so that they are at work while a model loads; idle ones never keep the process alive.
+ * Leaving the loop early, or calling `return()`, stops them. At most `prefetch + 2` batches are in memory.
+ *
+ * @example
+ * for await (const { pixels, labels } of loadBatches(dataset, { batch: 16, preprocess: imagenetPreprocess() })) …
+ */
+export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIterableIterator<Batch> {
+  const { batch, onSkip } = options
+  const transform: Transform = { kind: 'evaluate', preprocess: options.preprocess }
+  const size = 3 * transformSize(transform) ** 2
+  const order = options.order ?? Array.from(dataset.samples.keys())
+  const count = Math.min(options.workers ?? Math.ceil(availableParallelism() / 4), Math.ceil(order.length / batch))
+  const prefetch = options.prefetch ?? count + 1
+  const workers = Array.from({ length: count }, () => startWorker({ transform, orient: options.orient ?? false }))
+
+  const free: Chunk['pixels'][] = []
+  const ahead: Promise<Chunk>[] = []
+  let asked = 0 // pictures of `order` handed out
+  let good = 0 // of these, delivered, read or hoped for
+
+  /** Hands out work until `prefetch` chunks are under way. */
+  function handOut(): void {
+    while (ahead.length < prefetch && asked < order.length) {
+      // A full batch; after unreadable pictures a smaller chunk, so that chunks and batches coincide again.
+      const wanted = Math.min(batch - (good % batch), order.length - asked)
+      const indices = Array.from({ length: wanted }, (_, i) => order[asked + i] as number)
+      asked += wanted
+      good += wanted
+      const chunk = readChunk(dataset, workers, indices, free.pop() ?? new Float32Array(batch * size))
+      chunk.catch(() => {}) // a failure is met when the chunk is waited for
+      ahead.push(chunk)
+    }
+  }
+
+  /** The next chunk that holds any picture; undefined at the end. */
+  async function arrival(): Promise<Chunk | undefined> {
+    for (;;) {
+      handOut()
+      const chunk = await ahead.shift()
+      for (const { name, reason } of chunk?.skipped ?? []) onSkip?.(name, reason)
+      good -= chunk?.skipped.length ?? 0
+      if (!chunk || chunk.indices.length > 0) return chunk
+      free.push(chunk.pixels)
+    }
+  }
+
+  async function* deliver(): AsyncGenerator<Batch, void> {
+    let next = await arrival()
+    while (next) {
+      const { pixels, from } = next // [batch, 3, S, S]
+      const indices = next.indices.slice(from)
+      if (from > 0) pixels.copyWithin(0, from * size)
+      next = undefined
+      while (indices.length < batch && !next) {
+        const more = await arrival()
+        if (!more) break
+        const moved = more.indices.slice(0, batch - indices.length)
+        pixels.set(more.pixels.subarray(0, moved.length * size), indices.length * size)
+        indices.push(...moved)
+        if (moved.length < more.indices.length) next = { ...more, from: moved.length }
+        else free.push(more.pixels)
+      }
+      handOut()
+      yield {
+        pixels: pixels.subarray(0, indices.length * size), // [n, 3, S, S]
+        labels: Int32Array.from(indices, (i) => sampleAt(dataset, i).label),
+        names: indices.map((i) => sampleAt(dataset, i).name),
+        indices: Int32Array.from(indices),
+      }
+      free.push(pixels)
+      next ??= await arrival()
+    }
+  }
+
+  handOut()
+  const batches = deliver()
+  const stop = async () => {
+    await Promise.all(workers.map((worker) => worker.close()))
+  }
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async next() {
+      const result = await batches.next().catch((error) => stop().then(() => Promise.reject(error)))
+      if (result.done) await stop()
+      return result
+    },
+    async return() {
+      await batches.return()
+      await stop()
+      return { done: true, value: undefined }
+    },
+  }
+}
+
+/** Lets the least busy worker read pictures into `pixels`. */
+async function readChunk(
+  dataset: Dataset,
+  workers: readonly PictureWorker[],
+  indices: readonly number[],
+  pixels: Chunk['pixels'],
+): Promise<Chunk> {
+  const names = indices.map((i) => sampleAt(dataset, i).name)
+  const pictures = indices.map((i, at) => ({ name: names[at] as string, source: dataset.source(i) }))
+  const worker = workers.reduce((a, b) => (b.waiting() < a.waiting() ? b : a))
+  const { memory, reasons } = await worker.send({ memory: pixels.buffer, pictures })
+  return {
+    pixels: new Float32Array(memory),
+    indices: indices.filter((_, at) => reasons[at] === null),
+    from: 0,
+    skipped: names.flatMap((name, at) => (reasons[at] ? [{ name, reason: reasons[at] }] : [])),
+  }
+}
+
+function sampleAt(dataset: Dataset, index: number): Sample {
+  return dataset.samples[index] ?? fail(`${dataset.name}: no picture ${index}, it has ${dataset.samples.length}`)
+}
