@@ -82,15 +82,15 @@ function embed(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
 
 /** The pieces of block l: attention and MLP with pre-norm and residual. */
 export function vitBlock(weights: Weights, config: VitConfig, l: number): Block {
-  const { width: C, heads, layerNormEps: eps } = config
+  const { heads, layerNormEps: eps } = config
   const w = (name: string) => weights(`blocks.${l}.${name}`)
-  /** Rows of the packed projection: 0 query, 1 key, 2 value. */
-  const part = (i: number) => ({
-    weight: slice(w('attn.qkv.weight'), 0, i * C, (i + 1) * C), // [C, C]
-    bias: slice(w('attn.qkv.bias'), 0, i * C, (i + 1) * C), // [C]
+  /** The packed projection in parts: 0 query, 1 key, 2 value. */
+  const parts = lazy(() => {
+    const biases = split(w('attn.qkv.bias'), 0, 3) // [C] each
+    return split(w('attn.qkv.weight'), 0, 3).map((weight, i) => ({ weight, bias: biases[i] as Tensor })) // [C, C] each
   })
-  const parts = [0, 1, 2].map((i) => lazy(() => part(i))) as [Lazy, Lazy, Lazy]
-  const projection = (i: 0 | 1 | 2) => (y: Tensor) => linear(y, parts[i]().weight, parts[i]().bias)
+  const part = (i: 0 | 1 | 2) => parts()[i] as Part
+  const projection = (i: 0 | 1 | 2) => (y: Tensor) => linear(y, part(i).weight, part(i).bias)
   return {
     index: l,
     heads,
@@ -102,7 +102,7 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number): Block 
     queryKeyValue: (y) =>
       split(linear(y, w('attn.qkv.weight'), w('attn.qkv.bias')), 2, 3) as unknown as [Tensor, Tensor, Tensor],
     get keyProjection() {
-      return parts[1]()
+      return part(1)
     },
     project: (o) => linear(o, w('attn.proj.weight'), w('attn.proj.bias')),
     feedForward: (x) => {
@@ -113,7 +113,10 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number): Block 
   }
 }
 
-type Lazy = () => { readonly weight: Tensor; readonly bias: Tensor }
+interface Part {
+  readonly weight: Tensor
+  readonly bias: Tensor
+}
 
 /** Builds at the first call, and once. */
 function lazy<T>(build: () => T): () => T {

@@ -36,6 +36,18 @@ export interface BlockTrace {
   readonly selected: Tensor
   /** `[B, N0]`: score of every image token; absent when the selection was given. */
   readonly scores?: Tensor
+  /** What the attention of all rows follows from, for the token cut loss; present when asked for. */
+  readonly attention?: FullAttention
+}
+
+/** Attention among all rows, idle ones included, and who was selected. */
+export interface FullAttention {
+  readonly heads: number
+  /** Queries and keys of every row, `[B, N, C]`, heads side by side in C. */
+  readonly queries: Tensor
+  readonly keys: Tensor
+  /** `[B, N]`: 1 on the rows that were computed (the prefix among them), 0 on idle ones. */
+  readonly selected: Tensor
 }
 
 /** Rows that the next block, or the head, will read. */

@@ -6,9 +6,9 @@
  */
 
 import type { Dim } from '../graph/dims.js'
-import { constant, type Tensor } from '../graph/graph.js'
-import { attention } from '../graph/ops/attention.js'
-import { add, mul, sub } from '../graph/ops/elementwise.js'
+import { constant, scalar, type Tensor } from '../graph/graph.js'
+import { attend, attention, mergeHeads, splitHeads } from '../graph/ops/attention.js'
+import { add, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
@@ -35,29 +35,50 @@ export interface IdleOptions {
   readonly scoring?: 'folded' | 'projected'
   /** Selected image tokens, int64 `[B, K]`, given from outside instead of by score. */
   readonly selection?: Tensor
+  /**
+   * Project queries and keys of every row and hand them out in the trace: what the token cut loss trains.
+   * Values, attention, projection and MLP stay with the selected rows. Default false.
+   */
+  readonly fullAttention?: boolean
 }
 
-/** The *gathered* form, for inference: only selected rows enter the block. */
+/** The *gathered* form: only selected rows enter the block. */
 export function idleBlock(options: IdleOptions): ReducedBlock {
   return (block, x, readout) => {
     const y = block.norm1(x) // [B, N, C]
     const N = x.shape[1] as number
     const choice = select(block, y, options)
     const rows = selectRows(choice.rows, N) // [B, n]
-    const computed = computeRows(block, x, gatherRows(x, rows), gatherRows(y, rows), readout, choice.keys?.(rows))
-    const trace = { block: block.index, selected: choice.selected, ...(choice.scores && { scores: choice.scores }) }
+    const computed = computeRows(block, x, gatherRows(x, rows), gatherRows(y, rows), readout, {
+      queries: choice.queries && gatherRows(choice.queries, rows), // [B, n, C]
+      keys: choice.keys && gatherRows(choice.keys, rows), // [B, n, C]
+    })
+    const { selected, scores, queries, keys } = choice
+    const trace = {
+      block: block.index,
+      selected,
+      ...(scores && { scores }),
+      ...(queries && keys && { attention: { heads: block.heads, queries, keys, selected: rowMask(choice.rows, N) } }),
+    }
     return { x: readout === 'all' ? scatterRows(x, rows, computed) : computed, trace }
   }
 }
 
+/** Queries and keys of the selected rows, where scoring has projected them already. */
+interface Projected {
+  readonly queries: Tensor | undefined
+  readonly keys: Tensor | undefined
+}
+
 /** Attention and MLP among the selected rows; of them only the prefix rows when nothing else will be read. */
-function computeRows(block: Block, x: Tensor, xS: Tensor, yS: Tensor, readout: Readout, keys?: Tensor): Tensor {
+function computeRows(block: Block, x: Tensor, xS: Tensor, yS: Tensor, readout: Readout, known: Projected): Tensor {
+  const { queries, keys } = known
   if (readout === 'prefix') {
     const first = (t: Tensor) => slice(t, 1, 0, block.prefix) // [B, 1, C]
-    const o = attention(block.query(first(yS)), keys ?? block.key(yS), block.value(yS), block.heads)
-    return residual(block, first(x), o) // [B, 1, C]
+    const q = queries ? first(queries) : block.query(first(yS)) // [B, 1, C]
+    return residual(block, first(x), attention(q, keys ?? block.key(yS), block.value(yS), block.heads)) // [B, 1, C]
   }
-  const [q, k, v] = keys ? [block.query(yS), keys, block.value(yS)] : block.queryKeyValue(yS) // [B, n, C] each
+  const [q, k, v] = keys ? [queries ?? block.query(yS), keys, block.value(yS)] : block.queryKeyValue(yS) // [B, n, C] each
   return residual(block, xS, attention(q, k, v, block.heads)) // [B, n, C]
 }
 
@@ -66,21 +87,25 @@ interface Choice {
   readonly selected: Tensor
   /** int64 `[B, n]`, rows of x: the prefix first. */
   readonly rows: Tensor
-  readonly scores?: Tensor
-  /** Keys of the selected rows, where scoring has projected them already. */
-  readonly keys?: (rows: ReturnType<typeof selectRows>) => Tensor
+  readonly scores: Tensor | undefined
+  /** Queries and keys of all rows `[B, N, C]`, where they were projected for scoring. */
+  readonly queries: Tensor | undefined
+  readonly keys: Tensor | undefined
 }
 
 /** Ranks the image tokens by the class token's attention and takes the first K. */
 function select(block: Block, y: Tensor, options: IdleOptions): Choice {
-  const { keep, count, score = 'softmax', scoring = 'folded', selection } = options
-  if (selection) return { selected: selection, rows: withPrefix(block, selection) }
-  const allKeys = scoring === 'projected' ? block.key(y) : undefined // [B, N, C]
-  const logits = allKeys ? projectedLogits(block, y, allKeys) : foldedLogits(block, y) // [B, H, N]
+  const { keep, count, score = 'softmax', scoring = 'folded', selection, fullAttention = false } = options
+  const queries = fullAttention ? block.query(y) : undefined // [B, N, C]
+  const keys = fullAttention || (scoring === 'projected' && !selection) ? block.key(y) : undefined // [B, N, C]
+  if (selection) return { selected: selection, rows: withPrefix(block, selection), scores: undefined, queries, keys }
+  const cls = (t: Tensor) => slice(t, 1, 0, 1) // [B, 1, C]
+  const logits = keys
+    ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys)
+    : foldedLogits(block, y) // [B, H, N]
   const scores = headMean(block, logits, score) // [B, N0]
   const selected = topK(scores, keep, count).indices // [B, K]
-  const choice = { selected, scores, rows: withPrefix(block, selected) }
-  return allKeys ? { ...choice, keys: (rows) => gatherRows(allKeys, rows) } : choice
+  return { selected, scores, rows: withPrefix(block, selected), queries, keys }
 }
 
 /** Selected image tokens as rows of x, behind the prefix rows, which are always computed. */
@@ -114,21 +139,18 @@ export function foldedLogits(block: Block, y: Tensor): Tensor {
   return add(logits, reshape(shift, [B, H, 1])) // [B, H, N]
 }
 
-/** Class-token logits from keys of every row, as the official code computes them. */
-function projectedLogits(block: Block, y: Tensor, keys: Tensor): Tensor {
-  const [B, N, C] = y.shape as [Dim, Dim, number]
+/** Class-token logits from its query `[B, 1, C]` and keys of every row, as the official code computes them. */
+function projectedLogits(block: Block, query: Tensor, keys: Tensor): Tensor {
+  const [B, N] = keys.shape as [Dim, Dim]
   const H = block.heads
-  const d = C / H
-  const q = reshape(block.query(slice(y, 1, 0, 1)), [B, H, 1, d]) // [B, H, 1, d]
-  const k = transpose(reshape(keys, [B, N, H, d]), [0, 2, 1, 3]) // [B, H, N, d]
-  return reshape(matmul(q, k, { transB: true }), [B, H, N]) // [B, H, N]
+  const logits = matmul(splitHeads(query, H), splitHeads(keys, H), { transB: true }) // [B, H, 1, N]
+  return reshape(logits, [B, H, N]) // [B, H, N]
 }
 
 /** Scores of the image tokens `[B, N0]` from the class token's logits `[B, H, N]`. */
 function headMean(block: Block, logits: Tensor, score: Score): Tensor {
   const C = block.keyProjection.weight.shape[0] as number
-  const scale = constant(logits.graph, Float32Array.of((C / block.heads) ** -0.5), [], 'scale')
-  const perHead = score === 'softmax' ? softmax(mul(logits, scale)) : logits // [B, H, N]
+  const perHead = score === 'softmax' ? softmax(scale(logits, (C / block.heads) ** -0.5)) : logits // [B, H, N]
   return slice(reduceMean(perHead, [1]), 1, block.prefix) // [B, N0]
 }
 
@@ -140,31 +162,32 @@ const MASKED = -1e5
  * selected rows are updated. The numbers are those of the gathered form.
  */
 export function maskedIdleBlock(options: IdleOptions): ReducedBlock {
-  const { keep, count, score = 'softmax' } = options
+  const { keep, count, score = 'softmax', fullAttention = false } = options
   return (block, x, readout) => {
     const [B, N, C] = x.shape as [Dim, number, number]
     const H = block.heads
-    const d = C / H
-    const [q, k, v] = block
-      .queryKeyValue(block.norm1(x))
-      .map((t) => transpose(reshape(t, [B, N, H, d]), [0, 2, 1, 3])) as [Tensor, Tensor, Tensor] // [B, H, N, d]
+    const [queries, keys, values] = block.queryKeyValue(block.norm1(x)) // [B, N, C] each
+    const [q, k, v] = [queries, keys, values].map((t) => splitHeads(t, H)) as [Tensor, Tensor, Tensor] // [B, H, N, d]
     const raw = matmul(q, k, { transB: true }) // [B, H, N, N]
-    const scale = constant(x.graph, Float32Array.of(d ** -0.5), [], 'scale')
     const cls = reshape(slice(raw, 2, 0, 1), [B, H, N]) // [B, H, N]
     const scores = headMean(block, cls, score) // [B, N0]
     const selected = topK(scores, keep, count).indices // [B, K]
     const mask = rowMask(withPrefix(block, selected), N) // [B, N]
 
-    const one = constant(x.graph, Float32Array.of(1), [], 'one')
-    const idle = mul(sub(one, mask), constant(x.graph, Float32Array.of(-MASKED), [], 'masked')) // [B, N]
-    const map = softmax(sub(mul(raw, scale), reshape(idle, [B, 1, 1, N]))) // [B, H, N, N]
-    const o = reshape(transpose(matmul(map, v), [0, 2, 1, 3]), [B, N, C]) // [B, N, C]
+    const idle = scale(sub(scalar(x.graph, 1), mask), MASKED) // [B, N]
+    const logits = add(scale(raw, (C / H) ** -0.5), reshape(idle, [B, 1, 1, N])) // [B, H, N, N]
+    const o = mergeHeads(attend(logits, v).mixed) // [B, N, C]
     const gate = reshape(mask, [B, N, 1]) // [B, N, 1]
     const t = add(x, mul(gate, block.project(o))) // [B, N, C]
     const all = add(t, mul(gate, block.feedForward(t))) // [B, N, C]
     return {
       x: readout === 'all' ? all : slice(all, 1, 0, block.prefix),
-      trace: { block: block.index, selected, scores },
+      trace: {
+        block: block.index,
+        selected,
+        scores,
+        ...(fullAttention && { attention: { heads: H, queries, keys, selected: mask } }),
+      },
     }
   }
 }
