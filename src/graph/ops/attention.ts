@@ -1,45 +1,50 @@
 /** Scaled dot-product attention: one operator for passes that need no map, and its parts for those that do. */
 
 import { type Dim, multiplyDims } from '../dims.js'
-import { apply, applyAll, type Op, type Tensor } from '../graph.js'
+import { applyAll, type Emitter, type Op, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
 import { mul, sub } from './elementwise.js'
 import { matmul } from './linear.js'
-import { softmax } from './normalise.js'
 import { reduceSum, sumTo } from './reduce.js'
 import { reshape, transpose } from './shape.js'
 
+/** Outputs the result and, for the backward pass, the map `[B, H, n, m]` and the inputs split into heads. */
 const attentionOp: Op<{ heads: number }> = {
   name: 'attention',
   infer([q, k, v], { heads }) {
     const [query, key, value] = [q, k, v] as [Tensor, Tensor, Tensor]
-    const width = query.shape[2] as number
+    const { dtype, shape } = query
+    const width = shape[2] as number
     if (width % heads !== 0) throw new Error(`width ${width} is not a multiple of ${heads} heads`)
     if (key.shape[1] !== value.shape[1]) throw new Error('keys and values differ in number')
-    return [{ dtype: query.dtype, shape: query.shape }]
+    const split = ({ shape: [B, n] }: Tensor) => ({ dtype, shape: [B as Dim, heads, n as Dim, width / heads] })
+    const map = { dtype, shape: [shape[0] as Dim, heads, shape[1] as Dim, key.shape[1] as Dim] }
+    return [{ dtype, shape }, map, split(query), split(key), split(value)]
   },
-  emit({ inputs, outputs: [y], attrs: { heads } }, onnx) {
+  emit({ inputs, outputs, attrs: { heads } }, onnx) {
     const [q, k, v] = inputs as [Tensor, Tensor, Tensor]
-    const result = (y as Tensor).name
+    const [result, map, ...parts] = outputs.map((t) => t.name) as [string, string, string, string, string]
     const width = q.shape[2] as number
-    const headDim = width / heads
-    const scale = headDim ** -0.5
-    if (onnx.contrib) {
+    const scale = (width / heads) ** -0.5
+    const saved = outputs.slice(1).some((tensor) => onnx.used(tensor))
+    if (onnx.contrib && !saved) {
       const attributes = { num_heads: heads, scale: { float: scale } }
       onnx.node('MultiHeadAttention', [q.name, k.name, v.name], [result], attributes, 'com.microsoft')
       return
     }
-    const splitHeads = (x: Tensor, perm: readonly number[]) => {
-      const shape = onnx.constant(int64s([0, 0, heads, headDim]), [4])
-      const [parts] = onnx.node('Reshape', [x.name, shape], 1) as [string]
-      return onnx.node('Transpose', [parts], 1, { perm })[0] as string
+    const intoHeads = (x: Tensor, name: string) => {
+      const shape = onnx.constant(int64s([0, 0, heads, width / heads]), [4])
+      return onnx.node('Transpose', onnx.node('Reshape', [x.name, shape], 1), [name], {
+        perm: [0, 2, 1, 3],
+      })[0] as string
     }
-    const scaled = onnx.node('Mul', [splitHeads(q, [0, 2, 1, 3]), onnx.constant(Float32Array.of(scale), [])], 1)
-    const [logits] = onnx.node('MatMul', [...scaled, splitHeads(k, [0, 2, 3, 1])], 1) as [string]
-    const [map] = onnx.node('Softmax', [logits], 1, { axis: -1 }) as [string]
-    const [mixed] = onnx.node('MatMul', [map, splitHeads(v, [0, 2, 1, 3])], 1) as [string]
-    const [rows] = onnx.node('Transpose', [mixed], 1, { perm: [0, 2, 1, 3] }) as [string]
-    onnx.node('Reshape', [rows, onnx.constant(int64s([0, 0, width]), [3])], [result])
+    const [qh, kh, vh] = [intoHeads(q, parts[0]), intoHeads(k, parts[1]), intoHeads(v, parts[2])]
+    const [logits] = onnx.contrib
+      ? onnx.node('FusedMatMul', [qh, kh], 1, { transB: 1, alpha: { float: scale } }, 'com.microsoft')
+      : portableLogits(qh, kh, scale, onnx)
+    onnx.node('Softmax', [logits as string], [map], { axis: -1 })
+    const rows = onnx.node('Transpose', onnx.node('MatMul', [map, vh], 1), 1, { perm: [0, 2, 1, 3] })
+    onnx.node('Reshape', [...rows, onnx.constant(int64s([0, 0, width]), [3])], [result])
   },
   macs({ inputs: [q, k] }, size) {
     const [batch, queries, width] = (q as Tensor).shape as [Dim, Dim, Dim]
@@ -47,18 +52,20 @@ const attentionOp: Op<{ heads: number }> = {
     const [b, p, w] = size([batch, pairs, width]) as [number, number, number]
     return 2 * b * p * w
   },
-  /** The map is computed again from queries and keys. */
-  gradient({ inputs, outputs: [o], attrs: { heads } }, [g]) {
-    const [q, k, v] = inputs.map((t) => splitHeads(t, heads)) as [Tensor, Tensor, Tensor] // [B, H, n, d]
-    const scale = (q.shape[3] as number) ** -0.5
-    const map = softmax(matmul(q, k, { transB: true, alpha: scale })) // [B, H, n, m]
-    const mixed = splitHeads(o as Tensor, heads) // [B, H, n, d]
-    const dO = splitHeads(g as Tensor, heads)
-    const { dLogits, dValues } = attendGradients(map, v, mixed, dO)
-    return [matmul(dLogits, k, { alpha: scale }), matmul(dLogits, q, { transA: true, alpha: scale }), dValues].map(
-      mergeHeads,
-    )
+  gradient({ outputs, attrs: { heads } }, [g]) {
+    const [o, map, q, k, v] = outputs as [Tensor, Tensor, Tensor, Tensor, Tensor]
+    const alpha = (q.shape[3] as number) ** -0.5
+    const { dLogits, dValues } = attendGradients(map, v, splitHeads(o, heads), splitHeads(g as Tensor, heads))
+    const dq = matmul(dLogits, k, { alpha }) // [B, H, n, d]
+    const dk = matmul(dLogits, q, { transA: true, alpha }) // [B, H, m, d]
+    return [mergeHeads(dq), mergeHeads(dk), mergeHeads(dValues)]
   },
+}
+
+/** α q kᵀ without operators of ONNX Runtime's own. */
+function portableLogits(q: string, k: string, scale: number, onnx: Emitter): string[] {
+  const scaled = onnx.node('Mul', [q, onnx.constant(Float32Array.of(scale), [])], 1)
+  return onnx.node('MatMul', [...scaled, ...onnx.node('Transpose', [k], 1, { perm: [0, 1, 3, 2] })], 1)
 }
 
 /**
@@ -70,7 +77,7 @@ const attentionOp: Op<{ heads: number }> = {
  * @returns `[B, n, C]`
  */
 export const attention = (q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor =>
-  apply(attentionOp, [q, k, v], { heads })
+  applyAll(attentionOp, [q, k, v], { heads })[0] as Tensor
 
 /** `[B, n, C]` → `[B, H, n, C/H]`. */
 export function splitHeads(x: Tensor, heads: number): Tensor {
