@@ -2,7 +2,7 @@
 import { fail } from '../errors.js'
 import { readAt, withFile } from '../files.js'
 import { readSafetensorsFile, readShardedSafetensors } from './files.js'
-import type { StateDict } from './state.js'
+import { nameText, type StateDict } from './state.js'
 import { isPickle, isZip, type TorchCheckpoint, withTorchCheckpoint } from './torch.js'
 import type { PickleValue, TorchTensor } from './torch-objects.js'
 
@@ -76,7 +76,7 @@ function stripPrefixes(state: StateDict, where = ''): StateDict {
   const stripped: StateDict = new Map()
   for (const [name, tensor] of state) {
     const short = name.replace(/^(module\.|_orig_mod\.)+/, '')
-    if (stripped.has(short)) fail(`${where}${short} is there twice, with and without a module. prefix`)
+    if (stripped.has(short)) fail(`${where}${nameText(short)} is there twice, with and without a module. prefix`)
     stripped.set(short, tensor)
   }
   return stripped

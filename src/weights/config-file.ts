@@ -8,6 +8,7 @@
 import { fail } from '../errors.js'
 import type { VitConfig } from '../models/config.js'
 import type { InferOptions } from './infer.js'
+import { nameText } from './state.js'
 
 /** How a folder written by `idlevit finetune` or `idlevit export` wants its model idled. */
 export interface IdleSettings {
@@ -44,9 +45,9 @@ export function parseModelConfig(text: string, source: string): ModelConfigFile 
   if (!isRecord(json)) return fail(`${source}: not a JSON object`)
   const { num_attention_heads: heads, hidden_act: activation, idlevit: own } = json
   if (heads !== undefined && !(Number.isInteger(heads) && (heads as number) > 0))
-    fail(`${source}: num_attention_heads should be a positive integer, found ${JSON.stringify(heads)}`)
+    fail(`${source}: num_attention_heads should be a positive integer, found ${nameText(JSON.stringify(heads))}`)
   if (activation !== undefined && activation !== 'gelu')
-    fail(`${source}: hidden_act should be "gelu", found ${JSON.stringify(activation)}`)
+    fail(`${source}: hidden_act should be "gelu", found ${nameText(JSON.stringify(activation))}`)
   if (own !== undefined && !isRecord(own)) fail(`${source}: idlevit should be an object`)
   const labels = readLabels(json.id2label)
   return {
@@ -72,7 +73,7 @@ function readLabels(id2label: unknown): readonly string[] | undefined {
 function readOwn(own: Record<string, unknown>, source: string): Pick<ModelConfigFile, 'idle' | 'layerNormEps'> {
   const { layerNormEps, keepRatios, keepTokens, score } = own
   const wrong = (field: string, wanted: string, found: unknown) =>
-    fail(`${source}: idlevit.${field} should be ${wanted}, found ${JSON.stringify(found)}`)
+    fail(`${source}: idlevit.${field} should be ${wanted}, found ${nameText(JSON.stringify(found))}`)
   const every = (value: unknown, good: (item: number) => boolean): value is number[] =>
     Array.isArray(value) && value.every((item) => typeof item === 'number' && good(item))
   if (layerNormEps !== undefined && !(typeof layerNormEps === 'number' && layerNormEps > 0 && layerNormEps < 1))

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { fail } from '../errors.js'
 import { readWholeFile, writeFileAtomic } from '../files.js'
 import { parseSafetensors, type Safetensors, writeSafetensors } from './safetensors.js'
-import type { StateDict } from './state.js'
+import { nameText, type StateDict } from './state.js'
 
 /** Reads one safetensors file; throws InputError, naming it, when it is missing or breaks the format. */
 export async function readSafetensorsFile(path: string): Promise<Safetensors> {
@@ -36,7 +36,9 @@ export async function readShardIndex(path: string): Promise<ReadonlyMap<string, 
   const shards = new Map<string, string[]>()
   for (const [name, file] of Object.entries(map)) {
     if (typeof file !== 'string' || !/^[\w][\w.-]*$/.test(file))
-      return fail(`${path}: tensor ${name} is said to be in ${JSON.stringify(file)}, which is no file name`)
+      return fail(
+        `${path}: tensor ${nameText(name)} is said to be in ${nameText(String(JSON.stringify(file)))}, which is no file name`,
+      )
     const names = shards.get(file)
     if (names) names.push(name)
     else shards.set(file, [name])
@@ -55,7 +57,7 @@ export async function readShardedSafetensors(path: string): Promise<Safetensors>
   for (const [file, names] of await readShardIndex(path)) {
     const shard = await readSafetensorsFile(join(dirname(path), file))
     const missing = names.filter((name) => !shard.state.has(name))
-    if (missing.length > 0) fail(`${path}: ${file} lacks ${missing.slice(0, 5).join(', ')}`)
+    if (missing.length > 0) fail(`${path}: ${file} lacks ${missing.slice(0, 5).map(nameText).join(', ')}`)
     for (const name of names) state.set(name, shard.state.get(name) ?? fail(`${file} lacks ${name}`))
     metadata = { ...metadata, ...shard.metadata }
   }

@@ -2,7 +2,7 @@
 import { fail } from '../errors.js'
 import { prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
 import { resizePositions } from './position.js'
-import { float32, floatsOf, type StateDict, shapeText } from './state.js'
+import { float32, floatsOf, nameText, type StateDict, sameShape, shapeText } from './state.js'
 
 /** What the shapes alone do not tell. */
 export interface InferOptions {
@@ -114,7 +114,7 @@ export function compareState(state: StateDict, expected: ReadonlyMap<string, rea
   for (const [name, wanted] of expected) {
     const tensor = state.get(name)
     if (!tensor) missing.push(name)
-    else if (shapeText(tensor.shape) !== shapeText(wanted))
+    else if (!sameShape(tensor.shape, wanted))
       misshaped.push(`${name} ${shapeText(tensor.shape)} instead of ${shapeText(wanted)}`)
     else if (!(tensor.data instanceof Float32Array)) mistyped.push(`${name} ${tensor.dtype}`)
     else if (!allFinite(tensor.data)) notFinite.push(name)
@@ -151,7 +151,7 @@ export function checkState(state: StateDict, expected: ReadonlyMap<string, reado
 }
 
 function listNames(names: readonly string[], most = 10): string {
-  const shown = names.slice(0, most).map((name) => name.slice(0, 200))
+  const shown = names.slice(0, most).map(nameText)
   return names.length > most ? `${shown.join(', ')} and ${names.length - most} more` : shown.join(', ')
 }
 

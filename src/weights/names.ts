@@ -6,7 +6,7 @@
  * A new architecture is a new table. Safe in browsers.
  */
 import { fail } from '../errors.js'
-import { elements, floatsOf, type StateDict, shapeText, type WeightTensor } from './state.js'
+import { elements, floatsOf, nameText, type StateDict, sameShape, shapeText, type WeightTensor } from './state.js'
 
 /** How one library names the modules of an architecture. */
 export interface Layout {
@@ -103,7 +103,7 @@ export function toTimmNames(state: StateDict): StateDict {
   for (const [name, tensor] of state) {
     if (isBuffer(name)) continue
     const timm = rename(name)
-    if (renamed.has(timm)) fail(`the weights hold ${timm} twice, once as ${name}`)
+    if (renamed.has(timm)) fail(`the weights hold ${nameText(timm)} twice, once as ${nameText(name)}`)
     renamed.set(timm, tensor)
   }
   return joinQkv(renamed)
@@ -140,9 +140,9 @@ function stack(name: string, parts: readonly WeightTensor[]): WeightTensor {
   const data = new Float32Array(parts.reduce((sum, part) => sum + elements(part.shape), 0))
   let position = 0
   for (const part of parts) {
-    if (!(part.data instanceof Float32Array) || shapeText(part.shape) !== shapeText([rows, ...rest]))
+    if (!(part.data instanceof Float32Array) || !sameShape(part.shape, [rows, ...rest]))
       return fail(
-        `${name} ${shapeText([rows, ...rest])} and its neighbours of shape ${shapeText(part.shape)} cannot be joined`,
+        `${nameText(name)} ${shapeText([rows, ...rest])} and its neighbours of shape ${shapeText(part.shape)} cannot be joined`,
       )
     data.set(part.data, position)
     position += part.data.length

@@ -5,7 +5,7 @@
  */
 import { fail } from '../errors.js'
 import { decode, dtypeBytes, dtypeOf, knownDtypes } from './dtypes.js'
-import { elements, type StateDict, shapeText } from './state.js'
+import { elements, nameText, type StateDict, shapeText } from './state.js'
 
 /** The format's own limit on the header. */
 const maxHeader = 100_000_000
@@ -73,18 +73,20 @@ function parseHeader(bytes: Uint8Array, refuse: (why: string) => never): Record<
 }
 
 function parseEntry(name: string, value: unknown, refuse: (why: string) => never): Entry {
-  if (!isRecord(value)) return refuse(`tensor ${name} is not described by an object`)
+  if (!isRecord(value)) return refuse(`tensor ${nameText(name)} is not described by an object`)
   const { dtype, shape, data_offsets: offsets } = value
-  if (typeof dtype !== 'string') return refuse(`tensor ${name} has no dtype`)
-  const size = dtypeBytes(dtype) ?? refuse(`tensor ${name} has the unknown dtype ${dtype}, known are ${knownDtypes}`)
-  if (!Array.isArray(shape) || !shape.every(isSize)) return refuse(`tensor ${name} has no valid shape`)
+  if (typeof dtype !== 'string') return refuse(`tensor ${nameText(name)} has no dtype`)
+  const size =
+    dtypeBytes(dtype) ??
+    refuse(`tensor ${nameText(name)} has the unknown dtype ${nameText(dtype)}, known are ${knownDtypes}`)
+  if (!Array.isArray(shape) || !shape.every(isSize)) return refuse(`tensor ${nameText(name)} has no valid shape`)
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
-    return refuse(`tensor ${name} has no valid data_offsets`)
+    return refuse(`tensor ${nameText(name)} has no valid data_offsets`)
   const [begin, end] = offsets as [number, number]
   const expected = elements(shape) * size
   if (end - begin !== expected)
     return refuse(
-      `tensor ${name} ${dtype} ${shapeText(shape)} needs ${expected} bytes, its offsets span ${end - begin}`,
+      `tensor ${nameText(name)} ${dtype} ${shapeText(shape)} needs ${expected} bytes, its offsets span ${end - begin}`,
     )
   return { name, dtype, shape, begin, end }
 }
@@ -94,7 +96,7 @@ function checkLayout(entries: readonly Entry[], length: number, refuse: (why: st
   const sorted = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)
   let position = 0
   for (const { name, begin, end } of sorted) {
-    if (begin !== position) refuse(`tensor ${name} starts at byte ${begin}, expected ${position}`)
+    if (begin !== position) refuse(`tensor ${nameText(name)} starts at byte ${begin}, expected ${position}`)
     position = end
   }
   if (position > length) refuse(`the tensors need ${position} bytes but the file holds ${length}: truncated?`)

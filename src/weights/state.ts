@@ -34,8 +34,16 @@ export type StateDict = Map<string, WeightTensor>
 export const elements = (shape: readonly number[]): number =>
   shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1)
 
+/** Whether two shapes are the same. */
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((size, axis) => size === b[axis])
+
 /** A shape for messages: `[192, 3, 16, 16]`. */
-export const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`
+export const shapeText = (shape: readonly number[]): string =>
+  shape.length > 12 ? `[${shape.slice(0, 12).join(', ')}, …]` : `[${shape.join(', ')}]`
+
+/** A name from a file for messages: it may be any text of any length. */
+export const nameText = (name: string): string => (name.length > 200 ? `${name.slice(0, 200)}…` : name)
 
 /** A float32 tensor of the given shape around `data`. */
 export function float32(data: Float32Array, shape: readonly number[]): WeightTensor {

@@ -5,6 +5,7 @@
  * harmless classes that training scripts leave in `args`. A name is a label here: nothing is imported or called.
  */
 import { fail } from '../errors.js'
+import { nameText } from './state.js'
 
 /** What `torch.save` stores beside the pickle: a run of numbers that tensors look into. */
 export interface TorchStorage {
@@ -146,7 +147,8 @@ export function persistentStorage(id: PickleValue): TorchStorage {
   const dtype = storageTypes[type.name] ?? fail(`the storage type ${type.name} is not supported`)
   if (view === null) return { kind: 'storage', key, dtype, size, start: 0, length: size }
   const [, start, length] = Array.isArray(view) ? view : []
-  if (!isCount(start) || !isCount(length) || start + length > size) return fail(`a view outside storage ${key}`)
+  if (!isCount(start) || !isCount(length) || start + length > size)
+    return fail(`a view outside storage ${nameText(key)}`)
   return { kind: 'storage', key, dtype, size, start, length }
 }
 
@@ -158,12 +160,9 @@ export function global(module: string, name: string): Global {
   const full = `${module}.${name}`
   const known =
     Object.hasOwn(builders, full) || Object.hasOwn(storageTypes, full) || inert.has(full) || labels.test(full)
-  if (!known) fail(`refused: it asks for ${quote(full)}, which no weights file needs; nothing was run`)
+  if (!known) fail(`refused: it asks for ${nameText(full)}, which no weights file needs; nothing was run`)
   return { kind: 'global', name: full }
 }
-
-/** Names come from the file: keep control characters and essays out of the message. */
-const quote = (name: string): string => JSON.stringify(name.slice(0, 100)).slice(1, -1)
 
 /** What `callee(*args)` stands for. */
 export function call(callee: PickleValue, args: PickleValue): PickleValue {

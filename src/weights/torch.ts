@@ -9,7 +9,7 @@ import yauzl from 'yauzl'
 import { fail, InputError } from '../errors.js'
 import { readAt, withFile } from '../files.js'
 import { decode, dtypeBytes } from './dtypes.js'
-import { elements, type StateDict, shapeText, type WeightData } from './state.js'
+import { elements, nameText, type StateDict, shapeText, type WeightData } from './state.js'
 import type { PickleValue, TorchStorage, TorchTensor } from './torch-objects.js'
 import { unpickle } from './unpickle.js'
 
@@ -96,10 +96,10 @@ async function openZip(file: FileHandle, size: number, allowance: Allowance) {
     fail('big-endian checkpoints are not supported')
 
   const read: ReadStorage = async (storage) => {
-    const entry = entries.get(`${folder}data/${storage.key}`) ?? fail(`storage ${storage.key} is missing`)
+    const entry = entries.get(`${folder}data/${storage.key}`) ?? fail(`storage ${nameText(storage.key)} is missing`)
     const expected = storageBytes(storage)
     if (entry.uncompressedSize !== expected)
-      fail(`storage ${storage.key} holds ${entry.uncompressedSize} bytes, ${expected} were expected`)
+      fail(`storage ${nameText(storage.key)} holds ${entry.uncompressedSize} bytes, ${expected} were expected`)
     return contents(entry)
   }
   return { root: unpickle(await contents(pickleEntry)).value, read }
@@ -143,21 +143,21 @@ async function openLegacy(file: FileHandle, size: number) {
   let position = keys.end
   for (const key of keys.value) {
     const storage = typeof key === 'string' ? storages.get(key) : undefined
-    if (!storage || positions.has(storage.key)) return fail(`storage ${String(key).slice(0, 100)} belongs to no tensor`)
+    if (!storage || positions.has(storage.key)) return fail(`storage ${nameText(String(key))} belongs to no tensor`)
     const count = await readAt(file, position, 8)
     if (count.byteLength < 8) fail('the file ends before its storages: truncated?')
     const stored = new DataView(count.buffer).getBigInt64(0, true)
     if (stored !== BigInt(storage.size))
-      fail(`storage ${storage.key} holds ${stored} numbers, ${storage.size} expected`)
+      fail(`storage ${nameText(storage.key)} holds ${stored} numbers, ${storage.size} expected`)
     positions.set(storage.key, position + 8)
     position += 8 + storageBytes(storage)
     if (position > size) fail('the file ends before its storages: truncated?')
   }
 
   const read: ReadStorage = async (storage) => {
-    const start = positions.get(storage.key) ?? fail(`storage ${storage.key} is missing`)
+    const start = positions.get(storage.key) ?? fail(`storage ${nameText(storage.key)} is missing`)
     const length = storageBytes(storage)
-    if (start + length > size) fail(`storage ${storage.key} reaches past the end of the file`)
+    if (start + length > size) fail(`storage ${nameText(storage.key)} reaches past the end of the file`)
     return readAt(file, start, length)
   }
   return { root: root.value, read }
@@ -194,7 +194,7 @@ function checkInside(name: string, { storage, offset, shape, strides }: TorchTen
   if (elements(shape) === 0) return
   const last = shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] as number), offset)
   if (!(last < storage.length))
-    fail(`tensor ${name.slice(0, 100)} ${shapeText(shape)} reaches past the ${storage.length} numbers of its storage`)
+    fail(`tensor ${nameText(name)} ${shapeText(shape)} reaches past the ${storage.length} numbers of its storage`)
 }
 
 /** A tensor's numbers in row-major order: a view when they lie so, else a copy. */

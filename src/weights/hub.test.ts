@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, test } from 'node:test'
+import { temporaryFolder } from '../../test/support/folder.js'
+import { commit, type FakeHub, gitOid, goodToken, sha256, startHub } from '../../test/support/hub.js'
+import { InputError } from '../errors.js'
+import type { VitConfig } from '../models/config.js'
+import { downloadModel, type HubProgress } from './hub.js'
+import { randomVit } from './init.js'
+import { loadModel } from './load.js'
+import { fromTimmNames, huggingFaceVit } from './names.js'
+import { writeSafetensors } from './safetensors.js'
+
+const tiny: VitConfig = {
+  imageSize: 16,
+  patchSize: 4,
+  width: 6,
+  depth: 2,
+  heads: 3,
+  hidden: 12,
+  classes: 2,
+  distilled: false,
+  layerNormEps: 1e-6,
+}
+const state = randomVit(tiny, 1)
+const weights = new Uint8Array(Buffer.concat(writeSafetensors(fromTimmNames(state, huggingFaceVit))))
+const config = Buffer.from(JSON.stringify({ num_attention_heads: 3, id2label: { 0: 'cat', 1: 'dog' } }))
+const shardIndex = Buffer.from(JSON.stringify({ weight_map: { head: 'model-1.safetensors' } }))
+const model = { 'config.json': config, 'model.safetensors': weights, 'README.md': Buffer.from('x') }
+
+const hub: FakeHub = await startHub({
+  'facebook/tiny': model,
+  'timm/tiny.fb_in1k': { 'model.safetensors': weights },
+  'gated/tiny': model,
+  'closed/tiny': model,
+  'owner/empty': { 'README.md': Buffer.from('x') },
+  'owner/bin': { 'pytorch_model.bin': weights },
+  'owner/sharded': { 'model.safetensors.index.json': shardIndex, 'model-1.safetensors': weights },
+})
+
+const folder = temporaryFolder()
+let home = ''
+let homes = 0
+const variables = ['HF_ENDPOINT', 'HF_HOME', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_TOKEN', 'HF_HUB_OFFLINE']
+const before = Object.fromEntries(variables.map((name) => [name, process.env[name]]))
+
+beforeEach(() => {
+  for (const name of variables) delete process.env[name]
+  home = join(folder.path, `home-${homes++}`)
+  process.env.HF_HOME = home
+  process.env.HF_ENDPOINT = `${hub.url}/`
+  hub.requests.length = hub.breaks.length = hub.statuses.length = 0
+  hub.damaged = false
+})
+afterEach(() => {
+  for (const [name, value] of Object.entries(before))
+    if (value === undefined) delete process.env[name]
+    else process.env[name] = value
+})
+
+const download = (id: string, onProgress: (progress: HubProgress) => void = () => {}) =>
+  downloadModel(id, { onProgress, retryDelay: 1 })
+
+const storage = (id = 'facebook/tiny') => join(home, 'hub', `models--${id.replace('/', '--')}`)
+
+async function refused(work: Promise<unknown>, reason: RegExp): Promise<void> {
+  await assert.rejects(work, (error) => {
+    assert.ok(error instanceof InputError, String(error))
+    assert.ok(!error.message.includes('\n'))
+    assert.match(error.message, reason)
+    return true
+  })
+}
+
+test('a model comes from the hub into the usual cache, and the second time from there', async () => {
+  const loaded = await loadModel('facebook/tiny')
+  assert.deepEqual(loaded, {
+    name: 'facebook/tiny',
+    source: 'facebook/tiny',
+    config: tiny,
+    state,
+    labels: ['cat', 'dog'],
+  })
+
+  const snapshot = join(storage(), 'snapshots', commit)
+  assert.equal(readFileSync(join(storage(), 'refs', 'main'), 'utf8'), commit)
+  assert.equal(readlinkSync(join(snapshot, 'model.safetensors')), `../../blobs/${sha256(weights)}`)
+  assert.equal(readlinkSync(join(snapshot, 'config.json')), `../../blobs/${gitOid(config)}`)
+  assert.ok(!lstatSync(join(storage(), 'blobs', sha256(weights))).isSymbolicLink())
+  assert.ok(!existsSync(join(snapshot, 'README.md')))
+
+  hub.requests.length = 0
+  await loadModel('facebook/tiny')
+  assert.deepEqual(hub.requests, ['GET /api/models/facebook/tiny/revision/main'])
+})
+
+test('HF_HUB_CACHE names the cache, timm models need no config.json', async () => {
+  process.env.HF_HUB_CACHE = join(home, 'elsewhere')
+  const path = await download('timm/tiny.fb_in1k')
+  assert.equal(path, join(home, 'elsewhere', 'models--timm--tiny.fb_in1k', 'snapshots', commit))
+  assert.deepEqual(new Uint8Array(readFileSync(join(path, 'model.safetensors'))), weights)
+})
+
+test('shards are fetched with their index, and torch weights where there is nothing better', async () => {
+  const sharded = await download('owner/sharded')
+  assert.ok(existsSync(join(sharded, 'model-1.safetensors')))
+  assert.ok(existsSync(join(await download('owner/bin'), 'pytorch_model.bin')))
+})
+
+test('a transfer that breaks goes on where it stopped', async () => {
+  hub.breaks.push(2000, 1500)
+  const progress: HubProgress[] = []
+  const path = await download('timm/tiny.fb_in1k', (step) => progress.push(step))
+  assert.deepEqual(new Uint8Array(readFileSync(join(path, 'model.safetensors'))), weights)
+  const content = hub.requests.filter((request) => request.includes('/content/'))
+  const url = `GET /timm/tiny.fb_in1k/content/${commit}/model.safetensors`
+  const end = weights.byteLength - 1
+  assert.deepEqual(content, [url, `${url} bytes=2000-${end}`, `${url} bytes=3500-${end}`])
+  for (const [i, { bytes }] of progress.entries()) assert.ok(bytes > (progress[i - 1]?.bytes ?? 0))
+  assert.deepEqual(progress.at(-1), { file: 'model.safetensors', bytes: end + 1, total: end + 1 })
+})
+
+test('an interrupted download is taken up by the next run', async () => {
+  mkdirSync(join(storage(), 'blobs'), { recursive: true })
+  writeFileSync(join(storage(), 'blobs', `${sha256(weights)}.incomplete`), weights.subarray(0, 3000))
+  const path = await download('facebook/tiny')
+  assert.deepEqual(new Uint8Array(readFileSync(join(path, 'model.safetensors'))), weights)
+  assert.ok(hub.requests.some((request) => request.endsWith(`bytes=3000-${weights.byteLength - 1}`)))
+})
+
+test('a hub in trouble is asked again, but not for ever', async () => {
+  hub.statuses.push(500, 503)
+  await download('timm/tiny.fb_in1k')
+  hub.statuses.push(503, 503, 503, 503, 503)
+  await refused(download('owner/bin'), /answers with status 503 for owner\/bin: try again later$/)
+})
+
+test('damaged content is thrown away', async () => {
+  hub.damaged = true
+  await refused(download('timm/tiny.fb_in1k'), /model\.safetensors of timm\/tiny\.fb_in1k arrived damaged/)
+  hub.damaged = false
+  await download('timm/tiny.fb_in1k')
+})
+
+test('refusals are told apart, each in one line', async () => {
+  await refused(
+    download('owner/nothing'),
+    /no model named owner\/nothing on http.*, or it needs a token: set HF_TOKEN \(401\)$/,
+  )
+  await refused(download('gated/tiny'), /no model named gated\/tiny on .*set HF_TOKEN \(401\)$/)
+  await refused(download('closed/tiny'), /access to closed\/tiny is restricted: ask for it at .*closed\/tiny/)
+  await refused(download('owner/empty'), /owner\/empty on .* holds no model\.safetensors, /)
+  process.env.HF_TOKEN = 'hf_wrong'
+  await refused(download('facebook/tiny'), /refuses the token in HF_TOKEN for facebook\/tiny/)
+  process.env.HF_TOKEN = 'wrong'
+  await refused(download('facebook/tiny'), /HF_TOKEN is not a token of the hub: it should start with hf_$/)
+  process.env.HF_TOKEN = goodToken
+  await refused(download('owner/nothing'), /^no model named owner\/nothing on http/)
+  await download('gated/tiny')
+  process.env.HF_ENDPOINT = 'nonsense'
+  await refused(download('facebook/tiny'), /HF_ENDPOINT should be an http or https address, found nonsense/)
+})
+
+test('without a network the cache serves, or one line says why not', async () => {
+  await download('facebook/tiny')
+  process.env.HF_ENDPOINT = 'http://127.0.0.1:1' // nobody listens there
+  assert.deepEqual((await loadModel('facebook/tiny')).state, state)
+  await refused(
+    download('timm/tiny.fb_in1k'),
+    /cannot load timm\/tiny\.fb_in1k from http:\/\/127\.0\.0\.1:1: the network fails/,
+  )
+
+  process.env.HF_HUB_OFFLINE = '1'
+  process.env.HF_ENDPOINT = hub.url
+  hub.requests.length = 0
+  assert.deepEqual((await loadModel('facebook/tiny')).state, state)
+  await refused(download('timm/tiny.fb_in1k'), /timm\/tiny\.fb_in1k is not in the cache .* and HF_HUB_OFFLINE is set$/)
+  assert.deepEqual(hub.requests, [])
+  rmSync(join(storage(), 'blobs', sha256(weights))) // a dangling link is no cached file
+  await refused(download('facebook/tiny'), /is not in the cache/)
+})

@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { temporaryFolder } from '../../test/support/folder.js'
+import { InputError } from '../errors.js'
+import { presets, type VitConfig, vitParameters } from '../models/config.js'
+import { modelConfigJson, parseModelConfig } from './config-file.js'
+import { saveSafetensors } from './files.js'
+import { randomVit } from './init.js'
+import { type LoadOptions, loadModel } from './load.js'
+import { fromTimmNames, huggingFaceDeit } from './names.js'
+import { elements, float32, type StateDict } from './state.js'
+
+const golden = (name: string): string => join(import.meta.dirname, '../../test/golden', name)
+const shared = process.env.IDLEVIT_SHARED ?? join(import.meta.dirname, '../../../shared')
+const realWeights = join(shared, 'data/weights/deit_tiny_patch16_224.safetensors')
+const temporary = temporaryFolder()
+
+const tiny: VitConfig = {
+  imageSize: 16,
+  patchSize: 4,
+  width: 6,
+  depth: 2,
+  heads: 3,
+  hidden: 12,
+  classes: 2,
+  distilled: false,
+  layerNormEps: 1e-6,
+}
+
+let folders = 0
+/** A model folder with the given weights and config.json. */
+async function folderWith(state: StateDict, config?: unknown): Promise<string> {
+  const path = join(temporary.path, `model-${folders++}`)
+  mkdirSync(path)
+  await saveSafetensors(join(path, 'model.safetensors'), state)
+  if (config !== undefined)
+    temporary.write(
+      `${path.slice(temporary.path.length)}/config.json`,
+      typeof config === 'string' ? config : JSON.stringify(config),
+    )
+  return path
+}
+
+async function refused(spec: string, reason: RegExp, options: LoadOptions = {}): Promise<void> {
+  await assert.rejects(loadModel(spec, options), (error) => {
+    assert.ok(error instanceof InputError, String(error))
+    assert.ok(!error.message.includes('\n'))
+    assert.match(error.message, reason)
+    return true
+  })
+}
+
+test('a preset with random weights is complete and named by its seed', async () => {
+  const model = await loadModel('deit-tiny', { init: 'random:3', imageSize: 32 })
+  assert.equal(model.name, 'deit-tiny')
+  assert.equal(model.source, 'random:3')
+  assert.deepEqual(model.config, { ...presets['deit-tiny']?.config, imageSize: 32 })
+  assert.deepEqual([...model.state.keys()], [...vitParameters(model.config).keys()])
+})
+
+test('a folder written from a model gives the same model back', async () => {
+  const config: VitConfig = { ...tiny, distilled: true, layerNormEps: 1e-5 }
+  const state = randomVit(config, 1)
+  const idle = { keepRatios: [1, 0.7], score: 'logits' } as const
+  const path = await folderWith(state, modelConfigJson({ config, labels: ['cat', 'dog'], idle }))
+  assert.deepEqual(await loadModel(path), {
+    name: path.split('/').at(-1),
+    source: path,
+    config,
+    state,
+    labels: ['cat', 'dog'],
+    idle,
+  })
+})
+
+test('a Hugging Face folder gives timm names, its heads and labels, and not its epsilon', async () => {
+  const config = { ...tiny, distilled: true }
+  const state = randomVit(config, 1)
+  const hub = { num_attention_heads: 3, layer_norm_eps: 1e-12, hidden_act: 'gelu', id2label: { 0: 'cat', 1: 'dog' } }
+  const model = await loadModel(await folderWith(fromTimmNames(state, huggingFaceDeit), hub))
+  assert.deepEqual(model.config, config)
+  assert.deepEqual(model.state, state)
+  assert.deepEqual(model.labels, ['cat', 'dog'])
+  assert.equal(model.idle, undefined)
+})
+
+test('placeholder labels, and labels for another number of classes, are no labels', async () => {
+  const state = randomVit(tiny, 1)
+  for (const id2label of [{ 0: 'LABEL_0', 1: 'LABEL_1' }, { 0: 'cat' }, { 1: 'cat', 2: 'dog' }, { 0: 'cat', 1: 7 }]) {
+    const path = await folderWith(state, { num_attention_heads: 3, id2label })
+    assert.equal((await loadModel(path)).labels, undefined)
+  }
+})
+
+test('shards behind an index are put together', async () => {
+  const state = randomVit({ ...tiny, width: 64, heads: 1 }, 1)
+  const path = join(temporary.path, 'sharded')
+  mkdirSync(path)
+  const names = [...state.keys()]
+  const part = (odd: number) => new Map([...state].filter(([name]) => names.indexOf(name) % 2 === odd))
+  const file = (odd: number) => `model-0000${odd + 1}-of-00002.safetensors`
+  for (const odd of [0, 1]) await saveSafetensors(join(path, file(odd)), part(odd))
+  const index = { weight_map: Object.fromEntries(names.map((name, i) => [name, file(i % 2)])) }
+  temporary.write('sharded/model.safetensors.index.json', JSON.stringify(index))
+  assert.deepEqual((await loadModel(path)).state, state)
+
+  index.weight_map['extra.weight'] = file(0)
+  temporary.write('sharded/model.safetensors.index.json', JSON.stringify(index))
+  await refused(path, /model-00001-of-00002\.safetensors lacks extra\.weight/)
+  index.weight_map['extra.weight'] = '../../etc/passwd'
+  temporary.write('sharded/model.safetensors.index.json', JSON.stringify(index))
+  await refused(path, /said to be in "\.\.\/\.\.\/etc\/passwd", which is no file name/)
+  index.weight_map['extra.weight'] = 'gone.safetensors'
+  temporary.write('sharded/model.safetensors.index.json', JSON.stringify(index))
+  await refused(path, /gone\.safetensors: no such file/)
+})
+
+test('a checkpoint of training loads like the weights in it', async () => {
+  const config = { num_attention_heads: 3 }
+  const path = await folderWith(new Map(), config)
+  // The reference checkpoint is 36 wide with three heads: under the usual name its config.json tells the heads.
+  rmSync(join(path, 'model.safetensors'))
+  copyFileSync(golden('idlevit-deit.pth'), join(path, 'pytorch_model.bin'))
+  const model = await loadModel(path)
+  assert.deepEqual(model.config, {
+    imageSize: 64,
+    patchSize: 8,
+    width: 36,
+    depth: 12,
+    heads: 3,
+    hidden: 72,
+    classes: 10,
+    distilled: false,
+    layerNormEps: 1e-6,
+  })
+})
+
+test('the real DeiT-Tiny has its published size', {
+  skip: !existsSync(realWeights) && `${realWeights} is not here`,
+}, async () => {
+  const model = await loadModel(realWeights)
+  assert.deepEqual(model.config, presets['deit-tiny']?.config)
+  const count = [...model.state.values()].reduce((sum, { shape }) => sum + elements(shape), 0)
+  assert.equal(count, 5_717_416)
+})
+
+test('the picture size changes the position embedding', async () => {
+  const path = await folderWith(randomVit(tiny, 1), { num_attention_heads: 3 })
+  const { config, state } = await loadModel(path, { imageSize: 32 })
+  assert.equal(config.imageSize, 32)
+  assert.deepEqual(state.get('pos_embed')?.shape, [1, 65, 6])
+  await refused(path, /an image size of 30 is no multiple of the patch size 4/, { imageSize: 30 })
+  await refused('deit-tiny', /an image size of 30 is no multiple of the patch size 16/, {
+    imageSize: 30,
+    init: 'random:0',
+  })
+})
+
+test('weights that do not fit are refused with the file and the lists', async () => {
+  const state = randomVit(tiny, 1)
+  state.delete('norm.bias')
+  state.set('score_predictor.weight', float32(Float32Array.of(1), [1]))
+  const path = await folderWith(state, { num_attention_heads: 3 })
+  await refused(
+    path,
+    /model\.safetensors: the weights do not fit: 1 missing: norm\.bias; 1 unexpected: score_predictor\.weight$/,
+  )
+  const nan = new Map(randomVit(tiny, 1)).set('norm.bias', float32(new Float32Array(6).fill(Number.NaN), [6]))
+  await refused(await folderWith(nan, { num_attention_heads: 3 }), /1 with NaN or infinite values: norm\.bias$/)
+  await refused(await folderWith(randomVit(tiny, 1)), /heads cannot be told from a width of 6/)
+  await refused(
+    await folderWith(randomVit(tiny, 1), { num_attention_heads: 4 }),
+    /a width of 6 cannot be split into 4 heads/,
+  )
+  const swin = new Map([['layers.0.blocks.0.norm1.weight', float32(Float32Array.of(1), [1])]])
+  await refused(
+    await folderWith(swin),
+    /not a ViT or DeiT: there is no cls_token \(it holds layers\.0\.blocks\.0\.norm1\.weight\)/,
+  )
+})
+
+test('names that lead nowhere are refused with what was wanted', async () => {
+  const known = Object.keys(presets).join(', ')
+  await refused('deit-tinny', new RegExp(`unknown model deit-tinny: .* nor one of ${known}$`))
+  await refused('toString', /unknown model toString/)
+  await refused('', /unknown model/)
+  await refused('somewhere/model.pth', /^somewhere\/model\.pth: no such file$/)
+  await refused('./deit', /^\.\/deit: no such file$/)
+  await refused(`${golden('evil.pth')}/x`, /no such file$/)
+  const empty = join(temporary.path, 'empty')
+  mkdirSync(empty)
+  await refused(empty, /empty: the folder holds no weights: no model\.safetensors, /)
+  await refused(golden('evil.pth'), /evil\.pth: refused: it asks for posix\.system/)
+  await refused('deit-tiny', /init should be random:SEED, found zeros/, { init: 'zeros' })
+  await refused('owner/name', /random weights need one of deit-tiny, /, { init: 'random:0' })
+  await refused('deit-tiny', /a seed must be an integer/, { init: `random:${'9'.repeat(30)}` })
+})
+
+test('a config.json that is wrong is refused by the field', () => {
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    ['{', /c\.json: not valid JSON$/],
+    ['[1]', /c\.json: not a JSON object$/],
+    [{ num_attention_heads: 2.5 }, /num_attention_heads should be a positive integer, found 2\.5/],
+    [{ hidden_act: 'quick_gelu' }, /hidden_act should be "gelu", found "quick_gelu"/],
+    [{ idlevit: 3 }, /idlevit should be an object/],
+    [{ idlevit: { layerNormEps: -1 } }, /idlevit\.layerNormEps should be a small positive number, found -1/],
+    [{ idlevit: { keepRatios: [1, 1.5] } }, /idlevit\.keepRatios should be numbers above 0 and up to 1/],
+    [{ idlevit: { keepTokens: [1.5] } }, /idlevit\.keepTokens should be positive integers/],
+    [{ idlevit: { score: 'best' } }, /idlevit\.score should be softmax or logits, found "best"/],
+  ]
+  for (const [json, reason] of cases)
+    assert.throws(() => parseModelConfig(typeof json === 'string' ? json : JSON.stringify(json), 'c.json'), reason)
+  assert.deepEqual(parseModelConfig('{}', 'c.json'), {})
+})
