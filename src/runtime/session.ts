@@ -25,8 +25,11 @@ export interface Values {
 export interface Session {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** Runs the graph; `wanted` limits the outputs. */
-  run(feeds: Readonly<Record<string, Values>>, wanted?: readonly string[]): Promise<Record<string, Values>>
+  /** Runs the graph; `wanted` limits the outputs: their names, or arrays of the right size to write them into. */
+  run(
+    feeds: Readonly<Record<string, Values>>,
+    wanted?: readonly string[] | Readonly<Record<string, Values>>,
+  ): Promise<Record<string, Values>>
   /** Frees the memory. */
   close(): Promise<void>
 }
@@ -55,9 +58,9 @@ export async function openSession(
     inputs: session.inputNames,
     outputs: session.outputNames,
     async run(feeds, wanted) {
-      const tensors: Record<string, OrtTensor> = {}
-      for (const [name, value] of Object.entries(feeds)) tensors[name] = toOrt(ort, value)
-      const results = wanted ? await session.run(tensors, [...wanted]) : await session.run(tensors)
+      const tensors = allToOrt(ort, feeds)
+      const fetches = isNames(wanted) ? [...wanted] : wanted && allToOrt(ort, wanted)
+      const results = fetches ? await session.run(tensors, fetches) : await session.run(tensors)
       return Object.fromEntries(
         Object.entries(results).map(([name, tensor]) => [
           name,
@@ -77,6 +80,11 @@ const ortTypes = new Map<unknown, 'float32' | 'float16' | 'int64' | 'int32' | 'i
   [Int8Array, 'int8'],
   [Uint8Array, 'uint8'],
 ])
+
+const isNames = (wanted: unknown): wanted is readonly string[] => Array.isArray(wanted)
+
+const allToOrt = (ort: OrtPackage, values: Readonly<Record<string, Values>>): Record<string, OrtTensor> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toOrt(ort, value)]))
 
 function toOrt(ort: OrtPackage, { data, shape }: Values): OrtTensor {
   const type = ortTypes.get(data.constructor)

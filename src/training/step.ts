@@ -1,0 +1,197 @@
+/**
+ * A training step as one graph: forward pass, losses and the gradients of every trained parameter.
+ *
+ * Weights are inputs, read in place from the optimizer's array, and gradients are written into one: nothing is copied,
+ * and several steps, for other keep ratios say, can share both.
+ */
+
+import { gradients } from '../graph/gradients.js'
+import { createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
+import { mul } from '../graph/ops/elementwise.js'
+import { reshape, slice } from '../graph/ops/shape.js'
+import type { CutOptions } from '../losses/cut.js'
+import { defaultWeights, type LossPart, type LossWeights, totalLoss } from '../losses/total.js'
+import { imageTokens, type VitConfig } from '../models/config.js'
+import { vit } from '../models/vit.js'
+import type { Block, ReducedBlock } from '../reduction/block.js'
+import { denseBlock } from '../reduction/dense.js'
+import { idleBlock, maskedIdleBlock, type Score } from '../reduction/idle.js'
+import { createSession } from '../runtime/node.js'
+import type { SessionOptions, Values } from '../runtime/session.js'
+import { type Parameters, viewsOf } from './parameters.js'
+
+export interface StepPlan {
+  readonly config: VitConfig
+  /**
+   * Image tokens that each block computes; a block that keeps all is dense. `fed` blocks idle as many as the batch says
+   * when it runs (elastic finetuning).
+   */
+  readonly keep: readonly (number | 'fed')[]
+  /** `masked` is the paper's form; `gathered` (default) gives the same loss and gradients for less work. */
+  readonly form?: 'gathered' | 'masked'
+  readonly score?: Score
+  /** Coefficients of the loss; default 1, 5, 500, 20. */
+  readonly weights?: LossWeights
+  readonly cut?: CutOptions
+  /** Whether batches bring the teacher's logits and features. Default true. */
+  readonly teacher?: boolean
+  /** Features to distil: of the class token (official code) or of all tokens. */
+  readonly featureRows?: 'class' | 'all'
+  /** Batches bring factors for the residual branches (stochastic depth, arXiv 1603.09382). Default false. */
+  readonly dropPath?: boolean
+  /** Compute every block's inside again in the backward pass instead of keeping it: less memory, a third more work. */
+  readonly recompute?: boolean
+}
+
+/** What a step learns from. B pictures. */
+export interface Batch {
+  /** `[B, 3, S, S]`, normalised. */
+  readonly pixels: Values
+  /** `[B, classes]`: soft targets. */
+  readonly targets: Values
+  /** The teacher's logits `[B, classes]` and rows after its final LayerNorm `[B, 1 or N, C]`. */
+  readonly teacher?: { readonly logits: Values; readonly features: Values }
+  /** Image tokens to keep in each block; read by `fed` blocks. */
+  readonly keep?: readonly number[]
+  /** `[depth, 2, B]`: 0 where the attention or MLP branch is dropped, 1 / (1 - rate) where it stays. */
+  readonly dropPath?: Values
+}
+
+export interface StepResult {
+  /** The weighted sum of the parts. */
+  readonly loss: number
+  /** The parts before their coefficients. */
+  readonly parts: Readonly<Partial<Record<LossPart, number>>>
+  /** `[B, classes]` */
+  readonly logits: Values
+}
+
+export interface TrainingStep {
+  /** Runs forward and backward; writes the gradients. The thread is busy until it is done. */
+  run(batch: Batch): Promise<StepResult>
+  close(): Promise<void>
+}
+
+/** The graph of a step and the names of its loss parts. */
+export interface StepGraph {
+  readonly graph: Graph
+  readonly parts: readonly LossPart[]
+}
+
+/** Outputs are `loss`, `loss.{part}`, `logits` and `gradient.{name}`. */
+export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
+  const { config, teacher = true, featureRows = 'class', weights = defaultWeights } = plan
+  const graph = createGraph()
+  const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
+  const tensors = new Map<string, Tensor>()
+  for (const [name, { shape }] of [...viewsOf(parameters, parameters.values), ...parameters.frozen])
+    tensors.set(name, input(graph, name, shape))
+  const weight = (name: string) => tensors.get(name) ?? missing(name)
+  const allTokens = featureRows === 'all'
+  const student = vit(weight, pixels, config, { method: methodOf(graph, plan), allTokens })
+  const features = allTokens ? student.features : slice(student.features, 1, 0, 1) // [B, N or 1, C]
+  const { total, parts } = totalLoss(
+    {
+      logits: student.logits,
+      features,
+      traces: student.traces,
+      targets: input(graph, 'targets', ['batch', config.classes]),
+      teacher: teacher
+        ? {
+            logits: input(graph, 'teacher_logits', ['batch', config.classes]),
+            features: input(graph, 'teacher_features', features.shape),
+          }
+        : undefined,
+    },
+    weights,
+    plan.cut,
+  )
+  const trained = parameters.trained.map(({ name }) => weight(name))
+  const recompute = (scope: string) => /^blocks\.\d+/.exec(scope)?.[0]
+  output('loss', total)
+  for (const [part, value] of Object.entries(parts)) output(`loss.${part}`, value)
+  output('logits', student.logits)
+  for (const [i, gradient] of gradients(total, trained, plan.recompute ? { recompute } : {}).entries())
+    output(`gradient.${trained[i]?.name}`, gradient)
+  return { graph, parts: Object.keys(parts) as LossPart[] }
+}
+
+function missing(name: string): never {
+  throw new Error(`no parameter ${name}`)
+}
+
+/** The form of every block. */
+function methodOf(graph: Graph, plan: StepPlan): (l: number) => ReducedBlock {
+  const { config, keep, form = 'gathered', score = 'softmax', weights = defaultWeights } = plan
+  const counts = keep.includes('fed') ? input(graph, 'keep', [config.depth], 'int64') : undefined
+  const factors = plan.dropPath ? input(graph, 'drop_path', [config.depth, 2, 'batch']) : undefined
+  const fullAttention = weights.cut !== 0
+  const idle = form === 'masked' ? maskedIdleBlock : idleBlock
+  const reduced = (l: number): ReducedBlock => {
+    const kept = keep[l] ?? imageTokens(config)
+    if (kept === imageTokens(config)) return denseBlock
+    if (kept !== 'fed') return idle({ keep: kept, score, fullAttention })
+    const count = slice(counts as Tensor, 0, l, l + 1) // [1]
+    return idle({ keep: `keep${l}`, count, score, fullAttention })
+  }
+  if (!factors) return reduced
+  return (l) => (block, x, readout) => reduced(l)(withDropPath(block, factors), x, readout)
+}
+
+/** A block whose residual branches are scaled picture by picture. */
+function withDropPath(block: Block, factors: Tensor): Block {
+  const ofBlock = slice(factors, 0, block.index, block.index + 1) // [1, 2, B]
+  const factor = (branch: number) => reshape(slice(ofBlock, 1, branch, branch + 1), ['batch', 1, 1]) // [B, 1, 1]
+  return {
+    ...block,
+    project: (o) => mul(block.project(o), factor(0)),
+    feedForward: (x) => mul(block.feedForward(x), factor(1)),
+  }
+}
+
+/**
+ * Opens a step over `parameters`.
+ *
+ * @param into - where gradients go, laid out like `parameters.values`
+ */
+export async function createStep(
+  plan: StepPlan,
+  parameters: Parameters,
+  into: Float32Array,
+  options: SessionOptions = {},
+): Promise<TrainingStep> {
+  const { graph, parts } = buildStep(plan, parameters)
+  const session = await createSession(graph, options)
+  const weights = Object.fromEntries([...parameters.frozen, ...viewsOf(parameters, parameters.values)]) as Values &
+    object
+  const gradientViews = [...viewsOf(parameters, into)].map(([name, view]) => [`gradient.${name}`, view])
+  const { config } = plan
+  return {
+    async run({ pixels, targets, teacher, keep, dropPath }) {
+      const feeds = {
+        ...weights,
+        pixel_values: pixels,
+        targets,
+        ...(teacher && { teacher_logits: teacher.logits, teacher_features: teacher.features }),
+        ...(keep && { keep: { data: BigInt64Array.from(keep, BigInt), shape: [keep.length] } }),
+        ...(dropPath && { drop_path: dropPath }),
+      } as unknown as Record<string, Values>
+      const batch = pixels.shape[0] as number
+      const scalarValue = (): Values => ({ data: new Float32Array(1), shape: [] })
+      const fetches: Record<string, Values> = {
+        loss: scalarValue(),
+        logits: { data: new Float32Array(batch * config.classes), shape: [batch, config.classes] },
+        ...Object.fromEntries(parts.map((part) => [`loss.${part}`, scalarValue()])),
+        ...Object.fromEntries(gradientViews),
+      }
+      await session.run(feeds, fetches)
+      const read = (name: string) => Number(fetches[name]?.data[0])
+      return {
+        loss: read('loss'),
+        parts: Object.fromEntries(parts.map((part) => [part, read(`loss.${part}`)])),
+        logits: fetches.logits as Values,
+      }
+    },
+    close: () => session.close(),
+  }
+}
