@@ -92,5 +92,9 @@ function segmentPattern(segment: string): RegExp {
       return found === '*' ? '.*' : found === '?' ? '.' : `\\${found}`
     },
   )
-  return new RegExp(`^${source}$`, 's')
+  try {
+    return new RegExp(`^${source}$`, 's')
+  } catch {
+    return fail(`${segment}: not a pattern that can be matched`)
+  }
 }

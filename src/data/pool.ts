@@ -18,6 +18,7 @@ export function startWorker(settings: WorkerSettings): PictureWorker {
   const worker = newWorker(settings)
   const waiting: { resolve: (done: Done) => void; reject: (error: unknown) => void }[] = []
   let broken: unknown
+  let closing = false
   const gone = new Promise<void>((resolve) => {
     worker.on('exit', (code) => {
       broken ??= new Error(`a picture worker ended with code ${code}`)
@@ -30,7 +31,7 @@ export function startWorker(settings: WorkerSettings): PictureWorker {
   })
   worker.on('message', (done: Done) => {
     waiting.shift()?.resolve(done)
-    if (waiting.length === 0) worker.unref()
+    if (waiting.length === 0 && !closing) worker.unref()
   })
   worker.unref()
 
@@ -44,6 +45,7 @@ export function startWorker(settings: WorkerSettings): PictureWorker {
         worker.postMessage(work, [work.memory])
       }),
     close: () => {
+      closing = true
       worker.ref()
       worker.postMessage('close')
       return gone

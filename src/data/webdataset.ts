@@ -16,7 +16,7 @@ import { createGunzip } from 'node:zlib'
 import { type Extract, extract } from 'tar-stream'
 import { fail, InputError } from '../errors.js'
 import { fileError, readAt, withFile } from '../files.js'
-import { isPictureName } from '../images/format.js'
+import { pictureExtensions } from '../images/format.js'
 import type { Dataset, DatasetOptions, Sample } from './dataset.js'
 import { checkLabel } from './label.js'
 
@@ -107,7 +107,7 @@ async function readShard(
     const dot = name.indexOf('.', name.lastIndexOf('/') + 1)
     const [key, extension] = [name.slice(0, dot), name.slice(dot + 1).toLowerCase()]
     if (type !== 'file' || dot < 0 || key === '' || key.endsWith('/')) return
-    if (extension !== 'cls' && !isPictureName(extension)) return
+    if (extension !== 'cls' && !pictureExtensions.has(extension)) return
     const known: Parts = parts.get(key) ?? {}
     parts.set(key, known)
     if (extension === 'cls') {

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { describe, it } from 'node:test'
+import { temporaryFolder } from '../../test/support/folder.js'
+import { encode, encoders } from '../../test/support/pictures.js'
+import { decodeImage } from '../images/decode.js'
+import { imagenetPreprocess, preprocessImage } from '../images/preprocess.js'
+import { expandBraces } from './braces.js'
+import { expandPictures, loadPicture } from './pictures.js'
+
+const folder = temporaryFolder()
+for (const path of [
+  'a1.jpg',
+  'a2.JPG',
+  'b.png',
+  'notes.txt',
+  '[x].png',
+  'sub/a3.jpg',
+  'sub/deep/a4.webp',
+  'none/x.txt',
+]) {
+  mkdirSync(join(folder.path, path, '..'), { recursive: true })
+  folder.write(path, '')
+}
+const expand = async (...inputs: string[]) =>
+  (await expandPictures(inputs.map((input) => join(folder.path, input)))).map((path) => relative(folder.path, path))
+
+describe('expandPictures', () => {
+  it('takes files as they are, in order', async () => {
+    assert.deepEqual(await expand('b.png', 'notes.txt', 'a1.jpg', '[x].png'), [
+      'b.png',
+      'notes.txt',
+      'a1.jpg',
+      '[x].png',
+    ])
+  })
+
+  const cases: [string, string[]][] = [
+    ['', ['[x].png', 'a1.jpg', 'a2.JPG', 'b.png', 'sub/a3.jpg', 'sub/deep/a4.webp']],
+    ['sub', ['sub/a3.jpg', 'sub/deep/a4.webp']],
+    ['*.jpg', ['a1.jpg']],
+    ['a?.*', ['a1.jpg', 'a2.JPG']],
+    ['a[2-9].*', ['a2.JPG']],
+    ['a[!2-9].*', ['a1.jpg']],
+    ['*', ['[x].png', 'a1.jpg', 'a2.JPG', 'b.png', 'sub/a3.jpg', 'sub/deep/a4.webp']],
+    ['**/a*', ['a1.jpg', 'a2.JPG', 'sub/a3.jpg', 'sub/deep/a4.webp']],
+    ['s*/*.jpg', ['sub/a3.jpg']],
+    ['{b,a1}.{png,jpg}', ['a1.jpg', 'b.png']],
+    ['a{1..3}.jpg', ['a1.jpg']],
+  ]
+  for (const [pattern, expected] of cases) {
+    it(`finds '${pattern}'`, async () => assert.deepEqual(await expand(pattern), expected))
+  }
+
+  it('refuses what holds or matches nothing', async () => {
+    const refused = (input: string, message: string) =>
+      assert.rejects(expandPictures([input]), { name: 'InputError', message: `${input}${message}` })
+    await refused(join(folder.path, 'none'), ': the folder holds no pictures')
+    await refused(join(folder.path, '*.bmp'), ': no picture matches')
+    await refused(join(folder.path, 'gone.jpg'), ': no such file or folder')
+    await assert.rejects(expandPictures(['[z-a]*']), { name: 'InputError' })
+  })
+})
+
+describe('expandBraces', () => {
+  const cases: [string, string[]][] = [
+    ['plain', ['plain']],
+    ['x{8..11}.tar', ['x8.tar', 'x9.tar', 'x10.tar', 'x11.tar']],
+    ['x{008..010}', ['x008', 'x009', 'x010']],
+    ['x{2..0}', ['x2', 'x1', 'x0']],
+    ['{a,b}-{0..1}', ['a-0', 'a-1', 'b-0', 'b-1']],
+    ['{a}', ['{a}']],
+  ]
+  for (const [text, expected] of cases) it(text, () => assert.deepEqual(expandBraces(text), expected))
+
+  it('refuses ranges that are none, or too long', () => {
+    assert.throws(() => expandBraces('{a..c}'), { name: 'InputError' })
+    assert.throws(() => expandBraces('{0..1e9}'), { name: 'InputError' })
+    assert.throws(() => expandBraces('{0..999999999}'), { name: 'InputError' })
+    assert.throws(() => expandBraces('{0..9999}{0..9999}'), { name: 'InputError' })
+  })
+})
+
+describe('loadPicture', () => {
+  it('turns the picture upright', async () => {
+    const preprocess = { ...imagenetPreprocess(), resize: 20, crop: 16 }
+    const turned = folder.write('turned.jpg', await encoders.jpeg().withMetadata({ orientation: 6 }).toBuffer())
+    const upright = await decodeImage(turned, { orient: true })
+    assert.deepEqual(await loadPicture(turned, preprocess), preprocessImage(upright, preprocess))
+    const plain = folder.write('plain.jpg', await encode('jpeg'))
+    assert.notDeepEqual(await loadPicture(turned, preprocess), await loadPicture(plain, preprocess))
+  })
+})
