@@ -6,6 +6,9 @@ import type { Graph } from '../graph/graph.js'
 import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
 import { type OrtPackage, openGraph, openSession, type Session, type SessionOptions } from './session.js'
 
+// What goes wrong is thrown and told by whoever catches it; the native log would only repeat it on stderr.
+ort.env.logLevel = 'fatal'
+
 /**
  * Opens a graph, or an ONNX file's bytes, as a session.
  *
