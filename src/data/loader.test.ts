@@ -113,7 +113,7 @@ describe('loadBatches', () => {
       const samples = Array.from({ length: 50 }, (_, i) => ({ name: String(i), label: 0 }))
       const source = () => ({ kind: 'rgb', width: 1, height: 1, data: new Uint8Array(3) })
       const preprocess = { resize: 4, crop: 4, mean: [0, 0, 0], std: [1, 1, 1] }
-      const batches = loadBatches({ name: '', samples, source, close: async () => {} }, { batch: 5, preprocess })
+      const batches = loadBatches({ name: '', samples, source, close: async () => {} }, { batch: 5, preprocess, workers: 2, prefetch: 1 })
       await batches.next()
       console.log('left')`
     const cwd = fileURLToPath(new URL('../..', import.meta.url))
