@@ -1,5 +1,6 @@
 /** What a model costs, counted on its graphs: one MAC per multiply-add of linear layers, convolutions and products. */
 
+import { evaluateDim } from '../graph/dims.js'
 import { macsByScope } from '../graph/graph.js'
 import { type BuildOptions, buildGraph, type WeightValues } from './build.js'
 import { imageTokens, type VitConfig, vitParameters } from './config.js'
@@ -48,15 +49,17 @@ function shapesOnly(config: VitConfig): WeightValues {
 /** Counts parameters and MACs of a model under a plan. */
 export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelCost {
   const values = shapesOnly(config)
-  const count = (more: BuildOptions) => macsByScope(buildGraph(config, values, { ...options, ...more }))
+  const build = (more: BuildOptions) => buildGraph(config, values, { ...options, ...more })
   const total = (macs: Map<string, number>) => [...macs.values()].reduce((a, b) => a + b, 0)
-  const executed = count({})
-  const tokens = imageTokens(config)
-  const kept = (l: number) => (options.method === 'none' ? tokens : (options.keep?.[l] ?? tokens))
+  const count = (more: BuildOptions) => total(macsByScope(build(more)))
+  const graph = build({ trace: true }) // the trace names what is computed anyway
+  const executed = macsByScope(graph)
+  /** Tokens that enter a block: the size of its selection, all of them where nothing is selected. */
+  const kept = (l: number) => evaluateDim(graph.outputs.get(`selected.${l}`)?.shape[1] ?? imageTokens(config))
   return {
     params: [...values.values()].reduce((sum, { data }) => sum + (data as Float32Array).length, 0),
     macs: total(executed),
-    denseMacs: total(count({ method: 'none', features: true })),
+    denseMacs: count({ method: 'none', features: true }),
     blocks: Array.from({ length: config.depth }, (_, l) => ({
       block: l,
       tokens: kept(l),
@@ -64,8 +67,8 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
     })),
     countings: {
       executed: total(executed),
-      kForAll: total(count({ features: true, scoring: 'projected' })),
-      selectedOnly: total(count({ features: true, givenSelection: true })),
+      kForAll: count({ features: true, scoring: 'projected' }),
+      selectedOnly: count({ features: true, givenSelection: true }),
     },
   }
 }
