@@ -10,6 +10,9 @@ import type { VitConfig } from '../models/config.js'
 import type { InferOptions } from './infer.js'
 import { nameText } from './state.js'
 
+/** Names of weights in a hub repository, best first. */
+export const weightFiles: readonly string[] = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin']
+
 /** How a folder written by `idlevit finetune` or `idlevit export` wants its model idled. */
 export interface IdleSettings {
   /** One keep ratio per block. */

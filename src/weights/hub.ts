@@ -10,13 +10,11 @@ import { dirname, join, relative } from 'node:path'
 import { getHFHubCachePath, getRepoFolderName, HubApiError, modelInfo, pathsInfo } from '@huggingface/hub'
 import { fail, InputError } from '../errors.js'
 import { fileError, writeFileAtomic } from '../files.js'
+import { weightFiles } from './config-file.js'
 import { readShardIndex } from './files.js'
 import { access, type Hub, type HubOptions, isRefusal, transfer } from './transfer.js'
 
 export type { HubOptions, HubProgress } from './transfer.js'
-
-/** Names of weights in a hub repository, best first. */
-export const weightFiles: readonly string[] = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin']
 
 const revision = 'main'
 

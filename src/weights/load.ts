@@ -5,8 +5,8 @@ import { fail, InputError } from '../errors.js'
 import { fileError, readWholeFile } from '../files.js'
 import { type Preset, presets, type VitConfig, vitParameters } from '../models/config.js'
 import { readCheckpoint } from './checkpoint.js'
-import { type IdleSettings, type ModelConfigFile, parseModelConfig } from './config-file.js'
-import { downloadModel, type HubProgress, weightFiles } from './hub.js'
+import { type IdleSettings, type ModelConfigFile, parseModelConfig, weightFiles } from './config-file.js'
+import type { HubProgress } from './hub.js'
 import { checkState, inferVitConfig, resizeVit, unflattenPatchWeights } from './infer.js'
 import { randomVit } from './init.js'
 import { toTimmNames } from './names.js'
@@ -89,6 +89,7 @@ function loadRandom(spec: string, preset: Preset | undefined, init: string, opti
 }
 
 async function loadHub(id: string, options: LoadOptions): Promise<LoadedModel> {
+  const { downloadModel } = await import('./hub.js') // the client takes a while to load, and most models are files
   const folder = await downloadModel(id, options.onProgress ? { onProgress: options.onProgress } : {})
   return { ...(await loadFolder(folder, options)), name: id, source: id }
 }
