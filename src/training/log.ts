@@ -1,0 +1,95 @@
+/**
+ * `log.jsonl`: one JSON object a line, written as things happen, read by the report and by scripts.
+ *
+ * A resumed run repeats what lay behind its checkpoint; those lines are cut off first, so that the log of a run that was
+ * killed and resumed tells every update once.
+ */
+import { appendFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { fileError, writeFileAtomic } from '../files.js'
+import type { Recipe } from './options.js'
+import type { EpochSummary } from './run.js'
+
+/** What a run was started with. */
+export interface StartEntry {
+  readonly kind: 'start' | 'resume'
+  readonly step: number
+  /** When, ISO 8601. */
+  readonly time: string
+  readonly model: string
+  readonly data: string
+  readonly pictures: number
+  readonly recipe: Recipe
+}
+
+/** One update. */
+export interface StepEntry {
+  readonly kind: 'step'
+  /** Updates done, this one included. */
+  readonly step: number
+  readonly epoch: number
+  readonly loss: number
+  /** Parts of the loss before their coefficients. */
+  readonly parts: Readonly<Record<string, number>>
+  readonly lr: number
+  readonly gradientNorm: number
+  /** Base ratio of this update, where there is one. */
+  readonly keepRatio?: number
+  readonly imagesPerSecond: number
+  /** Share of the time that was spent waiting for pictures. */
+  readonly waiting: number
+}
+
+/** The end of an epoch. */
+export interface EpochEntry extends EpochSummary {
+  readonly kind: 'epoch'
+  readonly step: number
+}
+
+/** A picture that could not be read. */
+export interface SkipEntry {
+  readonly kind: 'skip'
+  readonly step: number
+  readonly epoch: number
+  readonly name: string
+  readonly reason: string
+}
+
+export type LogEntry = StartEntry | StepEntry | EpochEntry | SkipEntry
+
+/** Reads a log; lines that are not whole are left out. */
+export async function readLog(path: string): Promise<LogEntry[]> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return ''
+    throw fileError(error, path)
+  })
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as LogEntry]
+    } catch {
+      return []
+    }
+  })
+}
+
+/**
+ * Cuts a log back to a position: what happened up to update `step`, in epochs before `epoch` to their end.
+ *
+ * @returns the entries that stay
+ */
+export async function cutLog(path: string, step: number, epoch: number): Promise<LogEntry[]> {
+  const entries = (await readLog(path)).filter(
+    (entry) => entry.step <= step && (entry.kind !== 'epoch' || entry.epoch < epoch),
+  )
+  await writeFileAtomic(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+  return entries
+}
+
+/** Adds a line to a log. */
+export function appendLog(path: string, entry: LogEntry): void {
+  try {
+    appendFileSync(path, `${JSON.stringify(entry)}\n`)
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
