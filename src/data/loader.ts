@@ -11,6 +11,7 @@ import { availableParallelism } from 'node:os'
 import { fail } from '../errors.js'
 // Also keeps libvips loaded in the process when the last worker leaves.
 import '../images/decode.js'
+import type { AugmentRecipe } from '../images/augment/augment.js'
 import type { Preprocess } from '../images/preprocess.js'
 import type { Dataset, Sample } from './dataset.js'
 import { type PictureWorker, startWorker } from './pool.js'
@@ -26,6 +27,8 @@ export interface Batch {
   readonly names: readonly string[]
   /** [n], positions in `dataset.samples`. */
   readonly indices: Int32Array
+  /** [n], positions in the order asked for. */
+  readonly positions: Int32Array
 }
 
 /** Options of {@link loadBatches}. */
@@ -39,6 +42,16 @@ export interface LoaderOptions {
   readonly workers?: number
   /** Batches decoded ahead of the one in use; one more than there are workers when left out. */
   readonly prefetch?: number
+  /**
+   * Augment for training, by random numbers of (seed, epoch, `first` + position in the order): the same pictures
+   * whatever the number of workers, and wherever an epoch is taken up again.
+   */
+  readonly augment?: {
+    readonly recipe: AugmentRecipe
+    readonly seed: number
+    readonly epoch: number
+    readonly first: number
+  }
   /** Apply EXIF orientation. Off when left out, as torchvision has it. */
   readonly orient?: boolean
   /** Told of every picture that cannot be read, in order; the next pictures take its place. */
@@ -49,6 +62,7 @@ export interface LoaderOptions {
 interface Chunk {
   readonly pixels: Float32Array<ArrayBuffer> // [batch, 3, S, S], the first indices.length of them filled
   readonly indices: readonly number[]
+  readonly positions: readonly number[]
   readonly from: number
   readonly skipped: readonly { readonly name: string; readonly reason: string }[]
 }
@@ -64,7 +78,8 @@ interface Chunk {
  */
 export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIterableIterator<Batch> {
   const { batch, onSkip } = options
-  const transform: Transform = { kind: 'evaluate', preprocess: options.preprocess }
+  const { preprocess, augment } = options
+  const transform: Transform = augment ? { kind: 'train', preprocess, ...augment } : { kind: 'evaluate', preprocess }
   const size = 3 * transformSize(transform) ** 2
   const order = options.order ?? Array.from(dataset.samples.keys())
   const count = Math.min(options.workers ?? Math.ceil(availableParallelism() / 4), Math.ceil(order.length / batch))
@@ -81,10 +96,19 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
     while (ahead.length < prefetch && asked < order.length) {
       // A full batch; after unreadable pictures a smaller chunk, so that chunks and batches coincide again.
       const wanted = Math.min(batch - (good % batch), order.length - asked)
-      const indices = Array.from({ length: wanted }, (_, i) => order[asked + i] as number)
+      const picked = Array.from({ length: wanted }, (_, i) => ({
+        index: order[asked + i] as number,
+        position: asked + i,
+      }))
       asked += wanted
       good += wanted
-      const chunk = readChunk(dataset, workers, indices, free.pop() ?? new Float32Array(batch * size))
+      const chunk = readChunk(
+        dataset,
+        workers,
+        picked,
+        augment?.first ?? 0,
+        free.pop() ?? new Float32Array(batch * size),
+      )
       chunk.catch(() => {}) // a failure is met when the chunk is waited for
       ahead.push(chunk)
     }
@@ -107,6 +131,7 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
     while (next) {
       const { pixels, from } = next // [batch, 3, S, S]
       const indices = next.indices.slice(from)
+      const positions = next.positions.slice(from)
       if (from > 0) pixels.copyWithin(0, from * size)
       next = undefined
       while (indices.length < batch && !next) {
@@ -115,6 +140,7 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
         const moved = more.indices.slice(0, batch - indices.length)
         pixels.set(more.pixels.subarray(0, moved.length * size), indices.length * size)
         indices.push(...moved)
+        positions.push(...more.positions.slice(0, moved.length))
         if (moved.length < more.indices.length) next = { ...more, from: moved.length }
         else free.push(more.pixels)
       }
@@ -124,6 +150,7 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
         labels: Int32Array.from(indices, (i) => sampleAt(dataset, i).label),
         names: indices.map((i) => sampleAt(dataset, i).name),
         indices: Int32Array.from(indices),
+        positions: Int32Array.from(positions),
       }
       free.push(pixels)
       next ??= await arrival()
@@ -156,16 +183,23 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
 async function readChunk(
   dataset: Dataset,
   workers: readonly PictureWorker[],
-  indices: readonly number[],
+  picked: readonly { readonly index: number; readonly position: number }[],
+  first: number,
   pixels: Chunk['pixels'],
 ): Promise<Chunk> {
-  const names = indices.map((i) => sampleAt(dataset, i).name)
-  const pictures = indices.map((i, at) => ({ name: names[at] as string, source: dataset.source(i) }))
+  const names = picked.map(({ index }) => sampleAt(dataset, index).name)
+  const pictures = picked.map(({ index, position }, at) => ({
+    name: names[at] as string,
+    source: dataset.source(index),
+    draw: first + position,
+  }))
   const worker = workers.reduce((a, b) => (b.waiting() < a.waiting() ? b : a))
   const { memory, reasons } = await worker.send({ memory: pixels.buffer, pictures })
+  const readable = picked.filter((_, at) => reasons[at] === null)
   return {
     pixels: new Float32Array(memory),
-    indices: indices.filter((_, at) => reasons[at] === null),
+    indices: readable.map(({ index }) => index),
+    positions: readable.map(({ position }) => position),
     from: 0,
     skipped: names.flatMap((name, at) => (reasons[at] ? [{ name, reason: reasons[at] }] : [])),
   }

@@ -18,7 +18,7 @@ export interface WorkerSettings {
 /** Pictures to write one after the other into `memory`, which travels with the message. */
 export interface Work {
   readonly memory: ArrayBuffer // float32 [capacity, 3, S, S]
-  readonly pictures: readonly { readonly name: string; readonly source: Source }[]
+  readonly pictures: readonly { readonly name: string; readonly source: Source; readonly draw: number }[]
 }
 
 /** The answer to a {@link Work}: the readable pictures stand at the front of `memory`, in order. */
@@ -39,12 +39,12 @@ if (port) {
   const carryOut = async ({ memory, pictures }: Work): Promise<Done> => {
     const reasons: (string | null)[] = []
     let readable = 0
-    for (const { name, source } of pictures) {
+    for (const { name, source, draw } of pictures) {
       // Closing must not wait for the chunk; the main thread no longer reads the answer.
       if (closed) break
       try {
         const image = await readSource(source, name, orient)
-        applyTransform(image, transform, new Float32Array(memory, readable * length * 4, length))
+        applyTransform(image, transform, draw, new Float32Array(memory, readable * length * 4, length))
         readable++
         reasons.push(null)
       } catch (error) {
