@@ -161,10 +161,18 @@ export function topPredictions(logits: Float32Array, top: number, labels?: reado
 }
 
 /** Indices of the largest `top` values, descending; of equal values the lower index first. */
-export const topIndices = (values: Float32Array, top: number): number[] =>
-  [...values.keys()]
-    .sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)
-    .slice(0, Math.min(top, values.length))
+export function topIndices(values: Float32Array, top: number): number[] {
+  const best: number[] = []
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number
+    if (best.length === top && !(value > (values[best[top - 1] as number] as number))) continue
+    let at = best.length
+    while (at > 0 && value > (values[best[at - 1] as number] as number)) at--
+    best.splice(at, 0, i)
+    if (best.length > top) best.pop()
+  }
+  return best
+}
 
 /** Rows before the image tokens in `blocks` and `features`. */
 export const prefixRows = (model: Model): number => prefixTokens(model.config)
