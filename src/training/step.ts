@@ -161,7 +161,7 @@ export async function createStep(
   options: SessionOptions = {},
 ): Promise<TrainingStep> {
   const { graph, parts } = buildStep(plan, parameters)
-  const session = await createSession(graph, options)
+  const session = await createSession(graph, { memoryPattern: false, ...options })
   const weights = Object.fromEntries([...parameters.frozen, ...viewsOf(parameters, parameters.values)]) as Values &
     object
   const gradientViews = [...viewsOf(parameters, into)].map(([name, view]) => [`gradient.${name}`, view])
