@@ -4,11 +4,10 @@
  * Format: onnx.ai, "Open Neural Network Exchange Intermediate Representation", IR version 8.
  */
 
-import { create, toBinary } from '@bufbuild/protobuf'
 import type { Shape } from './dims.js'
 import type { DType, Emitter, Graph, OnnxAttribute, Tensor, TensorData, TensorType } from './graph.js'
 import { liveNodes } from './graph.js'
-import { onnxMessage } from './schema.js'
+import { encodeMessage, type Message } from './schema.js'
 
 const OPSET = 17
 const IR_VERSION = 8
@@ -49,15 +48,15 @@ export interface OnnxModel {
 const bytesOf = (data: TensorData): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 
 function valueInfo(name: string, type: TensorType) {
-  const dim = type.shape.map((d) => (typeof d === 'number' ? { dimValue: BigInt(d) } : { dimParam: d }))
+  const dim = type.shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }))
   return { name, type: { tensorType: { elemType: onnxTypes[type.dtype], shape: { dim } } } }
 }
 
 function attributeProto(name: string, value: OnnxAttribute) {
-  if (typeof value === 'number') return { name, i: BigInt(value), type: attributeTypes.int }
+  if (typeof value === 'number') return { name, i: value, type: attributeTypes.int }
   if (typeof value === 'string') return { name, s: new TextEncoder().encode(value), type: attributeTypes.string }
   if ('float' in value) return { name, f: value.float, type: attributeTypes.float }
-  return { name, ints: (value as readonly number[]).map(BigInt), type: attributeTypes.ints }
+  return { name, ints: value as readonly number[], type: attributeTypes.ints }
 }
 
 /**
@@ -70,8 +69,8 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
   const { contrib = true, external = false, metadata = {} } = options
   const live = liveNodes(graph)
   const read = new Set<Tensor>([...live.flatMap((node) => node.inputs), ...graph.outputs.values()])
-  const nodes: object[] = []
-  const initializers: object[] = []
+  const nodes: Message[] = []
+  const initializers: Message[] = []
   const externalData: { path: string; data: Uint8Array }[] = []
   const emitted = new Set<Tensor>()
   const shared = new Map<string, string>()
@@ -79,7 +78,7 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
 
   function initializer(name: string, data: TensorData, shape: readonly number[], dtype: DType) {
     const bytes = bytesOf(data)
-    const tensor = { name, dims: shape.map(BigInt), dataType: onnxTypes[dtype] }
+    const tensor = { name, dims: shape, dataType: onnxTypes[dtype] }
     if (external && bytes.length >= EXTERNAL_BYTES) {
       externalData.push({ path: name, data: bytes })
       const entries = { location: name, offset: '0', length: String(bytes.length) }
@@ -130,11 +129,10 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
     return valueInfo(name, tensor)
   })
 
-  const opsets = [{ domain: '', version: BigInt(OPSET) }]
-  if (contrib) opsets.push({ domain: 'com.microsoft', version: 1n })
-  const Model = onnxMessage('ModelProto')
-  const model = create(Model, {
-    irVersion: BigInt(IR_VERSION),
+  const opsets = [{ domain: '', version: OPSET }]
+  if (contrib) opsets.push({ domain: 'com.microsoft', version: 1 })
+  const bytes = encodeMessage('ModelProto', {
+    irVersion: IR_VERSION,
     producerName: 'idlevit',
     opsetImport: opsets,
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
@@ -145,8 +143,8 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
       input: graph.inputs.map((tensor) => valueInfo(tensor.name, tensor)),
       output: outputs,
     },
-  } as never)
-  return { bytes: toBinary(Model, model), externalData }
+  })
+  return { bytes, externalData }
 }
 
 /** An int64 constant from numbers. */

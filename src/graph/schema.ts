@@ -1,25 +1,20 @@
 /**
- * The messages of the ONNX format that we write, as a protobuf schema built at run time.
+ * The messages of the ONNX format that we write, as data, and their protobuf encoding.
  *
  * Field numbers: onnx/onnx.proto3 (ONNX IR version 8).
  */
 
-import { create, createFileRegistry, type DescMessage } from '@bufbuild/protobuf'
-import {
-  FileDescriptorProtoSchema,
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
-} from '@bufbuild/protobuf/wkt'
+import protobuf, { type Writer } from 'protobufjs/minimal.js'
 
 /** Message → field → [number, type]; `[]` marks repeated, a capital letter another message. */
-const messages: Record<string, Record<string, readonly [number, string]>> = {
+const messages = {
   ModelProto: {
-    ir_version: [1, 'int64'],
-    producer_name: [2, 'string'],
-    producer_version: [3, 'string'],
+    irVersion: [1, 'int64'],
+    producerName: [2, 'string'],
+    producerVersion: [3, 'string'],
     graph: [7, 'GraphProto'],
-    opset_import: [8, 'OperatorSetIdProto[]'],
-    metadata_props: [14, 'StringStringEntryProto[]'],
+    opsetImport: [8, 'OperatorSetIdProto[]'],
+    metadataProps: [14, 'StringStringEntryProto[]'],
   },
   OperatorSetIdProto: { domain: [1, 'string'], version: [2, 'int64'] },
   StringStringEntryProto: { key: [1, 'string'], value: [2, 'string'] },
@@ -34,7 +29,7 @@ const messages: Record<string, Record<string, readonly [number, string]>> = {
     input: [1, 'string[]'],
     output: [2, 'string[]'],
     name: [3, 'string'],
-    op_type: [4, 'string'],
+    opType: [4, 'string'],
     attribute: [5, 'AttributeProto[]'],
     domain: [7, 'string'],
   },
@@ -49,53 +44,52 @@ const messages: Record<string, Record<string, readonly [number, string]>> = {
   },
   TensorProto: {
     dims: [1, 'int64[]'],
-    data_type: [2, 'int32'],
+    dataType: [2, 'int32'],
     name: [8, 'string'],
-    raw_data: [9, 'bytes'],
-    external_data: [13, 'StringStringEntryProto[]'],
-    data_location: [14, 'int32'],
+    rawData: [9, 'bytes'],
+    externalData: [13, 'StringStringEntryProto[]'],
+    dataLocation: [14, 'int32'],
   },
   ValueInfoProto: { name: [1, 'string'], type: [2, 'TypeProto'] },
-  TypeProto: { tensor_type: [1, 'TensorTypeProto'] },
-  TensorTypeProto: { elem_type: [1, 'int32'], shape: [2, 'TensorShapeProto'] },
+  TypeProto: { tensorType: [1, 'TensorTypeProto'] },
+  TensorTypeProto: { elemType: [1, 'int32'], shape: [2, 'TensorShapeProto'] },
   TensorShapeProto: { dim: [1, 'DimensionProto[]'] },
-  DimensionProto: { dim_value: [1, 'int64'], dim_param: [2, 'string'] },
+  DimensionProto: { dimValue: [1, 'int64'], dimParam: [2, 'string'] },
+} as const satisfies Record<string, Record<string, readonly [number, string]>>
+
+export type MessageName = keyof typeof messages
+
+/** A message's fields by name; an absent field is left out. */
+export type Message = Readonly<Record<string, unknown>>
+
+/** Protobuf wire types. */
+const VARINT = 0
+const LENGTH_DELIMITED = 2
+const FIXED32 = 5
+
+const scalars: Record<string, readonly [wireType: number, write: (writer: Writer, value: never) => Writer]> = {
+  int32: [VARINT, (writer, value: number) => writer.int32(value)],
+  int64: [VARINT, (writer, value: number) => writer.int64(value)],
+  float: [FIXED32, (writer, value: number) => writer.float(value)],
+  string: [LENGTH_DELIMITED, (writer, value: string) => writer.string(value)],
+  bytes: [LENGTH_DELIMITED, (writer, value: Uint8Array) => writer.bytes(value)],
 }
 
-const scalars: Record<string, Type> = {
-  int32: Type.INT32,
-  int64: Type.INT64,
-  float: Type.FLOAT,
-  string: Type.STRING,
-  bytes: Type.BYTES,
-}
+/** Encodes a message: its fields in the order of the schema. */
+export const encodeMessage = (name: MessageName, message: Message): Uint8Array =>
+  writeMessage(protobuf.Writer.create(), name, message).finish()
 
-const registry = createFileRegistry(
-  create(FileDescriptorProtoSchema, {
-    name: 'onnx.proto',
-    package: 'onnx',
-    syntax: 'proto3',
-    messageType: Object.entries(messages).map(([name, fields]) => ({
-      name,
-      field: Object.entries(fields).map(([fieldName, [number, type]]) => {
-        const base = type.replace('[]', '')
-        const scalar = scalars[base]
-        return {
-          name: fieldName,
-          number,
-          label: type.endsWith('[]') ? Label.REPEATED : Label.OPTIONAL,
-          type: scalar ?? Type.MESSAGE,
-          ...(scalar === undefined && { typeName: `.onnx.${base}` }),
-        }
-      }),
-    })),
-  }),
-  () => undefined,
-)
-
-/** The schema of an ONNX message, by name. */
-export function onnxMessage(name: keyof typeof messages & string): DescMessage {
-  const message = registry.getMessage(`onnx.${name}`)
-  if (!message) throw new Error(`no ONNX message ${name}`)
-  return message
+function writeMessage(writer: Writer, name: MessageName, message: Message): Writer {
+  for (const [field, [number, type]] of Object.entries(messages[name])) {
+    const value = message[field]
+    if (value === undefined) continue
+    const base = type.replace('[]', '')
+    for (const each of type.endsWith('[]') ? (value as readonly unknown[]) : [value]) {
+      const scalar = scalars[base]
+      writer.uint32((number << 3) | (scalar?.[0] ?? LENGTH_DELIMITED))
+      if (scalar) scalar[1](writer, each as never)
+      else writeMessage(writer.fork(), base as MessageName, each as Message).ldelim()
+    }
+  }
+  return writer
 }
