@@ -65,7 +65,7 @@ const cases: Record<string, Case> = {
   gelu: { ...unary(gelu), range: [-4, 4] },
   softmax: unary(softmax),
   logSoftmax: unary(logSoftmax),
-  after: binary((a, b) => after(a, b)),
+  after: binary((a, b) => after(a, [b])),
   layerNorm: {
     inputs: ({ n, d }) => [[B, n, d + 2], [d + 2], [d + 2]],
     build: ([x, w, b]) => layerNorm(x as Tensor, w as Tensor, b as Tensor, 0.1),

@@ -32,6 +32,7 @@ export function gradients(loss: Tensor, parameters: readonly Tensor[], options: 
   if (loss.shape.length > 0) throw new Error(`gradients want a scalar, found [${loss.shape}]`)
   const { recompute = () => undefined } = options
   const path = nodesBetween(graph, parameters, loss)
+  const weights = weightsOnly(graph, parameters)
   const collected = new Map<Tensor, Tensor>([[loss, scalar(graph, 1)]])
 
   /** Passes the gradients of a node's outputs on to its inputs; the rule reads the values of `stand`. */
@@ -42,11 +43,14 @@ export function gradients(loss: Tensor, parameters: readonly Tensor[], options: 
     if (!gradient) throw new Error(`${node.scope}: ${name} has no gradient`)
     scoped(graph, `backward/${node.scope}`, () => {
       const passed = gradient(stand, arrived)
+      const leaves = passed.filter((g, i): g is Tensor => g !== undefined && weights.has(node.inputs[i] as Tensor))
       for (const [i, tensor] of node.inputs.entries()) {
         const g = passed[i]
         if (!g || tensor.dtype !== 'float32') continue
+        // Weights first: the runtime would leave them to the end, and keep all that they are computed from until then.
+        const ordered = weights.has(tensor) || leaves.length === 0 ? g : after(g, leaves)
         const known = collected.get(tensor)
-        collected.set(tensor, known ? add(known, g) : g)
+        collected.set(tensor, known ? add(known, ordered) : ordered)
       }
     })
   }
@@ -56,6 +60,14 @@ export function gradients(loss: Tensor, parameters: readonly Tensor[], options: 
     for (const node of segment.nodes.reverse()) backward(node, stands.get(node) ?? node)
   }
   return parameters.map((parameter) => collected.get(parameter) ?? zerosLike(parameter))
+}
+
+/** The parameters and what is computed from nothing else, such as their slices. */
+function weightsOnly(graph: Graph, parameters: readonly Tensor[]): Set<Tensor> {
+  const weights = new Set<Tensor>(parameters)
+  for (const node of graph.nodes)
+    if (node.inputs.every((tensor) => weights.has(tensor))) for (const tensor of node.outputs) weights.add(tensor)
+  return weights
 }
 
 /** The nodes through which `loss` depends on `parameters`, in order. Indices and masks end a path. */
@@ -114,7 +126,7 @@ function computeAgain(graph: Graph, { nodes }: Segment, collected: ReadonlyMap<T
     if (known) return known
     // Rows that enter the segment wait; weights, constants and selections are at hand anyway.
     const waits = tensor.node !== undefined && tensor.dtype === 'float32' && !inside.has(tensor)
-    const copy = waits ? after(tensor, latest) : tensor
+    const copy = waits ? after(tensor, [latest]) : tensor
     copies.set(tensor, copy)
     return copy
   }

@@ -4,7 +4,7 @@ import { broadcast, type Dim, elements, evaluateDim } from '../dims.js'
 import { apply, type Emitter, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
 import { reduceSum, sumTo } from './reduce.js'
-import { reshape, transpose } from './shape.js'
+import { reshape } from './shape.js'
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1)
 
@@ -101,10 +101,7 @@ const linearOp: Op<null> = {
   // dX = dY W, dW = dYᵀ X, db = Σ dY: the layout [out, in] needs no transposed copy in either direction.
   gradient({ inputs: [x, w] }, [g]) {
     const [dy, rows] = [flattenRows(g as Tensor), flattenRows(x as Tensor)] // [rows, out], [rows, in]
-    const [out, inner] = (w as Tensor).shape as [number, number]
-    // A tall product is faster than a wide one (the right-hand side is packed), by more than turning the result costs.
-    const dw = out < inner ? transpose(matmul(rows, dy, { transA: true }), [1, 0]) : matmul(dy, rows, { transA: true })
-    return [matmul(g as Tensor, w as Tensor), dw, reduceSum(dy, [0])]
+    return [matmul(g as Tensor, w as Tensor), matmul(dy, rows, { transA: true }), reduceSum(dy, [0])]
   },
 }
 
