@@ -74,7 +74,8 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
   while (progress.epoch < recipe.epochs) {
     const { epoch } = progress
     const onSkip = (name: string, reason: string) => {
-      progress = { ...progress, skipped: progress.skipped + 1 }
+      if (progress.skipped.includes(name)) return
+      progress = { ...progress, skipped: [...progress.skipped, name] }
       warn(`${name} skipped: ${reason}`)
       appendLog(logPath, { kind: 'skip', step: progress.step, epoch, name, reason })
     }
@@ -122,7 +123,7 @@ const beginning = ({ recipe, fingerprint = '' }: TrainingRun): Progress => ({
   drawn: 0,
   stepInEpoch: 0,
   sums: noSums,
-  skipped: 0,
+  skipped: [],
   seconds: 0,
   recipe,
   fingerprint,

@@ -64,7 +64,8 @@ export interface Progress extends Position {
   /** Sums over the updates of this epoch. */
   readonly sums: { readonly loss: number; readonly parts: Readonly<Record<string, number>>; readonly seconds: number }
   readonly best?: Best
-  readonly skipped: number
+  /** Names of pictures that could not be read, each once. */
+  readonly skipped: readonly string[]
   /** Seconds of training in all, evaluation left out. */
   readonly seconds: number
   readonly recipe: Recipe

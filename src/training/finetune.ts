@@ -1,0 +1,203 @@
+/** Finetuning from end to end: model, teacher, pictures and recipe in; a folder with the trained model out. */
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Dataset } from '../data/dataset.js'
+import { fail } from '../errors.js'
+import { type EvaluationReport, evaluateClassifier } from '../evaluation/evaluate.js'
+import { fileError, writeFileAtomic } from '../files.js'
+import type { Preprocess } from '../images/preprocess.js'
+import { imageTokens } from '../models/config.js'
+import type { KeepPlan } from '../reduction/schedule.js'
+import type { Model } from '../runtime/classifier.js'
+import { openNodeClassifier } from '../runtime/node.js'
+import type { SessionOptions } from '../runtime/session.js'
+import { modelConfigJson } from '../weights/config-file.js'
+import { saveSafetensors } from '../weights/files.js'
+import type { StateDict } from '../weights/state.js'
+import { trainingData } from './batches.js'
+import { type LogEntry, readLog } from './log.js'
+import { train } from './loop.js'
+import { frozenParameters, type Recipe } from './options.js'
+import { createParameters } from './parameters.js'
+import { evaluationPlans, idleSettings, planOf, stepKeep } from './plan.js'
+import { writeReport } from './report.js'
+import type { Evaluation, Progress, TrainingSummary } from './run.js'
+import { createStep } from './step.js'
+import { createTeacher } from './teacher.js'
+
+/** A model with weights that can be trained. */
+export type TrainableModel = Model & { readonly state: StateDict }
+
+export interface FinetuneOptions {
+  readonly model: TrainableModel
+  /** The dense model to learn from; without one there is only the classification loss and the cut. */
+  readonly teacher?: Model
+  readonly recipe: Recipe
+  readonly training: Dataset
+  readonly validation: Dataset
+  readonly preprocess: Preprocess
+  /** The folder to write: config.json, model.safetensors, log.jsonl, checkpoints/, report.html. */
+  readonly out: string
+  readonly resume?: boolean
+  readonly session?: SessionOptions
+  readonly workers?: number
+  readonly evaluateEvery?: number
+  /** Recompute inside of blocks in the backward pass: less memory, more time. */
+  readonly recompute?: boolean
+  readonly saveSeconds?: number
+  readonly signal?: AbortSignal
+  readonly warn?: (message: string) => void
+  /** Told of every line of the log. */
+  readonly onEntry?: (entry: LogEntry, progress: Progress, updates: number) => void
+  /** Told of how far an evaluation is. */
+  readonly onEvaluation?: (images: number, total: number) => void
+}
+
+/**
+ * Trains a model.
+ *
+ * @throws InputError when model, teacher, pictures, recipe and folder do not fit together, and what {@link train} throws
+ */
+export async function finetune(options: FinetuneOptions): Promise<TrainingSummary> {
+  const { model, teacher, recipe, training, preprocess, out, session = {}, warn } = options
+  const { config } = model
+  const frozen = frozenParameters(model.state.keys(), recipe.freeze)
+  const parameters = createParameters(model.state, (name) => !frozen.has(name))
+  const gradients = new Float32Array(parameters.values.length)
+  const { signal, workers, resume, evaluateEvery, saveSeconds, onEntry } = options
+
+  const keep = stepKeep(recipe, config)
+  const idles = keep.some((tokens) => tokens === 'fed' || tokens < imageTokens(config))
+  const distils = teacher !== undefined && recipe.loss.distillation + recipe.loss.feature > 0
+  const weights = {
+    ...recipe.loss,
+    ...(!distils && { distillation: 0, feature: 0 }),
+    ...(!idles && { cut: 0 }),
+  }
+  const featureRows = weights.feature > 0 ? recipe.featureRows : 'class'
+  const { form, score, cut, dropPath } = recipe
+  const step = await createStep(
+    {
+      config,
+      keep,
+      form,
+      score,
+      weights,
+      cut,
+      teacher: distils,
+      featureRows,
+      dropPath: dropPath > 0,
+      recompute: options.recompute ?? false,
+    },
+    parameters,
+    gradients,
+    session,
+  )
+  const opened = distils
+    ? await createTeacher(teacher, config, weights.feature > 0 ? featureRows : 'none', session)
+    : undefined
+
+  await mkdir(out, { recursive: true }).catch((error) => {
+    throw fileError(error, out)
+  })
+  const reportPath = join(out, 'report.html')
+  const elastic = keep.includes('fed')
+  try {
+    return await train({
+      recipe,
+      parameters,
+      gradients,
+      step,
+      data: trainingData(training, recipe, preprocess, config.classes, workers),
+      depth: config.depth,
+      ...(elastic && { keepTokens: (request) => planOf(request, recipe, config).keep }),
+      ...(opened && { teacher: opened.run }),
+      evaluate: (state) => evaluateState(options, state),
+      saveBest: (state) => saveModel(options, state),
+      folder: out,
+      names: { model: model.name, data: training.name },
+      fingerprint: fingerprint(options),
+      ...(resume !== undefined && { resume }),
+      ...(evaluateEvery !== undefined && { evaluateEvery }),
+      ...(saveSeconds !== undefined && { saveSeconds }),
+      ...(signal && { signal }),
+      ...(warn && { warn }),
+      async onEntry(entry, progress, updates) {
+        onEntry?.(entry, progress, updates)
+        if (entry.kind !== 'step') await writeReport(reportPath, await readLog(join(out, 'log.jsonl')))
+      },
+    })
+  } finally {
+    await step.close()
+    await opened?.close()
+  }
+}
+
+/** Accuracy of weights on the validation pictures, under the plan of the recipe or at both ends of an elastic one. */
+async function evaluateState(options: FinetuneOptions, state: StateDict): Promise<Evaluation> {
+  const { model, recipe } = options
+  const plans = evaluationPlans(recipe, model.config)
+  const found: [string, Evaluation][] = []
+  for (const [name, plan] of plans) found.push([name, await evaluatePlan(options, state, plan)])
+  const [first] = found
+  if (first && found.length === 1) return first[1]
+  const sum = (of: (evaluation: Evaluation) => number) => found.reduce((total, [, each]) => total + of(each), 0)
+  const images = sum((each) => each.images)
+  const top1 = sum((each) => each.top1)
+  const top5 = sum((each) => each.top5)
+  return {
+    images,
+    top1,
+    top5,
+    top1Percent: (100 * top1) / images,
+    top5Percent: (100 * top5) / images,
+    loss: sum((each) => each.loss) / found.length,
+    byKeepRatio: Object.fromEntries(found),
+  }
+}
+
+async function evaluatePlan(options: FinetuneOptions, state: StateDict, plan: KeepPlan): Promise<Evaluation> {
+  const { model, recipe, validation, preprocess, workers, session, onEvaluation } = options
+  const { keep } = plan
+  const classifier = await openNodeClassifier(
+    { ...model, state },
+    { keepTokens: keep, method: 'idle', score: recipe.score, ...session },
+  )
+  try {
+    const report: EvaluationReport = await evaluateClassifier(classifier, validation, {
+      preprocess,
+      ...(workers !== undefined && { workers }),
+      onProgress: ({ images }) => onEvaluation?.(images, validation.samples.length),
+    })
+    const { images, top1, top5, top1Percent, top5Percent, loss } = report
+    return { images, top1, top5, top1Percent, top5Percent, loss }
+  } finally {
+    await classifier.close()
+  }
+}
+
+/** Writes what `classify`, `eval` and `export` take as it is; the weights last, so that they never lack their config. */
+async function saveModel({ out, model, recipe }: FinetuneOptions, state: StateDict): Promise<void> {
+  const idle = idleSettings(recipe, model.config)
+  const { config, labels } = model
+  const json = modelConfigJson({ config, ...(labels && { labels }), ...(idle && { idle }) })
+  await writeFileAtomic(join(out, 'config.json'), `${JSON.stringify(json, null, 2)}\n`)
+  const ordered: StateDict = new Map(
+    [...model.state.keys()].map((name) => [name, state.get(name) ?? fail(`no weight ${name}`)]),
+  )
+  await saveSafetensors(join(out, 'model.safetensors'), ordered, { format: 'pt' })
+}
+
+/** Hash of what a run starts from: weights, teacher, and which pictures with which labels. */
+function fingerprint({ model, teacher, training, preprocess }: FinetuneOptions): string {
+  const hash = createHash('sha256').update(JSON.stringify([model.config, preprocess]))
+  for (const { state } of teacher ? [model, teacher] : [model]) {
+    for (const [name, { data }] of state) {
+      const { buffer, byteOffset, byteLength } = data as Float32Array
+      hash.update(name).update(new Uint8Array(buffer, byteOffset, byteLength))
+    }
+  }
+  for (const { name, label } of training.samples) hash.update(`${basename(name)} ${label}\n`)
+  return hash.digest('hex')
+}
