@@ -13,13 +13,15 @@ export type Bindings = Readonly<Record<string, number>>
 
 type Terms = Map<string, number>
 
+const isNumber = (factor: string): boolean => /^-?\d+$/.test(factor)
+
 function terms(dim: Dim): Terms {
   if (typeof dim === 'number') return new Map([['', dim]])
   const sum: Terms = new Map()
   for (const product of dim.split('+')) {
     const factors = product.split('*')
-    const coefficient = factors.filter((f) => /^\d+$/.test(f)).reduce((c, f) => c * Number(f), 1)
-    const symbols = factors.filter((f) => !/^\d+$/.test(f)).sort()
+    const coefficient = factors.filter((f) => isNumber(f)).reduce((c, f) => c * Number(f), 1)
+    const symbols = factors.filter((f) => !isNumber(f)).sort()
     const key = symbols.join('*')
     sum.set(key, (sum.get(key) ?? 0) + coefficient)
   }
@@ -35,12 +37,15 @@ function canonical(sum: Terms): Dim {
 }
 
 export function addDims(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a + b
   const sum = terms(a)
   for (const [key, c] of terms(b)) sum.set(key, (sum.get(key) ?? 0) + c)
   return canonical(sum)
 }
 
 export function multiplyDims(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a * b
+  if (a === 1 || b === 1) return a === 1 ? b : a
   const product: Terms = new Map()
   for (const [ka, ca] of terms(a)) {
     for (const [kb, cb] of terms(b)) {
@@ -54,12 +59,17 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
   return canonical(product)
 }
 
-/** Number of elements of a shape. */
-export const elements = (shape: Shape): Dim => shape.reduce<Dim>(multiplyDims, 1)
+/** Number of elements of a shape. Numbers first: they multiply fast, symbols only once. */
+export function elements(shape: Shape): Dim {
+  const known = shape.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1)
+  return shape.reduce<Dim>((product, dim) => (typeof dim === 'number' ? product : multiplyDims(product, dim)), known)
+}
 
 /** The number a dimension has under `bindings`; throws on an unbound symbol. */
 export function evaluateDim(dim: Dim, bindings: Bindings = {}): number {
   if (typeof dim === 'number') return dim
+  const bound = bindings[dim]
+  if (bound !== undefined) return bound
   let value = 0
   for (const [key, coefficient] of terms(dim)) {
     value += key.split('*').reduce((product, symbol) => {

@@ -1,6 +1,6 @@
 /** How much memory a run takes: the tensors that are alive at the same time. */
 
-import { type Bindings, elements, evaluateDim } from './dims.js'
+import { type Bindings, evaluateDim } from './dims.js'
 import { type DType, type Graph, liveNodes, type Tensor } from './graph.js'
 
 const bytesPerElement: Record<DType, number> = {
@@ -19,7 +19,8 @@ const bytesPerElement: Record<DType, number> = {
  */
 export function peakMemory(graph: Graph, bindings: Bindings = { batch: 1 }): number {
   const nodes = liveNodes(graph)
-  const size = (t: Tensor) => evaluateDim(elements(t.shape), bindings) * bytesPerElement[t.dtype]
+  const size = ({ shape, dtype }: Tensor) =>
+    shape.reduce<number>((product, dim) => product * evaluateDim(dim, bindings), bytesPerElement[dtype])
   const lastReader = new Map<Tensor, number>()
   for (const [i, node] of nodes.entries()) for (const tensor of node.inputs) lastReader.set(tensor, i)
   for (const tensor of graph.outputs.values()) lastReader.set(tensor, nodes.length)
