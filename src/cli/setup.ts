@@ -57,6 +57,7 @@ export function preprocessFor(options: SharedOptions, model: Model): Preprocess 
 export const classifierOptions = (options: SharedOptions, model: LoadedModel): ClassifierOptions => ({
   ...readReduction(options, model.idle),
   ...(options.device && { device: options.device }),
+  ...(options.precision && { precision: options.precision }),
   ...(options.threads !== undefined && { threads: options.threads }),
 })
 

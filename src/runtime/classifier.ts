@@ -2,10 +2,12 @@
 
 import type { Graph } from '../graph/graph.js'
 import { peakMemory } from '../graph/memory.js'
+import { lower, type Precision } from '../graph/passes/precision.js'
 import { type BuildOptions, buildGraph, type Method, type WeightValues } from '../models/build.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
 import type { Score } from '../reduction/idle.js'
 import { type KeepRequest, planKeep } from '../reduction/schedule.js'
+import { cachedPictures, inMicroBatches } from './microbatch.js'
 import type { Session, SessionOptions } from './session.js'
 
 /** A model's sizes and weights, and its class names if known. */
@@ -21,6 +23,13 @@ export interface ClassifierOptions extends KeepRequest, SessionOptions {
   readonly method?: Method
   /** Ranking of tokens; default `softmax`. */
   readonly score?: Score
+  /**
+   * Numbers of the linear layers; default `fp32`. `int8` computes them in 8-bit integers; `fp16` computes everything in
+   * float16 on a GPU and keeps only the weights in it on a CPU.
+   */
+  readonly precision?: Precision
+  /** Pictures per run of the session; larger batches run in pieces. Default: what a CPU's caches hold; all on a GPU. */
+  readonly microBatch?: number
   /** Also give the tokens selected in every block, their scores, and the rows after every block. */
   readonly trace?: boolean
   /** Also give the token features after the last block in raster order. */
@@ -92,9 +101,13 @@ export async function openClassifier(
   const { method = 'idle', score = 'softmax', trace = false, features = false } = options
   const plan = planKeep(options, config.depth, imageTokens(config))
   const build = { keep: plan.keep, method, score, trace, blocks: trace, features }
-  const graph = buildGraph(config, model.state, build)
+  const graph = lower(buildGraph(config, model.state, build), {
+    ...options,
+    computesHalf: (options.device ?? 'cpu') !== 'cpu',
+  })
   const [one, two] = [peakMemory(graph, { batch: 1 }), peakMemory(graph, { batch: 2 })]
-  const session = await openSession(graph, options)
+  const { microBatch = defaultMicroBatch(config, options) } = options
+  const session = inMicroBatches(await openSession(graph, options), microBatch)
   const S = config.imageSize
   const pictureLength = 3 * S * S
 
@@ -121,7 +134,7 @@ export async function openClassifier(
     keepRatios: method === 'none' ? plan.ratios.map(() => 1) : plan.ratios,
     warnings: plan.warnings,
     forward,
-    memory: (batch) => one + (batch - 1) * (two - one),
+    memory: (batch) => one + (Math.min(batch, microBatch) - 1) * (two - one),
     async predict(pixels, top = 5) {
       const { logits, classes } = await forward(pixels)
       return Array.from({ length: logits.length / classes }, (_, b) =>
@@ -130,6 +143,10 @@ export async function openClassifier(
     },
     close: () => session.close(),
   }
+}
+
+function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: SessionOptions): number {
+  return device === 'cpu' ? cachedPictures(prefixTokens(config) + imageTokens(config), config.hidden) : Infinity
 }
 
 function selectionsOf(

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../../test/support/models.js'
+import { buildGraph } from '../../models/build.js'
+import { createSession } from '../../runtime/node.js'
+import { type Graph, liveNodes, totalMacs } from '../graph.js'
+import { encodeOnnx } from '../onnx.js'
+import { quantizeColumns } from '../ops/quantized.js'
+import { fuseAttentionBias } from './fuse.js'
+import { toFloat16, toHalf, withHalfWeights } from './half.js'
+import { toInt8 } from './int8.js'
+import { rewrite } from './rewrite.js'
+
+const weights = randomWeights(tiny, 3)
+const pixels = randomPixels(tiny, 2, 4)
+const keep = [16, 11, 7, 5]
+const graph = () => buildGraph(tiny, weights, { keep, trace: true })
+
+async function logits(graph: Graph, contrib = true): Promise<Float32Array> {
+  const session = await createSession(graph, { contrib })
+  const outputs = await session.run({ pixel_values: pixels }, ['logits'])
+  await session.close()
+  return outputs.logits?.data as Float32Array
+}
+
+const spread = (values: Float32Array) => Math.max(...values) - Math.min(...values)
+
+describe('rewrite', () => {
+  it('without a rule gives the same model', async () => {
+    const [original, copy] = [graph(), rewrite(graph(), () => undefined)]
+    const steps = (g: Graph) => liveNodes(g).map(({ op, scope, outputs }) => [op.name, scope, outputs[0]?.shape])
+    assert.deepEqual(steps(copy), steps(original))
+    assert.deepEqual(await logits(copy), await logits(original))
+  })
+})
+
+describe('int8', () => {
+  it('quantises columns symmetrically', () => {
+    const { values, scales } = quantizeColumns(Float32Array.of(0.5, -1, 0.25, 0, 0, 0), 2, 3)
+    assert.deepEqual([...values], [64, 0, -127, 0, 32, 0]) // [3, 2]; 63.5 and 31.75 round to even and to nearest
+    assert.deepEqual([...scales], [Math.fround(1 / 127), 1])
+  })
+
+  it('keeps every weight within half a step', () => {
+    fc.assert(
+      fc.property(fc.float32Array({ minLength: 12, maxLength: 12, noNaN: true, min: -9, max: 9 }), (weight) => {
+        const { values, scales } = quantizeColumns(weight, 3, 4)
+        return weight.every((w, at) => {
+          const [o, i] = [Math.floor(at / 4), at % 4]
+          const scale = scales[o] as number
+          return Math.abs((values[i * 3 + o] as number) * scale - w) <= 0.5001 * scale
+        })
+      }),
+    )
+  })
+
+  it('stays near float32 and counts the same MACs', async () => {
+    const exact = await logits(graph())
+    const quantized = toInt8(graph())
+    const close = await logits(quantized)
+    assert.ok(maxAbsDiff(close, exact) < 0.05 * spread(exact))
+    assert.ok(maxAbsDiff(close, exact) > 0)
+    assert.equal(totalMacs(quantized), totalMacs(graph()))
+  })
+
+  it('gives the same with standard operators alone', async () => {
+    const quantized = toInt8(buildGraph(tiny, weights, { method: 'none' }))
+    const [fused, portable] = [await logits(quantized), await logits(quantized, false)]
+    assert.ok(maxAbsDiff(fused, portable) < 1e-2 * spread(fused))
+  })
+
+  it('leaves no float32 matrix behind', () => {
+    const { bytes } = encodeOnnx(toInt8(buildGraph(tiny, weights, { method: 'none' })))
+    const full = encodeOnnx(buildGraph(tiny, weights, { method: 'none' })).bytes
+    assert.ok(bytes.length < 0.45 * full.length, `${bytes.length} of ${full.length}`)
+  })
+})
+
+describe('float16', () => {
+  it('rounds to the nearest, ties to even', () => {
+    // IEEE 754: 1, -2, largest, overflow, smallest normal, smallest subnormal, half of it, a tie up and a tie down
+    const values = [1, -2, 65504, 65520, 2 ** -14, 2 ** -24, 2 ** -25, 1 + 3 * 2 ** -11, 1 + 2 ** -11, -0, Infinity]
+    const bits = [0x3c00, 0xc000, 0x7bff, 0x7c00, 0x0400, 0x0001, 0, 0x3c02, 0x3c00, 0x8000, 0x7c00]
+    assert.deepEqual([...toFloat16(Float32Array.from(values))], bits)
+    assert.equal((toFloat16(Float32Array.of(Number.NaN))[0] as number) > 0x7c00, true)
+  })
+
+  it('as weights or throughout stays near float32', async () => {
+    const exact = await logits(graph())
+    for (const pass of [withHalfWeights, toHalf]) {
+      const close = await logits(pass(graph()))
+      assert.ok(close instanceof Float32Array)
+      assert.ok(maxAbsDiff(close, exact) < 5e-3 * spread(exact), pass.name)
+    }
+  })
+
+  it('halves the weights', () => {
+    const bytes = (g: Graph) =>
+      encodeOnnx(g, { external: true }).externalData.reduce((sum, { data }) => sum + data.length, 0)
+    const dense = buildGraph(tiny, weights, { method: 'none' })
+    assert.ok(bytes(withHalfWeights(dense)) < 0.52 * bytes(dense))
+  })
+})
+
+describe('fusion of the attention bias', () => {
+  it('changes nothing but rounding, selections included', async () => {
+    const [plain, fused] = [
+      await evaluate(graph(), { pixel_values: pixels }),
+      await evaluate(fuseAttentionBias(graph()), { pixel_values: pixels }),
+    ]
+    assert.ok(maxAbsDiff(floats(plain.logits), floats(fused.logits)) < 1e-5)
+    for (const l of [1, 2, 3]) assert.deepEqual(fused[`selected.${l}`], plain[`selected.${l}`])
+  })
+
+  it('takes the bias off the packed products', () => {
+    const packed = (g: Graph) =>
+      liveNodes(g).filter(({ op, inputs }) => op.name === 'linear' && inputs[1]?.shape[0] === 3 * tiny.width)
+    assert.deepEqual(
+      packed(graph()).map(({ inputs }) => inputs.length),
+      [3, 3, 3],
+    )
+    assert.deepEqual(
+      packed(fuseAttentionBias(graph())).map(({ inputs }) => inputs.length),
+      [2, 2, 2],
+    )
+  })
+
+  it('leaves a product alone that somebody else reads', () => {
+    const watched = buildGraph(tiny, weights, { keep, form: 'masked' })
+    assert.equal(liveNodes(fuseAttentionBias(watched)).length, liveNodes(watched).length)
+  })
+})

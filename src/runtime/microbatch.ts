@@ -1,0 +1,55 @@
+/** Large batches in pieces that stay in the processor's caches. */
+
+import type { TensorData } from '../graph/graph.js'
+import type { Session, Values } from './session.js'
+
+/**
+ * A session that runs at most `size` pictures at a time and puts the results together.
+ *
+ * Between two operators the rows of a batch travel through memory; those of a few pictures stay in the caches. Every
+ * input and output must have the batch as its first dimension.
+ */
+export function inMicroBatches(session: Session, size: number): Session {
+  return {
+    ...session,
+    async run(feeds, wanted) {
+      const batch = Object.values(feeds)[0]?.shape[0] ?? 0
+      const names = wanted === undefined || Array.isArray(wanted)
+      if (batch <= size || !names) return session.run(feeds, wanted)
+      const parts: Record<string, Values>[] = []
+      for (let first = 0; first < batch; first += size) {
+        const last = Math.min(batch, first + size)
+        const part = Object.entries(feeds).map(([name, values]) => [name, pictures(values, first, last)])
+        parts.push(await session.run(Object.fromEntries(part), wanted))
+      }
+      const outputs = Object.keys(parts[0] as Record<string, Values>)
+      return Object.fromEntries(outputs.map((name) => [name, joined(parts.map((part) => part[name] as Values))]))
+    },
+  }
+}
+
+/** A view of pictures `first … last - 1`. */
+function pictures({ data, shape }: Values, first: number, last: number): Values {
+  const [batch = 1, ...rest] = shape
+  const stride = data.length / batch
+  return { data: data.subarray(first * stride, last * stride), shape: [last - first, ...rest] }
+}
+
+function joined(parts: readonly Values[]): Values {
+  const [{ data, shape }] = parts as [Values, ...Values[]]
+  const length = parts.reduce((sum, part) => sum + part.data.length, 0)
+  const all = new (data.constructor as new (length: number) => TensorData)(length)
+  let offset = 0
+  for (const part of parts) {
+    all.set(part.data as never, offset)
+    offset += part.data.length
+  }
+  return { data: all, shape: [parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0), ...shape.slice(1)] }
+}
+
+/** Bytes of the widest activations that a processor's caches hold beside the weights they meet. */
+const CACHED_BYTES = 2.5e6
+
+/** Pictures per run whose widest rows, `rows` of `width` float32, still fit. */
+export const cachedPictures = (rows: number, width: number): number =>
+  Math.max(1, Math.floor(CACHED_BYTES / (4 * rows * width)))
