@@ -12,6 +12,7 @@ import { expandBraces } from './braces.js'
 import { openCifar } from './cifar.js'
 import { openFolder } from './folder.js'
 import { openList } from './list.js'
+import { asksForScenes, openScenes } from './scenes/dataset.js'
 import { openWebDataset } from './webdataset.js'
 
 /** One labelled picture. `name` is what messages and reports call it. */
@@ -38,6 +39,8 @@ export type Source =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   /** A decoded picture in memory, RGB, [height, width, 3]. */
   | { readonly kind: 'rgb'; readonly width: number; readonly height: number; readonly data: Uint8Array }
+  /** A picture drawn where it is read: `scene(seed, index)`. */
+  | { readonly kind: 'scene'; readonly seed: number; readonly index: number }
 
 /** Labelled pictures with random access. */
 export interface Dataset {
@@ -66,10 +69,11 @@ const isBinary = (path: string) => /\.bin$/i.test(path)
  *
  * @param spec an image folder (one sub-folder per class, sorted name = index); a text file of `path index` lines; tar
  *   shards (`train-{0..4}.tar.gz`); CIFAR-10 binary batches (`data_batch_{1..5}.bin`, or the folder they lie in, which
- *   means the training batches)
+ *   means the training batches); `scenes[:SEED[:COUNT]]`, the procedural set
  * @throws InputError saying what was wanted and what was found
  */
 export async function openDataset(spec: string, options: DatasetOptions = {}): Promise<Dataset> {
+  if (asksForScenes(spec)) return openScenes(spec, options)
   const paths = existsSync(spec) ? [spec] : expandBraces(spec)
   const absent = paths.find((path) => !existsSync(path))
   if (absent !== undefined) fail(`${absent}: no such file or folder`)

@@ -6,6 +6,7 @@ import { fileError } from '../files.js'
 import { decodeImage, readPictureFile, readRange } from '../images/decode.js'
 import type { RgbImage } from '../images/resample.js'
 import type { Source } from './dataset.js'
+import { scene } from './scenes/scene.js'
 
 /**
  * Decodes the picture at `source`.
@@ -28,6 +29,8 @@ export async function readSource(source: Source, name: string, orient = false): 
     }
     case 'rgb':
       return source
+    case 'scene':
+      return scene(source.seed, source.index).image
   }
 }
 
