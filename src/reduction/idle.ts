@@ -12,7 +12,7 @@ import { add, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
-import { gatherRows, rowMask, scatterRows, selectRows, topK } from '../graph/ops/rows.js'
+import { gatherRows, type Rows, rowMask, scatterRows, selectRows, topK } from '../graph/ops/rows.js'
 import { concat, expandBatch, reshape, slice, transpose } from '../graph/ops/shape.js'
 import { type Block, type Readout, type ReducedBlock, residual } from './block.js'
 
@@ -49,10 +49,6 @@ export function idleBlock(options: IdleOptions): ReducedBlock {
     const N = x.shape[1] as number
     const choice = select(block, y, options)
     const rows = selectRows(choice.rows, N) // [B, n]
-    const computed = computeRows(block, x, gatherRows(x, rows), gatherRows(y, rows), readout, {
-      queries: choice.queries && gatherRows(choice.queries, rows), // [B, n, C]
-      keys: choice.keys && gatherRows(choice.keys, rows), // [B, n, C]
-    })
     const { selected, scores, queries, keys } = choice
     const trace = {
       block: block.index,
@@ -60,26 +56,25 @@ export function idleBlock(options: IdleOptions): ReducedBlock {
       ...(scores && { scores }),
       ...(queries && keys && { attention: { heads: block.heads, queries, keys, selected: rowMask(choice.rows, N) } }),
     }
-    return { x: readout === 'all' ? scatterRows(x, rows, computed) : computed, trace }
+    return { x: computeRows(block, x, y, rows, choice, readout), trace }
   }
-}
-
-/** Queries and keys of the selected rows, where scoring has projected them already. */
-interface Projected {
-  readonly queries: Tensor | undefined
-  readonly keys: Tensor | undefined
 }
 
 /** Attention and MLP among the selected rows; of them only the prefix rows when nothing else will be read. */
-function computeRows(block: Block, x: Tensor, xS: Tensor, yS: Tensor, readout: Readout, known: Projected): Tensor {
+function computeRows(block: Block, x: Tensor, y: Tensor, rows: Rows, known: Choice, readout: Readout): Tensor {
   const { queries, keys } = known
+  const pick = (t: Tensor) => gatherRows(t, rows) // [B, n, C]
+  const yS = pick(y)
   if (readout === 'prefix') {
     const first = (t: Tensor) => slice(t, 1, 0, block.prefix) // [B, 1, C]
-    const q = queries ? first(queries) : block.query(first(yS)) // [B, 1, C]
-    return residual(block, first(x), attention(q, keys ?? block.key(yS), block.value(yS), block.heads)) // [B, 1, C]
+    const q = queries ? first(queries) : block.query(first(y)) // [B, 1, C]
+    const o = attention(q, keys ? pick(keys) : block.key(yS), block.value(yS), block.heads)
+    return residual(block, first(x), o) // [B, 1, C]
   }
-  const [q, k, v] = keys ? [queries ?? block.query(yS), keys, block.value(yS)] : block.queryKeyValue(yS) // [B, n, C] each
-  return residual(block, xS, attention(q, k, v, block.heads)) // [B, n, C]
+  const [q, k, v] = keys
+    ? [queries ? pick(queries) : block.query(yS), pick(keys), block.value(yS)]
+    : block.queryKeyValue(yS) // [B, n, C] each
+  return scatterRows(x, rows, residual(block, pick(x), attention(q, k, v, block.heads))) // [B, N, C]
 }
 
 interface Choice {
