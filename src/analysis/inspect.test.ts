@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import { createSession, openNodeClassifier } from '../runtime/node.js'
+import { openInspector, stageEnds } from './inspect.js'
+import { meanCosineSimilarity } from './similarity.js'
+
+const config = { ...tiny, distilled: true }
+const model = { name: 'tiny', config, state: randomWeights(config, 3) }
+const pixels = randomPixels(config, 1, 4).data as Float32Array
+
+describe('openInspector', () => {
+  it('sees what the classifier computes', async () => {
+    const inspector = await openInspector(model, { keepRatio: 0.6, threads: 1 }, createSession)
+    const seen = await inspector.inspect(pixels)
+    await inspector.close()
+    const classifier = await openNodeClassifier(model, { keepRatio: 0.6, threads: 1, trace: true })
+    const { selections, blocks } = await classifier.forward(pixels)
+    const [best] = await classifier.predict(pixels, 1)
+    await classifier.close()
+
+    assert.deepEqual(inspector.keep, [16, 9, 5, 3])
+    assert.deepEqual(seen.predictions.idle, best?.[0])
+    for (const { block, selected } of selections?.[0] ?? []) {
+      const states = seen.tokens[block] ?? []
+      const computed = states.flatMap((state, token) => (state === 'idle' ? [] : [token]))
+      assert.deepEqual(computed, [...selected])
+    }
+    const afterLast = (blocks?.[3] ?? new Float32Array()).subarray(2 * config.width)
+    assert.ok(Math.abs((seen.similarity.idle[3] as number) - meanCosineSimilarity(afterLast, config.width)) < 1e-6)
+    // Blocks before the first idle one are the dense model's.
+    assert.equal(seen.similarity.idle[0], seen.similarity.dense[0])
+    assert.notEqual(seen.similarity.idle[3], seen.similarity.dense[3])
+
+    assert.deepEqual(
+      seen.attention.map(({ block, kept }) => [block, kept]),
+      [
+        [0, 16],
+        [1, 9],
+        [2, 5],
+        [3, 3],
+      ],
+    )
+    for (const { block, kept, rows, prefix, order, values } of seen.attention) {
+      assert.equal(rows, 18)
+      for (let i = 0; i < rows; i++) {
+        const sum = values.subarray(i * rows, (i + 1) * rows).reduce((a, b) => a + b, 0)
+        assert.ok(Math.abs(sum - 1) < 1e-5, `row ${i} sums to ${sum}`)
+      }
+      const first = order.slice(prefix, prefix + kept).map((row) => row - prefix)
+      assert.ok(first.every((token) => seen.tokens[block]?.[token] !== 'idle'))
+    }
+  })
+
+  it('sees one model twice where nothing idles', async () => {
+    const inspector = await openInspector(model, { method: 'none', keepRatio: 0.5, threads: 1 }, createSession)
+    const { predictions, similarity, tokens, attention } = await inspector.inspect(pixels)
+    await inspector.close()
+    assert.deepEqual(predictions.idle, predictions.dense)
+    assert.equal(maxAbsDiff(Float32Array.from(similarity.idle), Float32Array.from(similarity.dense)), 0)
+    assert.ok(tokens.flat().every((state) => state === 'selected'))
+    assert.deepEqual(
+      attention.map(({ block }) => block),
+      [3],
+    )
+  })
+})
+
+describe('stageEnds', () => {
+  it('names the last block of every run of equal counts', () => {
+    assert.deepEqual(stageEnds([9, 9, 5, 5, 5, 2]), [1, 4, 5])
+  })
+})

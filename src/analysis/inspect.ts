@@ -1,0 +1,126 @@
+/** A model under a microscope: one picture through the dense and the idle model, with what every block did. */
+
+import { output } from '../graph/graph.js'
+import { reduceMean } from '../graph/ops/reduce.js'
+import { type BuildOptions, buildGraph, constantWeights } from '../models/build.js'
+import { imageTokens, prefixTokens } from '../models/config.js'
+import { vitBlock } from '../models/vit.js'
+import { attentionMap } from '../reduction/maps.js'
+import { type KeepPlan, planKeep } from '../reduction/schedule.js'
+import {
+  type ClassifierOptions,
+  type Model,
+  type OpenSession,
+  type Prediction,
+  topPredictions,
+} from '../runtime/classifier.js'
+import type { Session, Values } from '../runtime/session.js'
+import { classAttention, type SortedMap, sortMap } from './attention.js'
+import { meanCosineSimilarity } from './similarity.js'
+import { type TokenState, tokenMap } from './tokens.js'
+
+/** The attention of one block, averaged over heads, sorted by class attention. */
+export interface BlockAttention extends SortedMap {
+  readonly block: number
+  /** Rows before the image tokens. */
+  readonly prefix: number
+  /** Image tokens that the block computes: the first ones behind the prefix. */
+  readonly kept: number
+}
+
+/** What one picture showed. */
+export interface Inspection {
+  /** The best label of the dense and of the idle model. */
+  readonly predictions: { readonly dense: Prediction; readonly idle: Prediction }
+  /** State of every image token in every block, `[depth][tokens]`. */
+  readonly tokens: readonly (readonly TokenState[])[]
+  /** Mean cosine similarity of image tokens after every block. */
+  readonly similarity: { readonly dense: readonly number[]; readonly idle: readonly number[] }
+  /** Of the last block of every stage of the idle model. */
+  readonly attention: readonly BlockAttention[]
+}
+
+export interface Inspector extends KeepPlan {
+  /** @param pixels - one normalised picture `[3, S, S]` */
+  inspect(pixels: Float32Array): Promise<Inspection>
+  close(): Promise<void>
+}
+
+/** The last block of every run of blocks that keep the same number of tokens. */
+export const stageEnds = (keep: readonly number[]): number[] =>
+  keep.flatMap((kept, l) => (kept === keep[l + 1] ? [] : [l]))
+
+/**
+ * Builds the dense and the idle model of a plan, with attention maps beside the idle one, and opens both.
+ *
+ * @throws InputError on keep ratios out of range
+ */
+export async function openInspector(
+  model: Model,
+  options: ClassifierOptions,
+  openSession: OpenSession,
+): Promise<Inspector> {
+  const { config } = model
+  const { method = 'idle', score = 'softmax' } = options
+  const { depth, width } = config
+  const tokens = imageTokens(config)
+  const prefix = prefixTokens(config)
+  const plan = planKeep(method === 'none' ? {} : options, depth, tokens)
+  const drawn = stageEnds(plan.keep)
+  const dense = await openSession(tracedGraph(model, { method: 'none' }), options)
+  const idle = await openSession(tracedGraph(model, { keep: plan.keep, method, score }, drawn), options)
+
+  const run = (session: Session, pixels: Float32Array) =>
+    session.run({ pixel_values: { data: pixels, shape: [1, 3, config.imageSize, config.imageSize] } })
+
+  /** Image rows alone after every block: `[tokens, C]`. */
+  const similarity = (outputs: Outputs) =>
+    Array.from({ length: depth }, (_, l) =>
+      meanCosineSimilarity(floats(outputs, `block.${l}`).subarray(prefix * width), width),
+    )
+
+  return {
+    ...plan,
+    async inspect(pixels) {
+      const [denseOutputs, idleOutputs] = [await run(dense, pixels), await run(idle, pixels)]
+      const best = (outputs: Outputs) => topPredictions(floats(outputs, 'logits'), 1, model.labels)[0] as Prediction
+      return {
+        predictions: { dense: best(denseOutputs), idle: best(idleOutputs) },
+        tokens: tokenMap(selections(idleOutputs, depth), depth, tokens),
+        similarity: { dense: similarity(denseOutputs), idle: similarity(idleOutputs) },
+        attention: drawn.map((block) => {
+          const map = floats(idleOutputs, `map.${block}`) // [N, N]
+          const scores = idleOutputs[`score.${block}`]
+            ? floats(idleOutputs, `score.${block}`)
+            : classAttention(map, prefix + tokens, prefix)
+          return { block, prefix, kept: plan.keep[block] as number, ...sortMap(map, prefix, scores) }
+        }),
+      }
+    },
+    close: async () => {
+      await Promise.all([dense.close(), idle.close()])
+    },
+  }
+}
+
+/** The model's graph with the rows of every block, and of some blocks the map `map.{block}` `[B, N, N]`. */
+function tracedGraph({ config, state }: Model, options: BuildOptions, maps: readonly number[] = []) {
+  const graph = buildGraph(config, state, { ...options, trace: true, blocks: true })
+  const weights = constantWeights(graph, state)
+  for (const l of maps) {
+    const x = graph.outputs.get(l === 0 ? 'embedded' : `block.${l - 1}`) // [B, N, C]
+    if (!x) throw new Error(`no rows before block ${l}`)
+    output(`map.${l}`, reduceMean(attentionMap(vitBlock(weights, config, l), x), [1])) // [B, N, N]
+  }
+  return graph
+}
+
+type Outputs = Readonly<Record<string, Values>>
+
+const floats = (outputs: Outputs, name: string): Float32Array => outputs[name]?.data as Float32Array
+
+const selections = (outputs: Outputs, depth: number) =>
+  Array.from({ length: depth }, (_, block) => block).flatMap((block) => {
+    const selected = outputs[`selected.${block}`]?.data as BigInt64Array | undefined
+    return selected ? [{ block, selected: Array.from(selected, Number) }] : []
+  })

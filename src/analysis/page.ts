@@ -1,0 +1,203 @@
+/**
+ * HTML pages that stand alone: one file, pictures inside, no script, light and dark, for screens from 400 pixels and for
+ * paper. Everything that goes into {@link html} is escaped unless it is HTML already.
+ */
+
+/** A piece of markup that is safe to insert. */
+export interface Html {
+  readonly markup: string
+}
+
+/** What {@link html} takes: text is escaped, lists are joined, nothing is written for `undefined`. */
+export type HtmlValue = Html | string | number | undefined | readonly HtmlValue[]
+
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** Text as it must stand in HTML, SVG and their attributes. */
+export const escapeText = (text: string): string => text.replace(/[&<>"']/g, (letter) => escapes[letter] as string)
+
+function markup(value: HtmlValue): string {
+  if (value === undefined) return ''
+  if (typeof value === 'string' || typeof value === 'number') return escapeText(String(value))
+  return 'markup' in value ? value.markup : value.map(markup).join('')
+}
+
+/**
+ * Markup from a template.
+ *
+ * @example html`<h2>${'a < b'}</h2>` // <h2>a &lt; b</h2>
+ */
+export const html = (strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html => ({
+  markup: strings.reduce((all, text, i) => all + markup(values[i - 1]) + text),
+})
+
+/** Bytes or text of a file as a `data:` address. SVG goes in as text, which is shorter than base64. */
+export function dataUri(type: string, content: Uint8Array | string): string {
+  if (typeof content === 'string') return `data:${type},${content.replace(/[%#<>"\s]/g, encodeURIComponent)}`
+  return `data:${type};base64,${Buffer.from(content).toString('base64')}`
+}
+
+/** A picture: PNG or JPEG bytes, or the text of an SVG. */
+export interface Picture {
+  readonly type: 'image/svg+xml' | 'image/png' | 'image/jpeg'
+  readonly content: Uint8Array | string
+  /** What it shows, for who cannot see it. */
+  readonly alt: string
+  /** In pixels; a page is laid out before its pictures are decoded. */
+  readonly width: number
+  readonly height: number
+}
+
+/** A picture with its caption. */
+export function figure(picture: Picture, caption: HtmlValue): Html {
+  const { type, content, alt, width, height } = picture
+  return html`<figure><img src="${dataUri(type, content)}" width="${width}" height="${height}" alt="${alt}"><figcaption>${caption}</figcaption></figure>
+`
+}
+
+/** Figures side by side, as many as fit: `small` for maps, `large` for charts. */
+export const gallery = (size: 'small' | 'medium' | 'large', figures: readonly Html[]): Html =>
+  html`<div class="gallery ${size}">${figures}</div>`
+
+/** A table: the first column names the row, the others hold numbers. It scrolls by itself where it is too wide. */
+export function dataTable(caption: string, head: readonly HtmlValue[], rows: readonly (readonly HtmlValue[])[]): Html {
+  const [first, ...others] = head
+  return html`<div class="scroll" role="region" aria-label="${caption}" tabindex="0"><table>
+<caption>${caption}</caption>
+<thead><tr><th scope="col">${first}</th>${others.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+<tbody>${rows.map(
+    ([name, ...cells]) => html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>
+`,
+  )}</tbody></table></div>`
+}
+
+/** A number worth reading first. */
+export interface KeyNumber {
+  readonly value: string
+  readonly label: string
+}
+
+export const keyNumbers = (numbers: readonly KeyNumber[]): Html =>
+  html`<dl class="numbers">${numbers.map(({ value, label }) => html`<div><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`
+
+/** A part of the page under a heading. */
+export interface Section {
+  readonly id: string
+  readonly title: string
+  readonly body: HtmlValue
+}
+
+export interface Page {
+  readonly title: string
+  /** One or two sentences under the title. */
+  readonly lead: HtmlValue
+  readonly sections: readonly Section[]
+  /** Markup between the lead and the first section. */
+  readonly summary?: HtmlValue
+  readonly footer?: HtmlValue
+}
+
+/** A whole page as the text of its file. */
+export function page({ title, lead, summary, sections, footer }: Page): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<link rel="icon" href="data:,">
+<title>${title}</title>
+<style>${{ markup: style }}</style>
+</head>
+<body>
+<header>
+<h1>${title}</h1>
+<p class="lead">${lead}</p>
+${summary}
+<nav aria-label="Sections">${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a> `)}</nav>
+</header>
+<main>
+${sections.map(
+  ({ id, title, body }) => html`<section id="${id}" aria-labelledby="${id}-title">
+<h2 id="${id}-title">${title}</h2>
+${body}
+</section>
+`,
+)}</main>
+${footer === undefined ? undefined : html`<footer>${footer}</footer>`}
+</body>
+</html>
+`.markup
+}
+
+/** Dark colours are for screens alone: paper is white. */
+const style = `
+:root {
+  color-scheme: light dark;
+  --page: #fcfcfb; --ink: #1c2024; --soft: #5b636b; --line: #d9dcdf; --card: #f3f4f3; --accent: #1666b0;
+}
+@media screen and (prefers-color-scheme: dark) {
+  :root { --page: #15181b; --ink: #e6e8ea; --soft: #a0a8b0; --line: #343a40; --card: #1e2226; --accent: #6db3f2 }
+}
+@media print { :root { color-scheme: light } }
+* { box-sizing: border-box }
+html { -webkit-text-size-adjust: 100% }
+body {
+  margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 74rem;
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+  background: var(--page); color: var(--ink); overflow-wrap: break-word;
+}
+h1 { font-size: clamp(1.6rem, 1.2rem + 2vw, 2.2rem); line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em }
+h2 { font-size: 1.35rem; line-height: 1.3; margin: 3rem 0 .5rem; padding-top: .9rem; border-top: 1px solid var(--line) }
+h3 { font-size: 1.05rem; line-height: 1.35; margin: 1.8rem 0 .6rem }
+h3 small { font-weight: 400; font-size: .9rem; color: var(--soft) }
+p { margin: 0 0 .9rem; max-width: 46rem }
+.lead { font-size: 1.1rem; color: var(--soft) }
+a { color: var(--accent) }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .95rem }
+.numbers { display: flex; flex-wrap: wrap; gap: 1rem 2rem; margin: 1.4rem 0 }
+.numbers div { display: flex; flex-direction: column-reverse; justify-content: flex-end; flex: 0 1 auto; width: 9.5rem }
+.numbers dt { color: var(--soft); font-size: .9rem; line-height: 1.35 }
+.numbers dd { margin: 0; font-size: 1.7rem; font-weight: 600; line-height: 1.25; font-variant-numeric: tabular-nums }
+.gallery { display: grid; gap: 1rem .8rem; align-items: start }
+.gallery.small { grid-template-columns: repeat(auto-fill, minmax(min(12.5rem, calc(50% - .4rem)), 1fr)) }
+.gallery.medium { grid-template-columns: repeat(auto-fill, minmax(min(16rem, calc(50% - .4rem)), 1fr)) }
+.gallery.large { grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 2rem }
+figure { margin: 0; break-inside: avoid }
+img { display: block; width: 100%; height: auto; border-radius: 3px }
+.gallery.large img { max-width: 40rem }
+.gallery.small img, .legend img { border: 1px solid var(--line) }
+figcaption { margin-top: .35rem; font-size: .875rem; line-height: 1.4; color: var(--soft) }
+figcaption strong { color: var(--ink); font-weight: 600 }
+.legend { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; list-style: none; margin: 0 0 .5rem; padding: 0; font-size: .9rem }
+.legend li { display: flex; align-items: center; gap: .5rem }
+.legend img { flex: none; width: 1.4rem; height: 1.4rem }
+.scale img { max-width: 22.5rem }
+.scroll { overflow-x: auto; margin-top: 1rem }
+table { border-collapse: collapse; font-size: .925rem; font-variant-numeric: tabular-nums }
+caption { text-align: left; color: var(--soft); padding-bottom: .5rem; max-width: 46rem }
+th, td { padding: .3rem 0 .3rem clamp(.6rem, 2vw, 1.4rem); text-align: right; white-space: nowrap; font-weight: 400 }
+th:first-child { padding-left: 0; text-align: left }
+thead th { white-space: normal; color: var(--soft); border-bottom: 1px solid var(--line); vertical-align: bottom }
+tbody tr + tr > * { border-top: 1px solid var(--line) }
+@media (max-width: 30rem) { table { font-size: .85rem } }
+footer { margin-top: 3rem; padding-top: .9rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .9rem }
+code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere }
+@media print {
+  body { padding: 0; max-width: none; font-size: 10pt }
+  nav { display: none }
+  h2, h3 { break-after: avoid }
+  tr { break-inside: avoid }
+  .gallery.small { grid-template-columns: repeat(5, 1fr) }
+  .gallery.medium { grid-template-columns: repeat(4, 1fr) }
+  .scroll { overflow: visible }
+  @page { margin: 15mm }
+}
+`

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { countStates, idleStatistics, tokenMap } from './tokens.js'
+
+const letters = (map: ReturnType<typeof tokenMap>) => map.map((states) => states.map((state) => state[0]).join(''))
+
+describe('tokenMap', () => {
+  it('marks tokens that a block computes after an earlier one left them idle', () => {
+    const selections = [
+      { block: 1, selected: [0, 1] },
+      { block: 2, selected: [1, 2] },
+      { block: 4, selected: [3, 0] },
+    ]
+    assert.deepEqual(letters(tokenMap(selections, 5, 4)), ['ssss', 'ssii', 'isri', 'rsrr', 'riir'])
+  })
+
+  it('never marks a token when selections only shrink, as pruning does', () => {
+    const selections = [3, 2, 1].map((n, i) => ({ block: i + 1, selected: Array.from({ length: n }, (_, j) => j) }))
+    const statistics = idleStatistics(tokenMap(selections, 4, 4))
+    assert.deepEqual(statistics, { tokens: 4, idled: 3, returned: 0, returns: 0 })
+  })
+
+  const arbitrary = fc
+    .array(fc.uniqueArray(fc.nat(8), { minLength: 1, maxLength: 9 }), { minLength: 1, maxLength: 6 })
+    .map((selected) => ({ depth: selected.length, selections: selected.map((s, block) => ({ block, selected: s })) }))
+
+  it('computes exactly what was selected, and calls it returned exactly if it idled before', () => {
+    fc.assert(
+      fc.property(arbitrary, ({ depth, selections }) => {
+        const map = tokenMap(selections, depth, 9)
+        for (const { block, selected } of selections) {
+          const states = map[block] ?? []
+          const counts = countStates(states)
+          assert.equal(counts.selected + counts.returned, selected.length)
+          assert.equal(counts.idle, 9 - selected.length)
+          for (const token of selected) {
+            const before = map.slice(0, block).some((earlier) => earlier[token] === 'idle')
+            assert.equal(states[token], before ? 'returned' : 'selected')
+          }
+        }
+      }),
+    )
+  })
+})
+
+describe('idleStatistics', () => {
+  it('counts tokens once and returns every time', () => {
+    const selections = [[0], [1], [0], [1]].map((selected, block) => ({ block, selected }))
+    // Token 0: selected, idle, returned, idle. Token 1: idle, returned, idle, returned. Token 2 idles throughout.
+    assert.deepEqual(idleStatistics(tokenMap(selections, 4, 3)), { tokens: 3, idled: 3, returned: 2, returns: 3 })
+  })
+
+  it('looks at some tokens alone', () => {
+    const selections = [[0], [1], [0], [1]].map((selected, block) => ({ block, selected }))
+    const map = tokenMap(selections, 4, 3)
+    assert.deepEqual(
+      idleStatistics(map, (token) => token === 1),
+      { tokens: 1, idled: 1, returned: 1, returns: 2 },
+    )
+  })
+})

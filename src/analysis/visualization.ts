@@ -1,0 +1,304 @@
+/** The page and the files of `idlevit visualize`: figures 2, 5 and 6 of the paper for pictures of one's own. */
+
+import type { FolderFiles } from './folder.js'
+import type { Inspection } from './inspect.js'
+import { ATTENTION_RANGE, attentionPng, jpeg, stateSwatch, tokenSvg } from './maps.js'
+import {
+  dataTable,
+  dataUri,
+  figure,
+  gallery,
+  type Html,
+  html,
+  keyNumbers,
+  type Picture,
+  page,
+  type Section,
+} from './page.js'
+import { type Chart, lineChart, rampLegend, stackedBars } from './plot.js'
+import { type BlockSummary, type Summary, summarise } from './summary.js'
+import { countStates, type TokenState } from './tokens.js'
+
+/** A picture and what the model did with it. */
+export interface Inspected {
+  /** What people call it: the file's name. */
+  readonly name: string
+  /** 8-bit RGB `[S, S, 3]`, what the model sees of it. */
+  readonly rgb: Uint8Array
+  readonly inspection: Inspection
+}
+
+/** What the pictures were looked at with. */
+export interface Setting {
+  readonly model: string
+  readonly imageSize: number
+  /** Image tokens that every block computes. */
+  readonly keep: readonly number[]
+  /** All image tokens. */
+  readonly tokens: number
+  readonly gmacs: { readonly dense: number; readonly idle: number }
+}
+
+/** Names that the files have at the top of their folder. */
+export const visualizationNames = ['index.html', 'visualize.json', 'figures'] as const
+
+/** Puts a picture among the files and hands it on. */
+type AddFile = (name: string, picture: Picture) => Picture
+
+/** The parts of a page about token idling, for pages of its own and for larger reports. */
+export interface Visualization {
+  readonly summary: Summary
+  readonly sections: readonly Section[]
+  /** Every picture of the sections as a file, by its name. */
+  readonly figures: FolderFiles
+}
+
+/**
+ * Draws pictures that were looked at.
+ *
+ * @param onPicture - called with the number of pictures done
+ */
+export async function drawSections(
+  setting: Setting,
+  pictures: readonly Inspected[],
+  onPicture: (done: number) => void = () => {},
+): Promise<Visualization> {
+  const figures = new Map<string, Uint8Array | string>()
+  const add: AddFile = (name, picture) => {
+    figures.set(name, picture.content)
+    return picture
+  }
+  const tokens: Html[] = []
+  const attention: Html[] = []
+  for (const [i, picture] of pictures.entries()) {
+    const stem = `${twoDigits(i + 1)}-${fileStem(picture.name)}`
+    const addOwn: AddFile = (name, drawn) => add(`${stem}-${name}`, drawn)
+    tokens.push(await tokenTiles(setting, picture, addOwn))
+    attention.push(await attentionTiles(setting, picture, addOwn))
+    onPicture(i + 1)
+  }
+  const summary = summarise(
+    setting.keep,
+    pictures.map(({ inspection }) => inspection),
+  )
+  const sections = [
+    {
+      id: 'tokens',
+      title: 'Selected and idle tokens',
+      body: html`<p>Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged and may be selected again by a later block.</p>
+${stateLegend()}${tokens}`,
+    },
+    {
+      id: 'attention',
+      title: 'Attention, sorted by class attention',
+      body: html`<p>Who (rows) attends to whom (columns) in the last block of each stage of the idle model, averaged over heads. The class token comes first, then the image tokens from most to least class attention; white lines part the selected tokens from the idle ones. Only the square at the top left is computed, the rest shows what the idle tokens would do.</p>
+${await attentionScale(add)}${attention}`,
+    },
+    { id: 'blocks', title: 'From block to block', body: gallery('large', await charts(summary.blocks, add)) },
+    { id: 'numbers', title: 'Numbers', body: numbersTable(summary.blocks, pictures.length) },
+  ]
+  return { summary, sections, figures }
+}
+
+/**
+ * Draws pictures that were looked at, on a page of their own.
+ *
+ * @param onPicture - called with the number of pictures done
+ * @returns `index.html`, `visualize.json` with the numbers, and every figure as a file of `figures/`
+ */
+export async function drawVisualization(
+  setting: Setting,
+  pictures: readonly Inspected[],
+  onPicture?: (done: number) => void,
+): Promise<FolderFiles> {
+  const { summary, sections, figures } = await drawSections(setting, pictures, onPicture)
+  const content = page({
+    title: 'Where tokens idle',
+    lead: `${setting.model} on ${counted(pictures.length, 'picture')}, ${planOf(setting)}.`,
+    summary: keyNumbers(headline(setting, summary)),
+    sections,
+    footer: html`After figures 2, 5 and 6 of IdleViT (Xu et al., arXiv 2310.05654). The numbers are also in <code>visualize.json</code>, every figure is a file in <code>figures/</code>.`,
+  })
+  return new Map<string, Uint8Array | string>([
+    ['index.html', content],
+    ['visualize.json', `${JSON.stringify(numbersOf(setting, summary, pictures), null, 1)}\n`],
+    ...[...figures].map(([name, figure]) => [`figures/${name}`, figure] as const),
+  ])
+}
+
+/** The paper's Figure 2. Leading blocks without idle tokens share one tile, which shows the picture as it is. */
+async function tokenTiles({ imageSize: side, tokens: all }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
+  const { name, rgb, inspection } = picture
+  const photo = await jpeg(rgb, side)
+  const firstIdle = inspection.tokens.findIndex((states) => states.includes('idle'))
+  const leading = firstIdle < 0 ? inspection.tokens.length : firstIdle
+  const tiles = inspection.tokens.flatMap((states, block) => {
+    if (block > 0 && block < leading) return []
+    const blocks = block === 0 && leading > 1 ? `Blocks 0–${leading - 1}` : `Block ${block}`
+    const { idle, returned } = countStates(states)
+    const drawn = add(`tokens-${twoDigits(block)}.svg`, {
+      type: 'image/svg+xml',
+      content: tokenSvg({ photo, side, states }),
+      alt: `${name}, ${blocks.toLowerCase()}: ${all - idle} of ${all} tokens computed, ${returned} of them after idling, ${idle} idle.`,
+      width: side,
+      height: side,
+    })
+    const caption = idle === 0 ? `all ${all} tokens` : `${all - idle} tokens${returned ? `, ${returned} again` : ''}`
+    return [figure(drawn, html`<strong>${blocks}</strong> ${caption}`)]
+  })
+  const { dense, idle } = inspection.predictions
+  const told = ({ label, score }: typeof dense) => `${label} (${percent(score)})`
+  return html`<h3>${name} <small>dense: ${told(dense)} · idle: ${told(idle)}</small></h3>
+${gallery('small', tiles)}`
+}
+
+/** The paper's Figure 5. */
+async function attentionTiles({ tokens: all }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
+  const tiles: Html[] = []
+  for (const map of picture.inspection.attention) {
+    const { png, side } = await attentionPng(map)
+    const kept = map.kept === all ? `all ${all} tokens` : `${map.kept} of ${all} tokens`
+    const drawn = add(`attention-${twoDigits(map.block)}.png`, {
+      type: 'image/png',
+      content: png,
+      alt: `${picture.name}, block ${map.block}: attention among ${map.rows} tokens sorted by class attention, ${kept} selected.`,
+      width: side,
+      height: side,
+    })
+    tiles.push(figure(drawn, html`<strong>Block ${map.block}</strong> ${kept}`))
+  }
+  return html`<h3>${picture.name}</h3>
+${gallery('medium', tiles)}`
+}
+
+/** The paper's Figure 6, and the tokens beside it. */
+async function charts(blocks: readonly BlockSummary[], add: AddFile): Promise<Html[]> {
+  const [dense, idle] = [
+    blocks.map(({ similarity }) => similarity.dense),
+    blocks.map(({ similarity }) => similarity.idle),
+  ]
+  const similarity = await lineChart(
+    [
+      { name: 'dense', colour: 'blue', dashed: true, values: dense },
+      { name: 'idle', colour: 'orange', values: idle },
+    ],
+    { x: 'after block', y: 'mean cosine similarity' },
+  )
+  const shares = (state: TokenState) => blocks.map((block) => block.shares[state])
+  const states = await stackedBars(
+    [
+      { name: 'selected', colour: 'blue', values: shares('selected') },
+      { name: 'selected again', colour: 'orange', values: shares('returned') },
+      { name: 'idle', colour: 'grey', values: shares('idle') },
+    ],
+    { x: 'block', y: 'tokens', range: [0, 1], format: '.0%' },
+  )
+  const ends = (values: readonly number[]) => `from ${values[0]?.toFixed(2)} to ${values.at(-1)?.toFixed(2)}`
+  return [
+    figure(
+      add(
+        'over-smoothing.svg',
+        svgPicture(
+          similarity,
+          `Mean cosine similarity of image tokens from the first to the last block: dense ${ends(dense)}, idle ${ends(idle)}.`,
+        ),
+      ),
+      html`<strong>Over-smoothing.</strong> Mean cosine similarity over all pairs of image tokens after each block. At 1 all tokens are alike.`,
+    ),
+    figure(
+      add(
+        'tokens.svg',
+        svgPicture(
+          states,
+          `Share of tokens that each block selects, selects again after idling, and leaves idle; in the last block ${percent(shares('idle').at(-1) ?? 0)} idle.`,
+        ),
+      ),
+      html`<strong>Tokens.</strong> Those selected again after idling would be lost to a method that prunes tokens.`,
+    ),
+  ]
+}
+
+async function attentionScale(add: AddFile): Promise<Html> {
+  const [low, high] = ATTENTION_RANGE
+  const legend = await rampLegend('times an even share of attention', ATTENTION_RANGE, [low, 1 / 4, 1, 4, high])
+  const alt = `Colour scale: dark is ${low} of an even share of attention or less, bright ${high} times or more.`
+  const { content, width, height } = add('attention-scale.svg', svgPicture(legend, alt))
+  return html`<p class="scale"><img src="${dataUri('image/svg+xml', content)}" width="${width}" height="${height}" alt="${alt}"></p>
+`
+}
+
+function stateLegend(): Html {
+  const entries = { selected: 'selected', idle: 'idle', returned: 'selected again after idling' } as const
+  const swatch = (state: TokenState) => dataUri('image/svg+xml', stateSwatch(state))
+  return html`<ul class="legend">${(['selected', 'idle', 'returned'] as const).map(
+    (state) => html`<li><img src="${swatch(state)}" width="22" height="22" alt="sample:">${entries[state]}</li>`,
+  )}</ul>
+`
+}
+
+function numbersTable(blocks: readonly BlockSummary[], pictures: number): Html {
+  return dataTable(
+    pictures === 1 ? 'By block.' : `By block, means over ${pictures} pictures.`,
+    ['block', 'tokens', 'idle', 'selected again', 'similarity, dense', 'similarity, idle'],
+    blocks.map(({ block, kept, shares, similarity }) => [
+      String(block),
+      kept,
+      percent(shares.idle),
+      percent(shares.returned),
+      similarity.dense.toFixed(3),
+      similarity.idle.toFixed(3),
+    ]),
+  )
+}
+
+const headline = ({ gmacs }: Setting, { idled, returned }: Summary) => [
+  { value: percent(idled), label: 'of tokens idle in some block' },
+  { value: percent(returned), label: 'of tokens idle and are selected again later' },
+  {
+    value: percent(gmacs.idle / gmacs.dense),
+    label: `of the work: ${gmacs.idle.toFixed(2)} of ${gmacs.dense.toFixed(2)} GMACs`,
+  },
+]
+
+/** What `visualize.json` holds. */
+const numbersOf = (setting: Setting, summary: Summary, pictures: readonly Inspected[]) => ({
+  ...setting,
+  ...summary,
+  pictures: pictures.map(({ name, inspection: { predictions, similarity, tokens } }) => ({
+    name,
+    predictions,
+    similarity,
+    // One letter a token in raster order: selected, idle, returned.
+    tokens: tokens.map((states) => states.map((state) => state[0]).join('')),
+  })),
+})
+
+/** How many tokens each stage keeps, in words. */
+function planOf({ keep, tokens }: Setting): string {
+  const stages = keep.filter((kept, l) => kept !== keep[l - 1])
+  return stages.length === 1 && stages[0] === tokens
+    ? 'without idling'
+    : `keeping ${stages.join(', ')} of ${tokens} tokens from stage to stage`
+}
+
+const svgPicture = ({ svg, width, height }: Chart, alt: string): Picture => ({
+  type: 'image/svg+xml',
+  content: svg,
+  alt,
+  width,
+  height,
+})
+
+const percent = (share: number): string => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
+const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+const twoDigits = (n: number): string => String(n).padStart(2, '0')
+
+/** A file name's own part in letters that every file system takes. */
+export const fileStem = (name: string): string =>
+  name
+    .replace(/\.[^.]*$/, '')
+    .normalize('NFKD')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 40)
+    .replace(/^-|-$/g, '') || 'picture'

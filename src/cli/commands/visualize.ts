@@ -1,0 +1,77 @@
+/** `idlevit visualize IMAGE… --out DIR` */
+
+import { basename, join } from 'node:path'
+import type { Command } from 'commander'
+import { addOptions, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
+import { emit, startProgress, warn } from '../output.js'
+import { text, whole } from '../values.js'
+
+interface VisualizeOptions extends SharedOptions {
+  readonly out: string
+  readonly limit: number
+}
+
+/** What is drawn when neither the options nor the model's folder say how many tokens idle. */
+const KEEP_RATIO = 0.7
+
+export function addVisualize(program: Command): void {
+  const folder = text('a path')
+  const command = program
+    .command('visualize')
+    .description('draw which tokens idle, attention maps and over-smoothing: an HTML page and its figures')
+    .argument('<image...>', 'picture files, folders or globs')
+    .requiredOption('--out <DIR>', 'folder for the page and its figures: new, empty, or with earlier ones', (given) =>
+      folder(given, '--out'),
+    )
+    .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'), 12)
+  addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'device', 'threads'], {
+    required: ['model'],
+  }).action(visualize)
+}
+
+async function visualize(images: string[], options: VisualizeOptions): Promise<void> {
+  const [{ expandPictures }, { decodeImage }, { resizeCrop }, setup, folder, { visualizationNames }, analysis] =
+    await Promise.all([
+      import('../../data/pictures.js'),
+      import('../../images/decode.js'),
+      import('../../images/resample.js'),
+      import('../setup.js'),
+      import('../../analysis/folder.js'),
+      import('../../analysis/visualization.js'),
+      import('../../analysis/visualize.js'),
+    ])
+  const { out, limit } = options
+  await folder.checkFolder(out, visualizationNames)
+  const found = await expandPictures(images)
+  const paths = found.slice(0, limit)
+  if (found.length > limit) warn(`only the first ${limit} of ${found.length} pictures are drawn; --limit N takes more`)
+
+  const model = await setup.openModel(options)
+  const preprocess = setup.preprocessFor(options, model)
+  async function* pictures() {
+    for (const path of paths) {
+      const image = await decodeImage(path, { orient: true })
+      yield { name: basename(path), rgb: resizeCrop(image, preprocess.resize, preprocess.crop) } // [S, S, 3]
+    }
+  }
+  const asked = setup.classifierOptions(options, model)
+  const open = [asked.keepRatio, asked.keepRatios, asked.keepTokens].every((value) => value === undefined)
+  const progress = startProgress('visualizing', 2 * paths.length)
+  try {
+    const files = await analysis.visualizePictures(model, pictures(), {
+      ...asked,
+      ...(open && options.method !== 'none' && { keepRatio: KEEP_RATIO, method: 'idle' }),
+      preprocess,
+      onWarning: warn,
+      onPicture: (done, name) => progress.update(done, name),
+      onDrawn: (done) => progress.update(paths.length + done, 'drawing'),
+    })
+    const written = await folder.writeFolder(out, files, visualizationNames)
+    progress.stop()
+    emit(options.json, { out, files: written }, () => {
+      process.stdout.write(`${join(out, 'index.html')}\n${written.length} files in ${out}\n`)
+    })
+  } finally {
+    progress.stop()
+  }
+}
