@@ -1,0 +1,204 @@
+/** `idlevit finetune --data D --val V --keep-ratio K --out DIR` */
+
+import type { Command } from 'commander'
+import { fail } from '../../errors.js'
+import type { LogEntry } from '../../training/log.js'
+import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
+import { addFinetuneOptions, type FinetuneOptions, recipeChanges } from '../finetune-options.js'
+import { emit, type Progress, startProgress, table, warn } from '../output.js'
+
+export function addFinetune(program: Command): void {
+  const command = program
+    .command('finetune')
+    .description('train a model to be idled, from a pretrained dense one or from scratch')
+  addFinetuneOptions(command).action(finetuneCommand)
+}
+
+async function finetuneCommand(options: FinetuneOptions): Promise<void> {
+  const [{ makeRecipe }, { finetune }, { openDataset }, setup] = await Promise.all([
+    import('../../training/options.js'),
+    import('../../training/finetune.js'),
+    import('../../data/dataset.js'),
+    import('../setup.js'),
+  ])
+  const { data, val, out, resume, workers, threads, device, recompute } = options
+  const recipe = makeRecipe(options.preset, recipeChanges(options))
+  const model = await openStudent(options, recipe.seed)
+  const teacher = await openTeacher(options, model)
+  const { classes } = model.config
+  const training = await openDataset(data, { classes })
+  const validation = await openDataset(val, { classes })
+  const interrupt = catchInterrupts()
+  const display = createDisplay()
+  try {
+    const summary = await finetune({
+      model,
+      ...(teacher && { teacher }),
+      recipe,
+      training,
+      validation,
+      preprocess: setup.preprocessFor(withoutRatio(options), model),
+      out,
+      session: { ...(threads !== undefined && { threads }), ...(device && { device }) },
+      ...(resume && { resume }),
+      ...(workers !== undefined && { workers }),
+      ...(recompute && { recompute }),
+      ...(options.evalEvery !== undefined && { evaluateEvery: options.evalEvery }),
+      ...(options.saveEvery !== undefined && { saveSeconds: options.saveEvery }),
+      signal: interrupt.signal,
+      warn,
+      onEntry: display.onEntry,
+      onEvaluation: display.onEvaluation,
+    })
+    display.stop()
+    if (summary.interrupted === undefined) emit(options.json, summaryOf(summary, options), show)
+    else leave(summary, summary.interrupted, interrupt.release)
+  } finally {
+    display.stop()
+    interrupt.release()
+    await training.close()
+    await validation.close()
+  }
+}
+
+const withoutRatio = ({ keepRatio: _, ...options }: FinetuneOptions) => options
+
+/** The model to train: pretrained, or random in the sizes that are asked for. */
+async function openStudent(options: FinetuneOptions, runSeed: number) {
+  const { init, crop, patch, width, depth, heads, classes } = options
+  const setup = await import('../setup.js')
+  if (init === undefined) {
+    const scratch = { patch, width, depth, heads, classes }
+    for (const [name, value] of Object.entries(scratch))
+      if (value !== undefined) fail(`--${name}: only random weights can have other sizes: --init random`)
+    return setup.openModel(withoutRatio(options))
+  }
+  const { scratchModel } = await import('../../training/scratch.js')
+  const sizes = {
+    ...(crop !== undefined && { imageSize: crop }),
+    ...(patch !== undefined && { patchSize: patch }),
+    ...(width !== undefined && { width }),
+    ...(depth !== undefined && { depth }),
+    ...(heads !== undefined && { heads }),
+    ...(classes !== undefined && { classes }),
+  }
+  const [, digits] = init.split(':')
+  return scratchModel(options.model ?? '', sizes, digits === undefined ? runSeed : Number(digits))
+}
+
+/** The teacher: the model itself before training, another one, or none. */
+async function openTeacher(options: FinetuneOptions, model: Awaited<ReturnType<typeof openStudent>>) {
+  const { teacher, init } = options
+  if (teacher === 'none' || (teacher === undefined && init !== undefined)) return undefined
+  if (teacher === undefined) return model
+  const { loadModel } = await import('../../weights/load.js')
+  return loadModel(teacher, { imageSize: model.config.imageSize })
+}
+
+/** The first Ctrl-C asks the run to save and end, the second ends the process at once. */
+function catchInterrupts() {
+  const controller = new AbortController()
+  const others = process.listeners('SIGINT')
+  const release = () => {
+    process.off('SIGINT', caught)
+    for (const other of others) if (!process.listeners('SIGINT').includes(other)) process.on('SIGINT', other)
+  }
+  const caught = () => {
+    warn('interrupted: saving (once more ends at once)')
+    controller.abort()
+    release()
+  }
+  process.removeAllListeners('SIGINT')
+  process.on('SIGINT', caught)
+  return { signal: controller.signal, release }
+}
+
+/** Says how to go on and ends the way an interrupted command does. */
+function leave({ progress, updates }: TrainingSummary, checkpoint: string, release: () => void): void {
+  const quoted = process.argv
+    .slice(2)
+    .map((arg) => (/^[\w./:=,@+-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))
+  const again = ['idlevit', ...quoted.filter((arg) => arg !== '--resume'), '--resume'].join(' ')
+  process.stderr.write(`saved update ${progress.step} of ${updates} as ${checkpoint}\ngo on with: ${again}\n`)
+  release()
+  process.emit('SIGINT')
+}
+
+/** Progress on stderr: a bar per epoch and per evaluation, a line for every epoch that is done. */
+function createDisplay() {
+  let bar: Progress | undefined
+  let evaluating = false
+  let first: { readonly step: number; readonly time: number } | undefined
+  const stop = () => {
+    bar?.stop()
+    bar = undefined
+  }
+  const onEntry = (entry: LogEntry, progress: RunProgress, updates: number) => {
+    const { epochs } = progress.recipe
+    const perEpoch = updates / epochs
+    if (entry.kind === 'resume') process.stderr.write(`going on behind update ${entry.step} of ${updates}\n`)
+    if (entry.kind === 'step') {
+      if (evaluating) stop()
+      evaluating = false
+      first ??= { step: entry.step, time: Date.now() }
+      bar ??= startProgress(`epoch ${entry.epoch + 1}/${epochs}`, perEpoch)
+      const perUpdate = (Date.now() - first.time) / (entry.step - first.step || Number.NaN)
+      bar.update(progress.stepInEpoch, noteOf(entry, (updates - entry.step) * perUpdate))
+    }
+    if (entry.kind === 'epoch') {
+      stop()
+      const { evaluation, average } = entry
+      const parts = [
+        `epoch ${entry.epoch + 1}/${epochs}: loss ${entry.loss.toFixed(4)}`,
+        evaluation && `top-1 ${evaluation.top1Percent.toFixed(2)} %`,
+        average && `of the average ${average.top1Percent.toFixed(2)} %`,
+        `${entry.imagesPerSecond.toFixed(1)} pictures/s`,
+      ]
+      process.stderr.write(`${parts.filter(Boolean).join(', ')}\n`)
+    }
+  }
+  const onEvaluation = (images: number, total: number) => {
+    if (!evaluating || images === 0) stop()
+    evaluating = true
+    bar ??= startProgress('evaluating', total)
+    bar.update(images)
+  }
+  return { onEntry, onEvaluation, stop }
+}
+
+/** Loss and its parts, learning rate, speed, and the time that the whole run still takes. */
+function noteOf(entry: Extract<LogEntry, { kind: 'step' }>, left: number): string {
+  const parts = Object.entries(entry.parts).map(([part, value]) => `${part} ${value.toPrecision(3)}`)
+  const minutes = Number.isFinite(left) ? `, ${Math.ceil(left / 60_000)} min for all` : ''
+  const rate = `${entry.imagesPerSecond.toFixed(1)} pictures/s`
+  return `loss ${entry.loss.toFixed(3)} (${parts.join(', ')}), lr ${entry.lr.toExponential(1)}, ${rate}${minutes}`
+}
+
+function summaryOf({ progress }: TrainingSummary, { out }: FinetuneOptions) {
+  const { step, epoch, best, skipped, seconds, recipe } = progress
+  return {
+    epochs: epoch,
+    updates: step,
+    best,
+    imagesPerSecond: (step * recipe.batch * recipe.accumulate) / seconds,
+    seconds,
+    skipped: skipped.length,
+    out,
+  }
+}
+
+function show({ epochs, updates, best, imagesPerSecond, skipped, out }: ReturnType<typeof summaryOf>): void {
+  table([
+    ['epochs', 'updates', 'best top-1', 'best top-5', 'of', 'pictures/s'],
+    [
+      epochs,
+      updates,
+      best && `${best.top1Percent.toFixed(2)} % (${best.top1})`,
+      best && `${best.top5Percent.toFixed(2)} % (${best.top5})`,
+      best && `epoch ${best.epoch + 1}, ${best.of}`,
+      imagesPerSecond.toFixed(1),
+    ],
+  ])
+  if (skipped > 0) process.stdout.write(`${skipped} unreadable pictures skipped, see log.jsonl\n`)
+  process.stdout.write(`model and report are in ${out}\n`)
+}
