@@ -47,6 +47,9 @@ describe('openInspector', () => {
         const sum = values.subarray(i * rows, (i + 1) * rows).reduce((a, b) => a + b, 0)
         assert.ok(Math.abs(sum - 1) < 1e-5, `row ${i} sums to ${sum}`)
       }
+      // The map is that of the rows the block scored: the class token's attention falls along it.
+      const cls = [...values.subarray(prefix, rows)]
+      for (const [j, value] of cls.entries()) assert.ok(j === 0 || value <= (cls[j - 1] as number) + 1e-6)
       const first = order.slice(prefix, prefix + kept).map((row) => row - prefix)
       assert.ok(first.every((token) => seen.tokens[block]?.[token] !== 'idle'))
     }

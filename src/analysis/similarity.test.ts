@@ -13,6 +13,10 @@ describe('meanCosineSimilarity', () => {
     near(meanCosineSimilarity(Float32Array.of(1, 1, -2, -2), 2), -1)
   })
 
+  it('takes a row of zeros for one like no other', () => {
+    near(meanCosineSimilarity(Float32Array.of(1, 2, 0, 0, 2, 4), 2), 1 / 3)
+  })
+
   it('is the mean of the three pairs', () => {
     // Angles 0°, 60° and 90°: cosines 1/2, 0 and √3/2.
     const rows = Float32Array.of(1, 0, 0.5, Math.sqrt(3) / 2, 0, 7)

@@ -51,6 +51,11 @@ describe('idleStatistics', () => {
     assert.deepEqual(idleStatistics(tokenMap(selections, 4, 3)), { tokens: 3, idled: 3, returned: 2, returns: 3 })
   })
 
+  it('takes a token that stays after its return for one return', () => {
+    const selections = [[0], [1], [1], [1]].map((selected, block) => ({ block, selected }))
+    assert.deepEqual(idleStatistics(tokenMap(selections, 4, 2)), { tokens: 2, idled: 2, returned: 1, returns: 1 })
+  })
+
   it('looks at some tokens alone', () => {
     const selections = [[0], [1], [0], [1]].map((selected, block) => ({ block, selected }))
     const map = tokenMap(selections, 4, 3)
