@@ -145,7 +145,8 @@ export async function openClassifier(
   }
 }
 
-function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: SessionOptions): number {
+/** Pictures per run unless the caller says otherwise. */
+export function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: SessionOptions): number {
   return device === 'cpu' ? cachedPictures(prefixTokens(config) + imageTokens(config), config.hidden) : Infinity
 }
 

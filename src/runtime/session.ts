@@ -74,7 +74,10 @@ export async function openSession(
         ]),
       )
     },
-    close: () => session.release(),
+    async close() {
+      if (profile !== undefined) session.endProfiling()
+      await session.release()
+    },
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { interleave, median, speedup } from './benchmark.js'
+import { interleave, median, speedup } from './interleave.js'
 
 /** A clock that only work moves, and a machine that is twice as slow in every second round. */
 function machine() {

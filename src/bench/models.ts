@@ -1,0 +1,270 @@
+/**
+ * Models side by side: every plan, precision and batch size against the plain dense model, in one run.
+ *
+ * Plain is what a user of an exported model runs today: every row of every block, standard operators, ONNX Runtime's
+ * default optimisations, the whole batch at once.
+ */
+
+import { fail } from '../errors.js'
+import { readWholeFile } from '../files.js'
+import type { Graph } from '../graph/graph.js'
+import { encodeOnnx } from '../graph/onnx.js'
+import { lower, type Precision } from '../graph/passes/precision.js'
+import { type BuildOptions, buildGraph, type Method } from '../models/build.js'
+import { imageTokens } from '../models/config.js'
+import { modelCost } from '../models/cost.js'
+import { createRandom } from '../random.js'
+import type { Score } from '../reduction/idle.js'
+import { planKeep } from '../reduction/schedule.js'
+import { defaultMicroBatch, type Model } from '../runtime/classifier.js'
+import { inMicroBatches } from '../runtime/microbatch.js'
+import { createSession } from '../runtime/node.js'
+import type { Device, Session, SessionOptions } from '../runtime/session.js'
+import { type Contender, interleave, speedup, type Timing } from './interleave.js'
+import { describeMachine, type Machine, matrixSide, openMatrixProduct } from './machine.js'
+import { peakBytes } from './memory.js'
+import { type OperatorTime, profileOperators } from './profile.js'
+
+export interface BenchmarkRequest {
+  readonly keepRatios: readonly number[]
+  readonly batches: readonly number[]
+  readonly precisions: readonly Precision[]
+  /** Default `idle`. */
+  readonly method?: Method
+  readonly score?: Score
+  readonly device?: Device
+  readonly threads?: number
+  /** Pictures per run of our sessions; default as in classifiers. */
+  readonly microBatch?: number
+  /** Somebody else's ONNX files with the same input. */
+  readonly against?: readonly string[]
+  /** Rounds that count; default 10. */
+  readonly rounds?: number
+  /** Length of a block of consecutive runs in milliseconds; default 300. */
+  readonly blockMilliseconds?: number
+  /** Rows and columns of the matrices whose product is the yardstick. */
+  readonly matrixSide?: number
+  readonly profile?: boolean
+  /** Measure peak memory, each model in a process of its own. */
+  readonly memory?: boolean
+  readonly onProgress?: (done: number, total: number, what: string) => void
+}
+
+export interface BenchmarkRow {
+  /** `plain`, `idlevit`, or the path of the other model. */
+  readonly model: string
+  readonly method?: Method
+  readonly keepRatio?: number
+  readonly batch: number
+  readonly precision?: Precision
+  /** Pictures per run of the session. */
+  readonly microBatch: number
+  readonly msPerBatch: { readonly min: number; readonly median: number; readonly max: number }
+  readonly imagesPerSecond: number
+  /** Against the plain model: the median over rounds of the ratio in each. */
+  readonly speedup: number
+  readonly gmacs?: number
+  /** Multiply-adds of the plain model by those of this one. */
+  readonly macRatio?: number
+  /** Arithmetic per second by that of a large matrix product in the same precision. */
+  readonly rateShare?: number
+  readonly peakMemoryBytes?: number
+  /** Of one run of the session, `microBatch` pictures. */
+  readonly profile?: readonly OperatorTime[]
+}
+
+export interface BenchmarkReport {
+  readonly model: string
+  readonly machine: Machine & {
+    readonly threads: number | 'default'
+    /** 10⁹ multiply-adds per second of a large ONNX Runtime matrix product, measured in the same run. */
+    readonly matrixGmacsPerSecond: Partial<Record<'fp32' | 'int8', number>>
+  }
+  readonly rows: readonly BenchmarkRow[]
+}
+
+/** A model that takes part. */
+interface Entry {
+  readonly row: Pick<BenchmarkRow, 'model' | 'method' | 'keepRatio' | 'precision' | 'gmacs'>
+  readonly microBatch: number
+  open(profile?: string): Promise<Session>
+  bytes(): Promise<Uint8Array>
+}
+
+/**
+ * Times a model under every combination of the request.
+ *
+ * @throws InputError when a file cannot be read or its input does not fit
+ */
+export async function benchmark(model: Model, request: BenchmarkRequest): Promise<BenchmarkReport> {
+  const { batches, rounds = 10, blockMilliseconds = 300, onProgress } = request
+  const entries = [plainEntry(model, request), ...ownEntries(model, request), ...otherEntries(request)]
+  const sessions: Session[] = []
+  for (const [i, entry] of entries.entries()) {
+    onProgress?.(i, entries.length, 'loading')
+    sessions.push(await entry.open())
+  }
+  const rates = request.precisions.includes('int8') ? (['fp32', 'int8'] as const) : (['fp32'] as const)
+  const products = await Promise.all(
+    rates.map((precision) => openMatrixProduct(precision, request.matrixSide ?? matrixSide, sessionOptions(request))),
+  )
+  const best: Partial<Record<'fp32' | 'int8', number>> = {}
+  const rows: BenchmarkRow[] = []
+  for (const [b, batch] of batches.entries()) {
+    const feeds = randomPixels(model, batch)
+    const contenders: Contender[] = sessions.map((session, i) => {
+      const pieces = inMicroBatches(session, entries[i]?.microBatch ?? batch)
+      return { run: () => pieces.run({ [session.inputs[0] as string]: feeds }, session.outputs.slice(0, 1)) }
+    })
+    for (const [i, contender] of contenders.entries()) await tryRun(contender, entries[i] as Entry, batch)
+    const timings = await interleave([...contenders, ...products], {
+      rounds,
+      warmup: 1,
+      blockMilliseconds,
+      onRound: (done, total) => onProgress?.(b * total + done, batches.length * total, 'timing'),
+    })
+    const timing = (i: number) => timings[i] as Timing
+    const rate = Object.fromEntries(
+      rates.map((precision, i) => [precision, perSecond(products[i]?.macs ?? 0, timing(entries.length + i).median)]),
+    )
+    for (const [precision, value] of Object.entries(rate))
+      best[precision as 'fp32'] = Math.max(value, best[precision as 'fp32'] ?? 0)
+    for (const [i, entry] of entries.entries())
+      rows.push({
+        ...timedRow(entry, batch, timing(0), timing(i), entries[0]?.row.gmacs ?? 0, rate),
+        ...(await inspect(entry, feeds, request)),
+      })
+  }
+  for (const each of [...sessions, ...products]) await each.close()
+  const threads = request.threads ?? 'default'
+  return { model: model.name, machine: { ...describeMachine(), threads, matrixGmacsPerSecond: best }, rows }
+}
+
+/** 10⁹ per second. */
+const perSecond = (amount: number, milliseconds: number): number => amount / milliseconds / 1e6
+
+function timedRow(
+  { row, microBatch }: Entry,
+  batch: number,
+  plain: Timing,
+  timing: Timing,
+  plainGmacs: number,
+  rate: Readonly<Record<string, number>>,
+): BenchmarkRow {
+  const { min, median, max } = timing
+  const yardstick = rate[row.precision === 'int8' ? 'int8' : 'fp32']
+  return {
+    ...row,
+    batch,
+    microBatch: Math.min(batch, microBatch),
+    msPerBatch: { min, median, max },
+    imagesPerSecond: (1000 * batch) / median,
+    speedup: speedup(plain, timing),
+    ...(row.gmacs !== undefined && {
+      macRatio: plainGmacs / row.gmacs,
+      ...(yardstick && { rateShare: perSecond(row.gmacs * 1e9 * batch, median) / yardstick }),
+    }),
+  }
+}
+
+async function inspect(
+  entry: Entry,
+  feeds: ReturnType<typeof randomPixels>,
+  { memory = false, profile = false, device, threads }: BenchmarkRequest,
+): Promise<Pick<BenchmarkRow, 'peakMemoryBytes' | 'profile'>> {
+  const options = { ...(device && { device }), ...(threads !== undefined && { threads }) }
+  const { microBatch } = entry
+  const piece = firstPictures(feeds, microBatch)
+  return {
+    ...(memory && {
+      peakMemoryBytes: await peakBytes(await entry.bytes(), { shape: feeds.shape, microBatch, ...options }),
+    }),
+    ...(profile && {
+      profile: await profileOperators(
+        (prefix) => entry.open(prefix),
+        (session) => session.run({ [session.inputs[0] as string]: piece }, session.outputs.slice(0, 1)),
+      ),
+    }),
+  }
+}
+
+/** The first run of a model shows whether it takes the input at all. */
+async function tryRun(contender: Contender, { row }: Entry, batch: number): Promise<void> {
+  try {
+    await contender.run()
+  } catch (error) {
+    if (row.method !== undefined) throw error
+    const [reason] = String((error as Error).message).split('\n')
+    fail(`--against ${row.model}: cannot run a batch of ${batch} pictures (${reason})`)
+  }
+}
+
+function plainEntry(model: Model, request: BenchmarkRequest): Entry {
+  const graph = () => {
+    const dense = buildGraph(model.config, model.state, { method: 'none', features: true })
+    dense.outputs.delete('features') // computed, as far as the head's input goes, and not read out
+    return dense
+  }
+  const gmacs = modelCost(model.config, { method: 'none' }).denseMacs / 1e9
+  const row = { model: 'plain', method: 'none', keepRatio: 1, precision: 'fp32', gmacs } as const
+  return { row, microBatch: Infinity, ...fromGraph(graph, request, false) }
+}
+
+function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
+  const { config } = model
+  const { precisions, keepRatios, score, device = 'cpu' } = request
+  const microBatch = request.microBatch ?? defaultMicroBatch(config, { device })
+  return precisions.flatMap((precision) =>
+    keepRatios.map((keepRatio): Entry => {
+      const { keep } = planKeep({ keepRatio }, config.depth, imageTokens(config))
+      const method = keepRatio === 1 ? 'none' : (request.method ?? 'idle')
+      const plan: BuildOptions = { keep, method, ...(score && { score }) }
+      const graph = () => lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
+      const gmacs = modelCost(config, plan).macs / 1e9
+      const row = { model: 'idlevit', method, keepRatio, precision, gmacs }
+      return { row, microBatch, ...fromGraph(graph, request, true) }
+    }),
+  )
+}
+
+function otherEntries({ against = [], ...request }: BenchmarkRequest): Entry[] {
+  return against.map((path) => {
+    const bytes = () => readWholeFile(path)
+    const open = async (profile?: string) => {
+      const options = sessionOptions(request, profile)
+      try {
+        return await createSession(await bytes(), options)
+      } catch (error) {
+        const [reason] = String((error as Error).message).split('\n')
+        return fail(`--against ${path}: no model that ONNX Runtime can open (${reason})`)
+      }
+    }
+    return { row: { model: path }, microBatch: Infinity, open, bytes }
+  })
+}
+
+const fromGraph = (graph: () => Graph, request: BenchmarkRequest, contrib: boolean): Pick<Entry, 'open' | 'bytes'> => ({
+  open: (profile) => createSession(graph(), { ...sessionOptions(request, profile), contrib }),
+  bytes: async () => encodeOnnx(graph(), { contrib }).bytes,
+})
+
+const sessionOptions = (
+  { device, threads }: Pick<BenchmarkRequest, 'device' | 'threads'>,
+  profile?: string,
+): SessionOptions => ({
+  ...(device && { device }),
+  ...(threads !== undefined && { threads }),
+  ...(profile !== undefined && { profile }),
+})
+
+function firstPictures({ data, shape }: ReturnType<typeof randomPixels>, count: number) {
+  const [batch = 1, ...picture] = shape
+  const n = Math.min(count, batch)
+  return { data: data.subarray(0, (n * data.length) / batch), shape: [n, ...picture] }
+}
+
+function randomPixels({ config: { imageSize: S } }: Model, batch: number) {
+  const random = createRandom(1)
+  const data = Float32Array.from({ length: batch * 3 * S * S }, () => 4 * random.uniform() - 2)
+  return { data, shape: [batch, 3, S, S] }
+}

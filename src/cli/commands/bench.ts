@@ -1,0 +1,135 @@
+/** `idlevit bench` */
+
+import type { Command } from 'commander'
+import type { BenchmarkReport, BenchmarkRow } from '../../bench/models.js'
+import type { Precision } from '../../graph/passes/precision.js'
+import { addOptions, precisions, type SharedOptions } from '../options.js'
+import { emit, startProgress, table } from '../output.js'
+import { list, oneOf, positive, ratio, whole } from '../values.js'
+
+interface BenchOptions extends Omit<SharedOptions, 'keepRatio' | 'batch' | 'precision'> {
+  readonly keepRatio: readonly number[]
+  readonly batch: readonly number[]
+  readonly precision: readonly Precision[]
+  readonly microBatch?: number
+  readonly rounds: number
+  readonly block: number
+  readonly against?: readonly string[]
+  readonly profile?: boolean
+  readonly memory: boolean
+}
+
+export function addBench(program: Command): void {
+  const command = program
+    .command('bench')
+    .description('time a model against the plain dense one, side by side')
+    .option('--keep-ratio <K,…>', 'keep ratios', (text) => list(ratio)(text, '--keep-ratio'), [1, 0.7, 0.5])
+    .option('--batch <N,…>', 'batch sizes', (text) => list(whole(1, 4096))(text, '--batch'), [1, 16])
+    .option(
+      '--precision <name,…>',
+      `number formats: ${precisions.join(', ')}`,
+      (text) => list(oneOf(...precisions))(text, '--precision'),
+      ['fp32', 'int8'],
+    )
+    .option('--micro-batch <N>', 'pictures per run (default: what the caches hold)', (text) =>
+      whole(1, 4096)(text, '--micro-batch'),
+    )
+    .option('--rounds <N>', 'rounds that count', (text) => whole(1, 10000)(text, '--rounds'), 10)
+    .option('--block <ms>', 'length of a block of consecutive batches', (text) => positive(text, '--block'), 300)
+    .option('--against <FILE.onnx…>', "somebody else's models with the same input")
+    .option('--profile', 'time per operator')
+    .option('--no-memory', 'do not measure peak memory (each model once more, in a process of its own)')
+  addOptions(command, ['model', 'init', 'crop', 'method', 'score', 'device', 'threads'], {
+    required: ['model'],
+  }).action(bench)
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  const [{ benchmark }, setup] = await Promise.all([import('../../bench/models.js'), import('../setup.js')])
+  const { keepRatio, batch, precision, ...shared } = options
+  const model = await setup.openModel(shared)
+  const progress = startProgress('benchmark', undefined)
+  try {
+    const report = await benchmark(model, {
+      keepRatios: keepRatio,
+      batches: batch,
+      precisions: precision,
+      ...(shared.method && { method: shared.method }),
+      ...(shared.score && { score: shared.score }),
+      ...(shared.device && { device: shared.device }),
+      ...(shared.threads !== undefined && { threads: shared.threads }),
+      ...(options.microBatch !== undefined && { microBatch: options.microBatch }),
+      ...(options.against && { against: options.against }),
+      rounds: options.rounds,
+      blockMilliseconds: options.block,
+      profile: options.profile ?? false,
+      memory: options.memory,
+      onProgress: (done, total, what) => progress.update(done, `of ${total}, ${what}`),
+    })
+    progress.stop()
+    emit(options.json, report, show)
+  } finally {
+    progress.stop()
+  }
+}
+
+function show({ model, machine, rows }: BenchmarkReport): void {
+  const { cpu, processors, threads, onnxruntime, node, matrixGmacsPerSecond } = machine
+  const rates = Object.entries(matrixGmacsPerSecond).map(([name, rate]) => `${name} ${rate.toFixed(0)}`)
+  process.stdout.write(
+    `${model} on ${cpu}, ${processors} processors, ${threads} threads; ONNX Runtime ${onnxruntime}, Node ${node}\n` +
+      `large matrix product, GMAC/s: ${rates.join(', ')}\n\n`,
+  )
+  table([
+    [
+      'model',
+      'precision',
+      'K',
+      'batch',
+      'ms min',
+      'median',
+      'max',
+      'images/s',
+      'speedup',
+      'GMACs',
+      'MAC ratio',
+      'of rate',
+      'peak MB',
+    ],
+    ...rows.map(cells),
+  ])
+  for (const row of rows.filter(({ profile }) => profile)) showProfile(row)
+}
+
+const cells = (row: BenchmarkRow) => [
+  row.model,
+  row.precision ?? '',
+  row.keepRatio ?? '',
+  row.microBatch < row.batch ? `${row.batch} (${row.microBatch} at once)` : row.batch,
+  row.msPerBatch.min.toFixed(1),
+  row.msPerBatch.median.toFixed(1),
+  row.msPerBatch.max.toFixed(1),
+  row.imagesPerSecond.toFixed(1),
+  `${row.speedup.toFixed(2)}x`,
+  row.gmacs?.toFixed(2),
+  row.macRatio && `${row.macRatio.toFixed(2)}x`,
+  row.rateShare && `${(100 * row.rateShare).toFixed(0)} %`,
+  row.peakMemoryBytes && (row.peakMemoryBytes / 1e6).toFixed(0),
+]
+
+function showProfile({ model, precision, keepRatio, microBatch, profile = [] }: BenchmarkRow): void {
+  const total = profile.reduce((sum, { milliseconds }) => sum + milliseconds, 0)
+  const name = [model, precision, keepRatio && `K ${keepRatio}`, `${microBatch} pictures`].filter(Boolean).join(', ')
+  process.stdout.write(`\n${name}: ${total.toFixed(1)} ms in operators\n`)
+  table([
+    ['operator', 'nodes', 'ms', 'share'],
+    ...profile
+      .filter(({ share }) => share >= 0.002)
+      .map(({ operator, nodes, milliseconds, share }) => [
+        operator,
+        nodes,
+        milliseconds.toFixed(2),
+        `${(100 * share).toFixed(1)} %`,
+      ]),
+  ])
+}
