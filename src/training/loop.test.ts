@@ -6,6 +6,7 @@ import { after, test } from 'node:test'
 import { toyRun, weightsHash } from '../../test/support/toy-run.js'
 import { InputError } from '../errors.js'
 import { readSafetensorsFile } from '../weights/files.js'
+import { readCheckpoint } from './checkpoint.js'
 import { type EpochEntry, readLog, type StepEntry } from './log.js'
 import { train } from './loop.js'
 import { makeRecipe } from './options.js'
@@ -78,6 +79,8 @@ for (const changes of [{}, { accumulate: 3, dropPath: 0.1, keep: { keepRatio: { 
       await readFile(join(out, 'model.safetensors')),
       await readFile(join(whole.folder, 'model.safetensors')),
     )
+    const lastOf = (path: string) => readCheckpoint(join(path, 'checkpoints', 'step-000000024.safetensors'))
+    assert.deepEqual((await lastOf(out)).tensors, (await lastOf(whole.folder)).tensors)
     const told = (entries: StepEntry[]) =>
       entries.map(({ step, loss, lr, keepRatio }) => ({ step, loss, lr, keepRatio }))
     assert.deepEqual(told(await steps(out)), told(await steps(whole.folder)))
@@ -116,6 +119,45 @@ test('a damaged newest checkpoint costs time, not correctness', async () => {
   assert.equal(weightsHash(resumed), weightsHash(whole))
   assert.equal(warnings.length, 1)
   assert.equal((await steps(out)).length, 24)
+})
+
+test('a run that died between the end of an epoch and its checkpoint tells the epoch once', async () => {
+  const out = await folder()
+  const onEntry = ({ kind }: { kind: string }) => {
+    if (kind === 'epoch') throw new Error('crash')
+  }
+  await assert.rejects(train(toyRun(out, {}, { saveSeconds: 0, onEntry })), /crash/)
+  assert.equal((await epochs(out)).length, 1)
+  await train(toyRun(out, {}, { resume: true }))
+  assert.deepEqual(
+    (await epochs(out)).map(({ epoch }) => epoch),
+    [0, 1, 2, 3],
+  )
+})
+
+test('dropped branches: anew at every batch, more of them with depth, the others scaled up', async () => {
+  const run = toyRun(await folder(), { dropPath: 0.3, accumulate: 2, epochs: 1, batch: 100 })
+  const seen: Float32Array[] = []
+  const step: TrainingRun['step'] = {
+    run(batch) {
+      assert.deepEqual(batch.dropPath?.shape, [4, 2, 100])
+      seen.push(batch.dropPath?.data as Float32Array)
+      return run.step.run(batch)
+    },
+  }
+  await train({ ...run, step })
+  assert.equal(new Set(seen.map(String)).size, 12)
+  for (let l = 0; l < 4; l++) {
+    const rate = 0.1 * l
+    const factors = seen.flatMap((data) => [...data.subarray(l * 200, (l + 1) * 200)])
+    const dropped = factors.filter((factor) => factor === 0).length
+    assert.ok(Math.abs(dropped / factors.length - rate) < 0.04, `block ${l}: ${dropped} of ${factors.length}`)
+    const kept = Math.fround(1 / (1 - rate))
+    assert.ok(
+      factors.every((factor) => factor === 0 || Math.abs(factor - kept) < 1e-6),
+      `block ${l}: kept`,
+    )
+  }
 })
 
 test('resuming what is done does nothing more', async () => {
