@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { addClassify } from './commands/classify.js'
 import { addDemo } from './commands/demo.js'
 import { addEval } from './commands/eval.js'
+import { addFinetune } from './commands/finetune.js'
 import { addInfo } from './commands/info.js'
 import { addVerify } from './commands/verify.js'
 import { addVisualize } from './commands/visualize.js'
@@ -14,6 +15,6 @@ const program = new Command('idlevit')
   .description('Vision transformers that let tokens idle: classify, evaluate and measure.')
   .version('0.1.0')
 
-for (const add of [addClassify, addEval, addInfo, addVerify, addVisualize, addDemo]) add(program)
+for (const add of [addClassify, addEval, addInfo, addVerify, addFinetune, addVisualize, addDemo]) add(program)
 
 process.exitCode = await run(program, process.argv.slice(2))
