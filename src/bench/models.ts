@@ -10,7 +10,7 @@ import { readWholeFile } from '../files.js'
 import type { Graph } from '../graph/graph.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
-import { type BuildOptions, buildGraph, type Method } from '../models/build.js'
+import { type BuildOptions, buildGraph, KEEP_INPUT, type Method } from '../models/build.js'
 import { imageTokens } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
 import { createRandom } from '../random.js'
@@ -19,7 +19,7 @@ import { planKeep } from '../reduction/schedule.js'
 import { defaultMicroBatch, type Model } from '../runtime/classifier.js'
 import { inMicroBatches } from '../runtime/microbatch.js'
 import { createSession } from '../runtime/node.js'
-import type { Device, Session, SessionOptions } from '../runtime/session.js'
+import type { Device, Session, SessionOptions, Values } from '../runtime/session.js'
 import { type Contender, interleave, speedup, type Timing } from './interleave.js'
 import { describeMachine, type Machine, matrixSide, openMatrixProduct } from './machine.js'
 import { peakBytes } from './memory.js'
@@ -34,6 +34,8 @@ export interface BenchmarkRequest {
   readonly score?: Score
   readonly device?: Device
   readonly threads?: number
+  /** Time the elastic graph, too: one for all keep ratios. */
+  readonly elastic?: boolean
   /** Pictures per run of our sessions; default as in classifiers. */
   readonly microBatch?: number
   /** Somebody else's ONNX files with the same input. */
@@ -51,7 +53,7 @@ export interface BenchmarkRequest {
 }
 
 export interface BenchmarkRow {
-  /** `plain`, `idlevit`, or the path of the other model. */
+  /** `plain`, `idlevit`, `elastic`, or the path of the other model. */
   readonly model: string
   readonly method?: Method
   readonly keepRatio?: number
@@ -87,6 +89,8 @@ export interface BenchmarkReport {
 interface Entry {
   readonly row: Pick<BenchmarkRow, 'model' | 'method' | 'keepRatio' | 'precision' | 'gmacs'>
   readonly microBatch: number
+  /** Inputs beside the pictures. */
+  readonly feeds?: Readonly<Record<string, Values>>
   open(profile?: string): Promise<Session>
   bytes(): Promise<Uint8Array>
 }
@@ -113,8 +117,9 @@ export async function benchmark(model: Model, request: BenchmarkRequest): Promis
   for (const [b, batch] of batches.entries()) {
     const feeds = randomPixels(model, batch)
     const contenders: Contender[] = sessions.map((session, i) => {
-      const pieces = inMicroBatches(session, entries[i]?.microBatch ?? batch)
-      return { run: () => pieces.run({ [session.inputs[0] as string]: feeds }, session.outputs.slice(0, 1)) }
+      const pieces = inMicroBatches(session, entries[i]?.microBatch ?? batch, [KEEP_INPUT])
+      const all = { ...entries[i]?.feeds, [pictureInput(session)]: feeds }
+      return { run: () => pieces.run(all, session.outputs.slice(0, 1)) }
     })
     for (const [i, contender] of contenders.entries()) await tryRun(contender, entries[i] as Entry, batch)
     const timings = await interleave([...contenders, ...products], {
@@ -176,13 +181,14 @@ async function inspect(
   const { microBatch } = entry
   const piece = firstPictures(feeds, microBatch)
   return {
-    ...(memory && {
-      peakMemoryBytes: await peakBytes(await entry.bytes(), { shape: feeds.shape, microBatch, ...options }),
-    }),
+    ...(memory &&
+      !entry.feeds && {
+        peakMemoryBytes: await peakBytes(await entry.bytes(), { shape: feeds.shape, microBatch, ...options }),
+      }),
     ...(profile && {
       profile: await profileOperators(
         (prefix) => entry.open(prefix),
-        (session) => session.run({ [session.inputs[0] as string]: piece }, session.outputs.slice(0, 1)),
+        (session) => session.run({ ...entry.feeds, [pictureInput(session)]: piece }, session.outputs.slice(0, 1)),
       ),
     }),
   }
@@ -210,19 +216,25 @@ function plainEntry(model: Model, request: BenchmarkRequest): Entry {
   return { row, microBatch: Infinity, ...fromGraph(graph, request, false) }
 }
 
+const pictureInput = ({ inputs }: Session): string => inputs.find((name) => name !== KEEP_INPUT) as string
+
 function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   const { config } = model
-  const { precisions, keepRatios, score, device = 'cpu' } = request
+  const { elastic = false, precisions, keepRatios, score, device = 'cpu' } = request
   const microBatch = request.microBatch ?? defaultMicroBatch(config, { device })
   return precisions.flatMap((precision) =>
-    keepRatios.map((keepRatio): Entry => {
+    keepRatios.flatMap((keepRatio): Entry[] => {
       const { keep } = planKeep({ keepRatio }, config.depth, imageTokens(config))
       const method = keepRatio === 1 ? 'none' : (request.method ?? 'idle')
       const plan: BuildOptions = { keep, method, ...(score && { score }) }
       const graph = () => lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
       const gmacs = modelCost(config, plan).macs / 1e9
       const row = { model: 'idlevit', method, keepRatio, precision, gmacs }
-      return { row, microBatch, ...fromGraph(graph, request, true) }
+      const fixed = { row, microBatch, ...fromGraph(graph(plan), request, true) }
+      if (!elastic) return [fixed]
+      const feeds = { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
+      const free = fromGraph(graph({ ...plan, elastic }), request, true)
+      return [fixed, { row: { ...row, model: 'elastic' }, microBatch, feeds, ...free }]
     }),
   )
 }

@@ -1,9 +1,11 @@
 /** The inference graph of a model under a reduction plan, with whatever the caller wants to see of it. */
 
 import { constant, createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
+import { slice } from '../graph/ops/shape.js'
 import type { ReducedBlock } from '../reduction/block.js'
 import { denseBlock } from '../reduction/dense.js'
 import { idleBlock, maskedIdleBlock, type Score } from '../reduction/idle.js'
+import { firstIdleBlock } from '../reduction/schedule.js'
 import { imageTokens, type VitConfig } from './config.js'
 import { vit, type Weights } from './vit.js'
 
@@ -25,6 +27,11 @@ export interface BuildOptions {
   readonly idleAll?: boolean
   /** The tokens of idle blocks come from inputs `selection.{block}`, int64 `[B, K]`, instead of a score. */
   readonly givenSelection?: boolean
+  /**
+   * The tokens of every block come from input `keep_tokens`, int64 `[L]`, so that one graph serves every keep ratio.
+   * Blocks of the first stage are dense whatever it says; `keep` is ignored.
+   */
+  readonly elastic?: boolean
   /** Compute every row of the last block and output `features` `[B, N, C]` in raster order. */
   readonly features?: boolean
   /** Output `selected.{block}` and `score.{block}` of every idle block. */
@@ -84,6 +91,7 @@ export function buildGraph(config: VitConfig, values: WeightValues, options: Bui
 function blockMethod(graph: Graph, config: VitConfig, options: BuildOptions): (l: number) => ReducedBlock {
   const { keep, method = 'idle', form = 'gathered', idleAll = false, givenSelection = false } = options
   const tokens = imageTokens(config)
+  if (options.elastic) return elasticMethod(graph, config, options)
   return (l) => {
     const kept = keep?.[l] ?? tokens
     if (method === 'none' || (kept === tokens && !idleAll)) return denseBlock
@@ -94,3 +102,19 @@ function blockMethod(graph: Graph, config: VitConfig, options: BuildOptions): (l
     return idleBlock({ ...idle, selection: input(graph, `selection.${l}`, ['batch', kept], 'int64') })
   }
 }
+
+/** Blocks whose number of tokens is known when the graph runs, behind a dense first stage. */
+function elasticMethod(graph: Graph, config: VitConfig, options: BuildOptions): (l: number) => ReducedBlock {
+  const { score = 'softmax', scoring = 'folded' } = options
+  const counts = input(graph, KEEP_INPUT, [config.depth], 'int64')
+  return (l) => {
+    if (l < firstIdleBlock(config.depth)) return denseBlock
+    return idleBlock({ keep: keptSymbol(l), count: slice(counts, 0, l, l + 1), score, scoring })
+  }
+}
+
+/** The input that tells an elastic graph how many image tokens every block computes. */
+export const KEEP_INPUT = 'keep_tokens'
+
+/** The symbolic dimension that stands for the image tokens of a block. */
+export const keptSymbol = (block: number): string => `kept${block}`

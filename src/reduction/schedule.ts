@@ -10,10 +10,13 @@ import { fail } from '../errors.js'
 /** Which blocks keep a fraction: `paper` = four equal stages; `train-script` = DeiT blocks 4 … 11 (official main.py). */
 export type Stages = 'paper' | 'train-script'
 
+/** The first block of the second stage: those before it compute every token. */
+export const firstIdleBlock = (depth: number): number => Math.max(1, Math.floor(depth / 4))
+
 /** Ratio of every block for base ratio k: 1, k, k², k³ over four stages. */
 export function stageRatios(depth: number, base: number, stages: Stages = 'paper'): number[] {
   if (stages === 'paper') {
-    const length = Math.max(1, Math.floor(depth / 4))
+    const length = firstIdleBlock(depth)
     return Array.from({ length: depth }, (_, l) => base ** Math.min(3, Math.floor(l / length)))
   }
   const length = Math.ceil(depth / 4)

@@ -1,14 +1,22 @@
 /** A model that answers questions about pictures: the same in Node and in the browser. */
 
+import { fail } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { peakMemory } from '../graph/memory.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
-import { type BuildOptions, buildGraph, type Method, type WeightValues } from '../models/build.js'
+import {
+  type BuildOptions,
+  buildGraph,
+  KEEP_INPUT,
+  keptSymbol,
+  type Method,
+  type WeightValues,
+} from '../models/build.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
 import type { Score } from '../reduction/idle.js'
-import { type KeepRequest, planKeep } from '../reduction/schedule.js'
+import { firstIdleBlock, type KeepRequest, planKeep } from '../reduction/schedule.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
-import type { Session, SessionOptions } from './session.js'
+import type { Session, SessionOptions, Values } from './session.js'
 
 /** A model's sizes and weights, and its class names if known. */
 export interface Model {
@@ -28,6 +36,8 @@ export interface ClassifierOptions extends KeepRequest, SessionOptions {
    * float16 on a GPU and keeps only the weights in it on a CPU.
    */
   readonly precision?: Precision
+  /** One session for every keep ratio: `forward` takes the plan; the options' own is its default. */
+  readonly elastic?: boolean
   /** Pictures per run of the session; larger batches run in pieces. Default: what a CPU's caches hold; all on a GPU. */
   readonly microBatch?: number
   /** Also give the tokens selected in every block, their scores, and the rows after every block. */
@@ -74,9 +84,11 @@ export interface Classifier {
    * Runs normalised pictures through the model.
    *
    * @param pixels - `[B, 3, S, S]`, B = its length / (3·S·S)
+   * @param keep - tokens to keep in this run, of an elastic classifier
    * @throws Error when the length is not a whole number of pictures
+   * @throws InputError when the model is not elastic, or the first stage is asked to idle
    */
-  forward(pixels: Float32Array): Promise<ForwardResult>
+  forward(pixels: Float32Array, keep?: KeepRequest): Promise<ForwardResult>
   /** About how many bytes a run of `batch` pictures takes, weights left out. */
   memory(batch: number): number
   /** The best `top` labels of every picture. */
@@ -98,24 +110,38 @@ export async function openClassifier(
   openSession: OpenSession,
 ): Promise<Classifier> {
   const { config } = model
-  const { method = 'idle', score = 'softmax', trace = false, features = false } = options
-  const plan = planKeep(options, config.depth, imageTokens(config))
+  const { method = 'idle', score = 'softmax', trace = false, features = false, elastic = false } = options
+  const tokens = imageTokens(config)
+  const plan = planKeep(options, config.depth, tokens)
   const build = { keep: plan.keep, method, score, trace, blocks: trace, features }
-  const graph = lower(buildGraph(config, model.state, build), {
+  const graph = lower(buildGraph(config, model.state, { ...build, elastic }), {
     ...options,
     computesHalf: (options.device ?? 'cpu') !== 'cpu',
   })
-  const [one, two] = [peakMemory(graph, { batch: 1 }), peakMemory(graph, { batch: 2 })]
+  const everyToken = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens]))
+  const [one, two] = [1, 2].map((batch) => peakMemory(graph, { ...everyToken, batch })) as [number, number]
   const { microBatch = defaultMicroBatch(config, options) } = options
-  const session = inMicroBatches(await openSession(graph, options), microBatch)
+  const session = inMicroBatches(await openSession(graph, options), microBatch, [KEEP_INPUT])
   const S = config.imageSize
   const pictureLength = 3 * S * S
 
-  async function forward(pixels: Float32Array): Promise<ForwardResult> {
+  /** The input that tells an elastic graph its plan. */
+  function keepInput(request: KeepRequest | undefined): Record<string, Values> {
+    if (!elastic) return request ? fail('keep: this classifier was opened with a fixed plan; open it with elastic') : {}
+    const { keep } = request ? planKeep(request, config.depth, tokens) : plan
+    const early = keep.findIndex((n, l) => l < firstIdleBlock(config.depth) && n !== tokens)
+    if (early >= 0) fail(`keep: block ${early} of an elastic model computes all ${tokens} tokens, found ${keep[early]}`)
+    return { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
+  }
+
+  async function forward(pixels: Float32Array, request?: KeepRequest): Promise<ForwardResult> {
     const batch = pixels.length / pictureLength
     if (!Number.isInteger(batch) || batch === 0)
       throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${pictureLength} values, found ${pixels.length}`)
-    const outputs = await session.run({ pixel_values: { data: pixels, shape: [batch, 3, S, S] } })
+    const outputs = await session.run({
+      pixel_values: { data: pixels, shape: [batch, 3, S, S] },
+      ...keepInput(request),
+    })
     const floats = (name: string) => outputs[name]?.data as Float32Array
     return {
       logits: floats('logits'),

@@ -7,20 +7,21 @@ import type { Session, Values } from './session.js'
  * A session that runs at most `size` pictures at a time and puts the results together.
  *
  * Between two operators the rows of a batch travel through memory; those of a few pictures stay in the caches. Every
- * input and output must have the batch as its first dimension.
+ * output, and every input but those in `whole`, must have the batch as its first dimension.
  */
-export function inMicroBatches(session: Session, size: number): Session {
+export function inMicroBatches(session: Session, size: number, whole: readonly string[] = []): Session {
   return {
     ...session,
     async run(feeds, wanted) {
-      const batch = Object.values(feeds)[0]?.shape[0] ?? 0
+      const batched = Object.entries(feeds).filter(([name]) => !whole.includes(name))
+      const batch = batched[0]?.[1].shape[0] ?? 0
       const names = wanted === undefined || Array.isArray(wanted)
       if (batch <= size || !names) return session.run(feeds, wanted)
       const parts: Record<string, Values>[] = []
       for (let first = 0; first < batch; first += size) {
         const last = Math.min(batch, first + size)
-        const part = Object.entries(feeds).map(([name, values]) => [name, pictures(values, first, last)])
-        parts.push(await session.run(Object.fromEntries(part), wanted))
+        const part = batched.map(([name, values]) => [name, pictures(values, first, last)])
+        parts.push(await session.run({ ...feeds, ...Object.fromEntries(part) }, wanted))
       }
       const outputs = Object.keys(parts[0] as Record<string, Values>)
       return Object.fromEntries(outputs.map((name) => [name, joined(parts.map((part) => part[name] as Values))]))

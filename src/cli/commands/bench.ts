@@ -15,6 +15,7 @@ interface BenchOptions extends Omit<SharedOptions, 'keepRatio' | 'batch' | 'prec
   readonly rounds: number
   readonly block: number
   readonly against?: readonly string[]
+  readonly elastic?: boolean
   readonly profile?: boolean
   readonly memory: boolean
 }
@@ -37,6 +38,7 @@ export function addBench(program: Command): void {
     .option('--rounds <N>', 'rounds that count', (text) => whole(1, 10000)(text, '--rounds'), 10)
     .option('--block <ms>', 'length of a block of consecutive batches', (text) => positive(text, '--block'), 300)
     .option('--against <FILE.onnx…>', "somebody else's models with the same input")
+    .option('--elastic', 'time the graph that serves every keep ratio, too')
     .option('--profile', 'time per operator')
     .option('--no-memory', 'do not measure peak memory (each model once more, in a process of its own)')
   addOptions(command, ['model', 'init', 'crop', 'method', 'score', 'device', 'threads'], {
@@ -62,6 +64,7 @@ async function bench(options: BenchOptions): Promise<void> {
       ...(options.against && { against: options.against }),
       rounds: options.rounds,
       blockMilliseconds: options.block,
+      elastic: options.elastic ?? false,
       profile: options.profile ?? false,
       memory: options.memory,
       onProgress: (done, total, what) => progress.update(done, `of ${total}, ${what}`),
