@@ -227,7 +227,8 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
       const { keep } = planKeep({ keepRatio }, config.depth, imageTokens(config))
       const method = keepRatio === 1 ? 'none' : (request.method ?? 'idle')
       const plan: BuildOptions = { keep, method, ...(score && { score }) }
-      const graph = () => lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
+      const graph = (plan: BuildOptions) => () =>
+        lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
       const gmacs = modelCost(config, plan).macs / 1e9
       const row = { model: 'idlevit', method, keepRatio, precision, gmacs }
       const fixed = { row, microBatch, ...fromGraph(graph(plan), request, true) }
