@@ -115,7 +115,7 @@ describe('token cut of the reference model', async () => {
   for (const reduction of reductions) {
     for (const kind of kinds) {
       for (const blocks of ['all', 'every-second'] as const)
-        output(`${reduction}.${kind}.${blocks}`, tokenCut(attentions, { kind, reduction, blocks }))
+        output(`${reduction}.${kind}.${blocks}`, tokenCut(traces, { kind, reduction, blocks }))
       for (const [i, each] of attentions.entries())
         output(`${reduction}.${kind}.${i}`, blockCut(cutLogits(each, reduction), each.selected, kind, reduction))
     }

@@ -16,7 +16,7 @@ import { add, cast, div, equal, mul, scale, sub } from '../graph/ops/elementwise
 import { matmul } from '../graph/ops/linear.js'
 import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
 import { concat, reshape } from '../graph/ops/shape.js'
-import type { FullAttention } from '../reduction/block.js'
+import type { BlockTrace, FullAttention } from '../reduction/block.js'
 
 /** Attention across the cut, attention that leaves the selected tokens, or the sum of both terms. */
 export type CutKind = 'both' | 'inter' | 'intra'
@@ -38,18 +38,26 @@ export interface CutOptions {
   readonly blocks?: CutBlocks
 }
 
+/** Whether the idle block number `i`, counted from 0, counts: only then does it need to trace its attention. */
+export function visits(i: number, { reduction = 'official', blocks }: CutOptions): boolean {
+  return (blocks ?? (reduction === 'paper' ? 'all' : 'every-second')) === 'all' || i % 2 === 0
+}
+
 /**
  * The token cut loss over the idle blocks of a model.
  *
- * @param attentions - of every idle block, in order
+ * @param traces - of every idle block, in order, with the attention of those that count
  * @returns a scalar, before its coefficient (20 in the paper)
  */
-export function tokenCut(attentions: readonly FullAttention[], options: CutOptions = {}): Tensor {
+export function tokenCut(traces: readonly BlockTrace[], options: CutOptions = {}): Tensor {
   const { kind = 'both', reduction = 'official' } = options
-  const { blocks = reduction === 'paper' ? 'all' : 'every-second' } = options
-  const visited = attentions.filter((_, i) => blocks === 'all' || i % 2 === 0)
+  const visited = traces.flatMap(({ block, attention }, i) => {
+    if (!visits(i, options)) return []
+    if (!attention) throw new Error(`token cut: block ${block} has not traced its attention`)
+    return [attention]
+  })
   const sum = visited.map((each) => blockCut(cutLogits(each, reduction), each.selected, kind, reduction)).reduce(add)
-  return reduction === 'paper' ? sum : scale(sum, 1 / attentions.length)
+  return reduction === 'paper' ? sum : scale(sum, 1 / traces.length)
 }
 
 /**

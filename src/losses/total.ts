@@ -49,12 +49,11 @@ export interface Loss {
  */
 export function totalLoss(from: LossInputs, weights: LossWeights = defaultWeights, cut: CutOptions = {}): Loss {
   const { logits, features, traces, targets, teacher } = from
-  const attentions = traces.flatMap(({ attention }) => attention ?? [])
   const parts: Partial<Record<LossPart, Tensor>> = {}
   if (weights.classification !== 0) parts.classification = crossEntropy(logits, targets)
   if (teacher && weights.distillation !== 0) parts.distillation = logitDistillation(logits, teacher.logits)
   if (teacher?.features && weights.feature !== 0) parts.feature = featureDistillation(features, teacher.features)
-  if (attentions.length > 0 && weights.cut !== 0) parts.cut = tokenCut(attentions, cut)
+  if (traces.length > 0 && weights.cut !== 0) parts.cut = tokenCut(traces, cut)
   if (Object.keys(parts).length === 0) fail('loss: every coefficient is 0, wanted at least one part')
   const weighted = Object.entries(parts).map(([part, value]) => scale(value, weights[part as LossPart]))
   return { total: weighted.reduce(add), parts }

@@ -9,7 +9,7 @@ import { gradients } from '../graph/gradients.js'
 import { createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
 import { mul } from '../graph/ops/elementwise.js'
 import { reshape, slice } from '../graph/ops/shape.js'
-import type { CutOptions } from '../losses/cut.js'
+import { type CutOptions, visits } from '../losses/cut.js'
 import { defaultWeights, type LossPart, type LossWeights, totalLoss } from '../losses/total.js'
 import { imageTokens, type VitConfig } from '../models/config.js'
 import { vit } from '../models/vit.js'
@@ -125,11 +125,12 @@ function methodOf(graph: Graph, plan: StepPlan): (l: number) => ReducedBlock {
   const { config, keep, form = 'gathered', score = 'softmax', weights = defaultWeights } = plan
   const counts = keep.includes('fed') ? input(graph, 'keep', [config.depth], 'int64') : undefined
   const factors = plan.dropPath ? input(graph, 'drop_path', [config.depth, 2, 'batch']) : undefined
-  const fullAttention = weights.cut !== 0
   const idle = form === 'masked' ? maskedIdleBlock : idleBlock
+  const isIdle = (kept: number | 'fed') => kept !== imageTokens(config)
   const reduced = (l: number): ReducedBlock => {
     const kept = keep[l] ?? imageTokens(config)
-    if (kept === imageTokens(config)) return denseBlock
+    if (!isIdle(kept)) return denseBlock
+    const fullAttention = weights.cut !== 0 && visits(keep.slice(0, l).filter(isIdle).length, plan.cut ?? {})
     if (kept !== 'fed') return idle({ keep: kept, score, fullAttention })
     const count = slice(counts as Tensor, 0, l, l + 1) // [1]
     return idle({ keep: `keep${l}`, count, score, fullAttention })
