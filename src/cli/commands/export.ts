@@ -1,0 +1,56 @@
+/** `idlevit export --out DIR` */
+
+import type { Command } from 'commander'
+import type { ExportReport } from '../../export/folder.js'
+import type { Precision } from '../../graph/passes/precision.js'
+import { addOptions, modelOptions, pictureOptions, precisions, readReduction, type SharedOptions } from '../options.js'
+import { emit, table } from '../output.js'
+import { list, oneOf } from '../values.js'
+
+interface ExportCommandOptions extends Omit<SharedOptions, 'precision'> {
+  readonly out: string
+  readonly precision: readonly Precision[]
+  readonly portable?: boolean
+  readonly features?: boolean
+  readonly elastic?: boolean
+  readonly weights: boolean
+}
+
+export function addExport(program: Command): void {
+  const command = program
+    .command('export')
+    .description('write a folder that transformers.js loads')
+    .requiredOption('--out <DIR>', 'the folder to write')
+    .option(
+      '--precision <name,…>',
+      `number formats, an ONNX file each: ${precisions.join(', ')}`,
+      (text) => list(oneOf(...precisions))(text, '--precision'),
+      ['fp32'],
+    )
+    .option('--portable', "standard ONNX operators only (opset 17), for any runtime; without it ONNX Runtime's too")
+    .option('--features', 'also output token features in raster order')
+    .option('--elastic', 'tokens to keep per block as an input, `keep_tokens`')
+    .option('--no-weights', 'leave out model.safetensors, which only idlevit needs')
+  addOptions(command, [...modelOptions, 'labels', ...pictureOptions], { required: ['model'] }).action(exportCommand)
+}
+
+async function exportCommand(options: ExportCommandOptions): Promise<void> {
+  const [{ exportModel }, setup] = await Promise.all([import('../../export/folder.js'), import('../setup.js')])
+  const { precision, out, ...shared } = options
+  const model = await setup.openModel(shared)
+  const report = await exportModel(model, out, {
+    ...readReduction(shared, model.idle),
+    precisions: precision,
+    portable: options.portable ?? false,
+    features: options.features ?? false,
+    elastic: options.elastic ?? false,
+    weights: options.weights,
+    preprocess: setup.preprocessFor(shared, model),
+  })
+  emit(options.json, report, show)
+}
+
+function show({ out, files, gmacs }: ExportReport): void {
+  process.stdout.write(`${out}: ${gmacs.toFixed(3)} GMACs a picture\n\n`)
+  table([['file', 'bytes'], ...files.map(({ path, bytes }) => [path, bytes])])
+}
