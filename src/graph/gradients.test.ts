@@ -273,6 +273,20 @@ test('recomputed segments give the same bits', async () => {
   assert.deepEqual(results[0], results[1])
 })
 
+test('nothing inside a recomputed segment is kept for the backward pass', () => {
+  const graph = createGraph()
+  const w = input(graph, 'w', [4, 4])
+  const loss = reduceMean(smallBlock(input(graph, 'x', [B, 4]), w), [0, 1])
+  gradients(loss, [w], { recompute: (scope) => /^blocks\.\d+/.exec(scope)?.[0] })
+  const copies = graph.nodes.filter(({ scope }) => scope.startsWith('again/'))
+  assert.ok(copies.some(({ op }) => op.name === 'gelu'))
+  const forward = (tensor: Tensor) => tensor.node?.scope.startsWith('blocks.') ?? false
+  for (const { op, scope, inputs } of graph.nodes) {
+    if (scope.startsWith('again/') && op.name !== 'after') assert.ok(!inputs.some(forward), `${scope} ${op.name}`)
+    if (scope.startsWith('backward/blocks.')) assert.ok(!inputs.some(forward), `${scope} ${op.name}`)
+  }
+})
+
 test('a parameter that the loss does not read has a gradient of zeros', async () => {
   const graph = createGraph()
   const [x, unread] = [input(graph, 'x', [3]), input(graph, 'unread', [2])]
