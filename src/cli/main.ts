@@ -2,9 +2,11 @@
 /** The `idlevit` command. */
 
 import { Command } from 'commander'
+import { addBench } from './commands/bench.js'
 import { addClassify } from './commands/classify.js'
 import { addDemo } from './commands/demo.js'
 import { addEval } from './commands/eval.js'
+import { addExport } from './commands/export.js'
 import { addFinetune } from './commands/finetune.js'
 import { addInfo } from './commands/info.js'
 import { addVerify } from './commands/verify.js'
@@ -12,9 +14,10 @@ import { addVisualize } from './commands/visualize.js'
 import { run } from './run.js'
 
 const program = new Command('idlevit')
-  .description('Vision transformers that let tokens idle: classify, evaluate and measure.')
+  .description('Vision transformers that let tokens idle: classify, evaluate, measure, export, finetune.')
   .version('0.1.0')
 
-for (const add of [addClassify, addEval, addInfo, addVerify, addFinetune, addVisualize, addDemo]) add(program)
+for (const add of [addClassify, addEval, addInfo, addVerify, addBench, addExport, addFinetune, addVisualize, addDemo])
+  add(program)
 
 process.exitCode = await run(program, process.argv.slice(2))
