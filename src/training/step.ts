@@ -18,7 +18,8 @@ import { denseBlock } from '../reduction/dense.js'
 import { idleBlock, maskedIdleBlock, type Score } from '../reduction/idle.js'
 import { createSession } from '../runtime/node.js'
 import type { SessionOptions, Values } from '../runtime/session.js'
-import { type Parameters, viewsOf } from './parameters.js'
+import type { StateDict } from '../weights/state.js'
+import { type Parameters, stateOf, viewsOf } from './parameters.js'
 
 export interface StepPlan {
   readonly config: VitConfig
@@ -84,8 +85,7 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
   const tensors = new Map<string, Tensor>()
-  for (const [name, { shape }] of [...viewsOf(parameters, parameters.values), ...parameters.frozen])
-    tensors.set(name, input(graph, name, shape))
+  for (const [name, { shape }] of stateOf(parameters)) tensors.set(name, input(graph, name, shape))
   const weight = (name: string) => tensors.get(name) ?? missing(name)
   const allTokens = featureRows === 'all'
   const student = vit(weight, pixels, config, { method: methodOf(graph, plan), allTokens })
@@ -150,6 +150,12 @@ function withDropPath(block: Block, factors: Tensor): Block {
   }
 }
 
+/** Float tensors as values of a session, under their names behind a prefix. */
+const named = (prefix: string, state: StateDict): Record<string, Values> =>
+  Object.fromEntries(
+    [...state].map(([name, { data, shape }]) => [prefix + name, { data: data as Float32Array, shape }]),
+  )
+
 /**
  * Opens a step over `parameters`.
  *
@@ -163,27 +169,26 @@ export async function createStep(
 ): Promise<TrainingStep> {
   const { graph, parts } = buildStep(plan, parameters)
   const session = await createSession(graph, { memoryPattern: false, ...options })
-  const weights = Object.fromEntries([...parameters.frozen, ...viewsOf(parameters, parameters.values)]) as Values &
-    object
-  const gradientViews = [...viewsOf(parameters, into)].map(([name, view]) => [`gradient.${name}`, view])
+  const weights = named('', stateOf(parameters))
+  const written = named('gradient.', viewsOf(parameters, into))
   const { config } = plan
   return {
     async run({ pixels, targets, teacher, keep, dropPath }) {
-      const feeds = {
+      const feeds: Record<string, Values> = {
         ...weights,
         pixel_values: pixels,
         targets,
         ...(teacher && { teacher_logits: teacher.logits, teacher_features: teacher.features }),
         ...(keep && { keep: { data: BigInt64Array.from(keep, BigInt), shape: [keep.length] } }),
         ...(dropPath && { drop_path: dropPath }),
-      } as unknown as Record<string, Values>
+      }
       const batch = pixels.shape[0] as number
       const scalarValue = (): Values => ({ data: new Float32Array(1), shape: [] })
       const fetches: Record<string, Values> = {
         loss: scalarValue(),
         logits: { data: new Float32Array(batch * config.classes), shape: [batch, config.classes] },
         ...Object.fromEntries(parts.map((part) => [`loss.${part}`, scalarValue()])),
-        ...Object.fromEntries(gradientViews),
+        ...written,
       }
       await session.run(feeds, fetches)
       const read = (name: string) => Number(fetches[name]?.data[0])
