@@ -57,8 +57,8 @@ const count = whole(1, 2 ** 31 - 1)
 const definitions = {
   model: define(
     '--model <name>',
-    'a preset (deit-tiny), a hub id (facebook/deit-tiny-patch16-224), a weights file, a model folder, or demo',
-    text('a preset, a hub id, a path or demo'),
+    'a preset (deit-tiny), a hub id (facebook/deit-tiny-patch16-224), a weights file or a model folder',
+    text('a preset, a hub id or a path'),
   ),
   init: define('--init <random:SEED>', 'seeded random weights instead of pretrained ones (presets only)', randomInit),
   mean: define('--mean <r,g,b>', 'mean that pictures are normalised by (default: ImageNet)', perChannel(number)),

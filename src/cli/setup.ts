@@ -13,7 +13,7 @@ import { startProgress, warn } from './output.js'
 
 /** The model that `--model` and `--init` name, with the labels of `--labels`, of the model, or of ImageNet-1K. */
 export async function openModel(options: SharedOptions): Promise<Model & LoadedModel> {
-  const spec = options.model ?? fail('--model: wanted a preset, a hub id, a path or demo, found nothing')
+  const spec = options.model ?? fail('--model: wanted a preset, a hub id or a path, found nothing')
   const progress = startProgress('downloading', undefined)
   const { crop } = options
   const loaded = await loadModel(spec, {
