@@ -92,7 +92,7 @@ const refused: readonly [option: string, value: string, message: string][] = [
   ['--std', '1,0,1', '--std, entry 2: wanted a number above 0, found 0'],
   ['--resize', '1e999', '--resize: wanted a whole number from 1 to 16384, found 1e999'],
   ['--crop', '20000', '--crop: wanted a whole number from 1 to 16384, found 20000'],
-  ['--model', ' ', '--model: wanted a preset, a hub id, a path or demo, found " "'],
+  ['--model', ' ', '--model: wanted a preset, a hub id or a path, found " "'],
   ['--labels', '', '--labels: wanted a path, found ""'],
 ]
 
