@@ -7,11 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-/** Loads argv[2], runs a batch of the shape argv[3] three times in pieces of argv[4] pictures, prints its peak. */
+/** Loads a model, runs a batch three times in pieces, in as many threads as there are lanes, and prints its peak. */
 const script = `
-const [ort, file, shape, piece, device, threads] = process.argv.slice(1)
+const { Worker, isMainThread } = require('node:worker_threads')
+const { readFileSync } = require('node:fs')
+const [ort, file, shape, piece, lanes, device, threads] = process.argv.slice(-7)
 const { InferenceSession, Tensor } = require(ort)
-async function main() {
+async function run() {
   const [batch, ...picture] = JSON.parse(shape)
   const session = await InferenceSession.create(file, {
     executionProviders: [device],
@@ -19,24 +21,36 @@ async function main() {
     ...(threads !== '' && { intraOpNumThreads: Number(threads) }),
   })
   const length = picture.reduce((a, b) => a * b, 1)
-  const pixels = new Float32Array(batch * length)
+  const mine = Math.ceil(batch / lanes)
+  const pixels = new Float32Array(mine * length)
   for (let run = 0; run < 3; run++) {
-    for (let i = 0; i < batch; i += Number(piece)) {
-      const n = Math.min(Number(piece), batch - i)
+    for (let i = 0; i < mine; i += Number(piece)) {
+      const n = Math.min(Number(piece), mine - i)
       const data = pixels.subarray(i * length, (i + n) * length)
       await session.run({ [session.inputNames[0]]: new Tensor('float32', data, [n, ...picture]) })
     }
   }
-  process.stdout.write(String(peak()))
+  await session.release()
 }
 function peak() {
   try { // resourceUsage also counts the process that started this one, up to its first instruction
-    return 1024 * /VmHWM:\\s*(\\d+)/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'))[1]
+    return 1024 * /VmHWM:\\s*(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]
   } catch {
     return 1024 * process.resourceUsage().maxRSS
   }
 }
-main()
+async function main() {
+  if (lanes === '1') await run()
+  else {
+    const thread = () => new Worker(process._eval, { eval: true, argv: process.argv.slice(-7) })
+    await Promise.all(Array.from({ length: Number(lanes) }, () => new Promise((resolve, reject) => {
+      thread().on('error', reject).on('exit', resolve)
+    })))
+  }
+  process.stdout.write(String(peak()))
+}
+if (isMainThread) main()
+else run()
 `
 
 export interface FootprintOptions {
@@ -44,6 +58,8 @@ export interface FootprintOptions {
   readonly shape: readonly number[]
   /** Pictures per run of the session. */
   readonly microBatch: number
+  /** Sessions side by side. */
+  readonly lanes?: number
   readonly device?: string
   readonly threads?: number
 }
@@ -51,7 +67,7 @@ export interface FootprintOptions {
 /** Peak resident bytes of a fresh process that loads an ONNX model, weights included, and runs batches. */
 export async function peakBytes(
   model: Uint8Array,
-  { shape, microBatch, device = 'cpu', threads }: FootprintOptions,
+  { shape, microBatch, lanes = 1, device = 'cpu', threads }: FootprintOptions,
 ): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'idlevit-memory-'))
   try {
@@ -59,7 +75,8 @@ export async function peakBytes(
     await writeFile(file, model)
     const ort = createRequire(import.meta.url).resolve('onnxruntime-node')
     const piece = Math.min(microBatch, shape[0] ?? 1)
-    const args = ['-e', script, ort, file, JSON.stringify(shape), String(piece), device, String(threads ?? '')]
+    const own = threads ?? (lanes > 1 ? 1 : '')
+    const args = ['-e', script, ort, file, JSON.stringify(shape), ...[piece, lanes, device, own].map(String)]
     const { stdout } = await promisify(execFile)(process.execPath, args)
     return Number(stdout)
   } finally {

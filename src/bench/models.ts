@@ -5,6 +5,7 @@
  * default optimisations, the whole batch at once.
  */
 
+import { availableParallelism } from 'node:os'
 import { fail } from '../errors.js'
 import { readWholeFile } from '../files.js'
 import type { Graph } from '../graph/graph.js'
@@ -38,6 +39,8 @@ export interface BenchmarkRequest {
   readonly elastic?: boolean
   /** Pictures per run of our sessions; default as in classifiers. */
   readonly microBatch?: number
+  /** Sessions side by side, one thread each, for batches of more than one picture; default: one a processor. */
+  readonly lanes?: number
   /** Somebody else's ONNX files with the same input. */
   readonly against?: readonly string[]
   /** Rounds that count; default 10. */
@@ -61,6 +64,8 @@ export interface BenchmarkRow {
   readonly precision?: Precision
   /** Pictures per run of the session. */
   readonly microBatch: number
+  /** Sessions side by side. */
+  readonly lanes: number
   readonly msPerBatch: { readonly min: number; readonly median: number; readonly max: number }
   readonly imagesPerSecond: number
   /** Against the plain model: the median over rounds of the ratio in each. */
@@ -89,9 +94,11 @@ export interface BenchmarkReport {
 interface Entry {
   readonly row: Pick<BenchmarkRow, 'model' | 'method' | 'keepRatio' | 'precision' | 'gmacs'>
   readonly microBatch: number
+  /** Sessions side by side for batches of more than one picture. */
+  readonly lanes: number
   /** Inputs beside the pictures. */
   readonly feeds?: Readonly<Record<string, Values>>
-  open(profile?: string): Promise<Session>
+  open(options?: SessionOptions): Promise<Session>
   bytes(): Promise<Uint8Array>
 }
 
@@ -103,10 +110,17 @@ interface Entry {
 export async function benchmark(model: Model, request: BenchmarkRequest): Promise<BenchmarkReport> {
   const { batches, rounds = 10, blockMilliseconds = 300, onProgress } = request
   const entries = [plainEntry(model, request), ...ownEntries(model, request), ...otherEntries(request)]
-  const sessions: Session[] = []
-  for (const [i, entry] of entries.entries()) {
+  const sessions = new Map<string, Session>()
+  /** The session of an entry for a batch: small batches and large ones run differently. */
+  async function sessionFor(i: number, batch: number): Promise<Session> {
+    const entry = entries[i] as Entry
+    const lanes = lanesFor(entry, batch)
+    const known = sessions.get(`${i}/${lanes}`)
+    if (known) return known
     onProgress?.(i, entries.length, 'loading')
-    sessions.push(await entry.open())
+    const session = await entry.open({ lanes })
+    sessions.set(`${i}/${lanes}`, session)
+    return session
   }
   const rates = request.precisions.includes('int8') ? (['fp32', 'int8'] as const) : (['fp32'] as const)
   const products = await Promise.all(
@@ -116,11 +130,13 @@ export async function benchmark(model: Model, request: BenchmarkRequest): Promis
   const rows: BenchmarkRow[] = []
   for (const [b, batch] of batches.entries()) {
     const feeds = randomPixels(model, batch)
-    const contenders: Contender[] = sessions.map((session, i) => {
+    const contenders: Contender[] = []
+    for (const i of entries.keys()) {
+      const session = await sessionFor(i, batch)
       const pieces = inMicroBatches(session, entries[i]?.microBatch ?? batch, [KEEP_INPUT])
       const all = { ...entries[i]?.feeds, [pictureInput(session)]: feeds }
-      return { run: () => pieces.run(all, session.outputs.slice(0, 1)) }
-    })
+      contenders.push({ run: () => pieces.run(all, session.outputs.slice(0, 1)) })
+    }
     for (const [i, contender] of contenders.entries()) await tryRun(contender, entries[i] as Entry, batch)
     const timings = await interleave([...contenders, ...products], {
       rounds,
@@ -140,28 +156,32 @@ export async function benchmark(model: Model, request: BenchmarkRequest): Promis
         ...(await inspect(entry, feeds, request)),
       })
   }
-  for (const each of [...sessions, ...products]) await each.close()
+  for (const each of [...sessions.values(), ...products]) await each.close()
   const threads = request.threads ?? 'default'
   return { model: model.name, machine: { ...describeMachine(), threads, matrixGmacsPerSecond: best }, rows }
 }
+
+const lanesFor = ({ lanes }: Entry, batch: number): number => Math.min(lanes, batch)
 
 /** 10⁹ per second. */
 const perSecond = (amount: number, milliseconds: number): number => amount / milliseconds / 1e6
 
 function timedRow(
-  { row, microBatch }: Entry,
+  entry: Entry,
   batch: number,
   plain: Timing,
   timing: Timing,
   plainGmacs: number,
   rate: Readonly<Record<string, number>>,
 ): BenchmarkRow {
+  const { row, microBatch } = entry
   const { min, median, max } = timing
   const yardstick = rate[row.precision === 'int8' ? 'int8' : 'fp32']
   return {
     ...row,
     batch,
     microBatch: Math.min(batch, microBatch),
+    lanes: lanesFor(entry, batch),
     msPerBatch: { min, median, max },
     imagesPerSecond: (1000 * batch) / median,
     speedup: speedup(plain, timing),
@@ -183,11 +203,16 @@ async function inspect(
   return {
     ...(memory &&
       !entry.feeds && {
-        peakMemoryBytes: await peakBytes(await entry.bytes(), { shape: feeds.shape, microBatch, ...options }),
+        peakMemoryBytes: await peakBytes(await entry.bytes(), {
+          shape: feeds.shape,
+          microBatch,
+          lanes: lanesFor(entry, feeds.shape[0] ?? 1),
+          ...options,
+        }),
       }),
     ...(profile && {
       profile: await profileOperators(
-        (prefix) => entry.open(prefix),
+        (profile) => entry.open({ profile }),
         (session) => session.run({ ...entry.feeds, [pictureInput(session)]: piece }, session.outputs.slice(0, 1)),
       ),
     }),
@@ -213,7 +238,7 @@ function plainEntry(model: Model, request: BenchmarkRequest): Entry {
   }
   const gmacs = modelCost(model.config, { method: 'none' }).denseMacs / 1e9
   const row = { model: 'plain', method: 'none', keepRatio: 1, precision: 'fp32', gmacs } as const
-  return { row, microBatch: Infinity, ...fromGraph(graph, request, false) }
+  return { row, microBatch: Infinity, lanes: 1, ...fromGraph(graph, request, false) }
 }
 
 const pictureInput = ({ inputs }: Session): string => inputs.find((name) => name !== KEEP_INPUT) as string
@@ -222,6 +247,7 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   const { config } = model
   const { elastic = false, precisions, keepRatios, score, device = 'cpu' } = request
   const microBatch = request.microBatch ?? defaultMicroBatch(config, { device })
+  const lanes = request.lanes ?? (device === 'cpu' ? availableParallelism() : 1)
   return precisions.flatMap((precision) =>
     keepRatios.flatMap((keepRatio): Entry[] => {
       const { keep } = planKeep({ keepRatio }, config.depth, imageTokens(config))
@@ -231,11 +257,11 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
         lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
       const gmacs = modelCost(config, plan).macs / 1e9
       const row = { model: 'idlevit', method, keepRatio, precision, gmacs }
-      const fixed = { row, microBatch, ...fromGraph(graph(plan), request, true) }
+      const fixed = { row, microBatch, lanes, ...fromGraph(graph(plan), request, true) }
       if (!elastic) return [fixed]
       const feeds = { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
       const free = fromGraph(graph({ ...plan, elastic }), request, true)
-      return [fixed, { row: { ...row, model: 'elastic' }, microBatch, feeds, ...free }]
+      return [fixed, { row: { ...row, model: 'elastic' }, microBatch, lanes, feeds, ...free }]
     }),
   )
 }
@@ -243,31 +269,26 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
 function otherEntries({ against = [], ...request }: BenchmarkRequest): Entry[] {
   return against.map((path) => {
     const bytes = () => readWholeFile(path)
-    const open = async (profile?: string) => {
-      const options = sessionOptions(request, profile)
+    const open = async (options?: SessionOptions) => {
       try {
-        return await createSession(await bytes(), options)
+        return await createSession(await bytes(), { ...sessionOptions(request), ...options })
       } catch (error) {
         const [reason] = String((error as Error).message).split('\n')
         return fail(`--against ${path}: no model that ONNX Runtime can open (${reason})`)
       }
     }
-    return { row: { model: path }, microBatch: Infinity, open, bytes }
+    return { row: { model: path }, microBatch: Infinity, lanes: 1, open, bytes }
   })
 }
 
 const fromGraph = (graph: () => Graph, request: BenchmarkRequest, contrib: boolean): Pick<Entry, 'open' | 'bytes'> => ({
-  open: (profile) => createSession(graph(), { ...sessionOptions(request, profile), contrib }),
+  open: (options) => createSession(graph(), { ...sessionOptions(request), ...options, contrib }),
   bytes: async () => encodeOnnx(graph(), { contrib }).bytes,
 })
 
-const sessionOptions = (
-  { device, threads }: Pick<BenchmarkRequest, 'device' | 'threads'>,
-  profile?: string,
-): SessionOptions => ({
+const sessionOptions = ({ device, threads }: Pick<BenchmarkRequest, 'device' | 'threads'>): SessionOptions => ({
   ...(device && { device }),
   ...(threads !== undefined && { threads }),
-  ...(profile !== undefined && { profile }),
 })
 
 function firstPictures({ data, shape }: ReturnType<typeof randomPixels>, count: number) {

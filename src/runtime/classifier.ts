@@ -80,6 +80,8 @@ export interface Classifier {
   readonly plan: BuildOptions & { readonly method: Method; readonly keep: readonly number[] }
   readonly keepRatios: readonly number[]
   readonly warnings: readonly string[]
+  /** Sessions side by side: above 1, a call of `forward` is best followed by the next before its answer comes. */
+  readonly lanes: number
   /**
    * Runs normalised pictures through the model.
    *
@@ -159,6 +161,7 @@ export async function openClassifier(
     plan: build,
     keepRatios: method === 'none' ? plan.ratios.map(() => 1) : plan.ratios,
     warnings: plan.warnings,
+    lanes: session.lanes ?? 1,
     forward,
     memory: (batch) => one + (Math.min(batch, microBatch) - 1) * (two - one),
     async predict(pixels, top = 5) {

@@ -10,23 +10,39 @@ import type { Session, Values } from './session.js'
  * output, and every input but those in `whole`, must have the batch as its first dimension.
  */
 export function inMicroBatches(session: Session, size: number, whole: readonly string[] = []): Session {
+  const { lanes = 1 } = session
   return {
     ...session,
     async run(feeds, wanted) {
       const batched = Object.entries(feeds).filter(([name]) => !whole.includes(name))
       const batch = batched[0]?.[1].shape[0] ?? 0
       const names = wanted === undefined || Array.isArray(wanted)
-      if (batch <= size || !names) return session.run(feeds, wanted)
-      const parts: Record<string, Values>[] = []
-      for (let first = 0; first < batch; first += size) {
-        const last = Math.min(batch, first + size)
-        const part = batched.map(([name, values]) => [name, pictures(values, first, last)])
-        parts.push(await session.run({ ...feeds, ...Object.fromEntries(part) }, wanted))
-      }
+      const piece = Math.min(size, Math.ceil(batch / lanes)) // no lane stays idle
+      if (batch <= piece || !names) return session.run(feeds, wanted)
+      const starts = Array.from({ length: Math.ceil(batch / piece) }, (_, i) => i * piece)
+      const runs = starts.map((first) => () => {
+        const part = batched.map(([name, values]) => [name, pictures(values, first, Math.min(batch, first + piece))])
+        return session.run({ ...feeds, ...Object.fromEntries(part) }, wanted)
+      })
+      const parts = await inOrder(runs, lanes)
       const outputs = Object.keys(parts[0] as Record<string, Values>)
       return Object.fromEntries(outputs.map((name) => [name, joined(parts.map((part) => part[name] as Values))]))
     },
   }
+}
+
+/** Results of all tasks in their order; at most `atOnce` are under way. */
+async function inOrder<T>(tasks: readonly (() => Promise<T>)[], atOnce: number): Promise<T[]> {
+  const results: T[] = []
+  let next = 0
+  const worker = async () => {
+    while (next < tasks.length) {
+      const i = next++
+      results[i] = await (tasks[i] as () => Promise<T>)()
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, tasks.length) }, worker))
+  return results
 }
 
 /** A view of pictures `first … last - 1`. */

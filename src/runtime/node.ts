@@ -1,9 +1,12 @@
 /** Sessions over onnxruntime-node. */
 
+import { availableParallelism, freemem } from 'node:os'
 import * as ort from 'onnxruntime-node'
 import { fail } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { encodeOnnx, type OnnxModel } from '../graph/onnx.js'
 import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
+import { openLanes } from './lanes.js'
 import { type OrtPackage, openGraph, openSession, type Session, type SessionOptions } from './session.js'
 
 // What goes wrong is thrown and told by whoever catches it; the native log would only repeat it on stderr.
@@ -15,7 +18,8 @@ ort.env.logLevel = 'fatal'
  * @throws InputError when the device is not available
  */
 export async function createSession(model: Graph | Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { device = 'cpu' } = options
+  const { device = 'cpu', lanes = 1 } = options
+  if (lanes > 1 && device === 'cpu') return openLanes(onnxModel(model, options), lanes, options)
   const withProviders = { ...options, executionProviders: device === 'cpu' ? ['cpu'] : [device] }
   try {
     return model instanceof Uint8Array
@@ -28,6 +32,10 @@ export async function createSession(model: Graph | Uint8Array, options: SessionO
   }
 }
 
+/** What lanes can be handed: bytes, and weights beside them. */
+const onnxModel = (model: Graph | Uint8Array, { contrib = true }: SessionOptions): OnnxModel =>
+  model instanceof Uint8Array ? { bytes: model, externalData: [] } : encodeOnnx(model, { contrib, external: true })
+
 /**
  * Opens a loaded model as a classifier on onnxruntime-node.
  *
@@ -35,3 +43,11 @@ export async function createSession(model: Graph | Uint8Array, options: SessionO
  */
 export const openNodeClassifier = (model: Model, options: ClassifierOptions = {}): Promise<Classifier> =>
   openClassifier(model, options, createSession)
+
+/** Lanes for the best throughput: one a core on a CPU, as long as their weights fit; none when threads are given. */
+export function throughputLanes(model: Model, { device = 'cpu', threads }: SessionOptions): number {
+  if (device !== 'cpu' || threads !== undefined) return 1
+  const weights = [...model.state.values()].reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0)
+  const fitting = Math.floor(freemem() / 2 / (3 * weights)) // read, packed, and slack
+  return Math.max(1, Math.min(availableParallelism(), fitting))
+}

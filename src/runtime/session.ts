@@ -10,6 +10,11 @@ export interface SessionOptions {
   readonly device?: Device
   /** Threads inside an operator; default: the physical cores. */
   readonly threads?: number
+  /**
+   * Sessions of one thread each, side by side in worker threads, for large batches on a CPU in Node; default 1, the
+   * session alone. `threads` is then per lane, 1 by default.
+   */
+  readonly lanes?: number
   /** Use ONNX Runtime's own operators; default true. */
   readonly contrib?: boolean
   /**
@@ -30,6 +35,8 @@ export interface Values {
 export interface Session {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
+  /** Runs that may be under way at once; default 1. */
+  readonly lanes?: number
   /** Runs the graph; `wanted` limits the outputs: their names, or arrays of the right size to write them into. */
   run(
     feeds: Readonly<Record<string, Values>>,

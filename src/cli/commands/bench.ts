@@ -12,6 +12,7 @@ interface BenchOptions extends Omit<SharedOptions, 'keepRatio' | 'batch' | 'prec
   readonly batch: readonly number[]
   readonly precision: readonly Precision[]
   readonly microBatch?: number
+  readonly lanes?: number
   readonly rounds: number
   readonly block: number
   readonly against?: readonly string[]
@@ -34,6 +35,9 @@ export function addBench(program: Command): void {
     )
     .option('--micro-batch <N>', 'pictures per run (default: what the caches hold)', (text) =>
       whole(1, 4096)(text, '--micro-batch'),
+    )
+    .option('--lanes <N>', 'sessions side by side for batches above 1 (default: one a processor)', (text) =>
+      whole(1, 1024)(text, '--lanes'),
     )
     .option('--rounds <N>', 'rounds that count', (text) => whole(1, 10000)(text, '--rounds'), 10)
     .option('--block <ms>', 'length of a block of consecutive batches', (text) => positive(text, '--block'), 300)
@@ -61,6 +65,7 @@ async function bench(options: BenchOptions): Promise<void> {
       ...(shared.device && { device: shared.device }),
       ...(shared.threads !== undefined && { threads: shared.threads }),
       ...(options.microBatch !== undefined && { microBatch: options.microBatch }),
+      ...(options.lanes !== undefined && { lanes: options.lanes }),
       ...(options.against && { against: options.against }),
       rounds: options.rounds,
       blockMilliseconds: options.block,
@@ -108,7 +113,7 @@ const cells = (row: BenchmarkRow) => [
   row.model,
   row.precision ?? '',
   row.keepRatio ?? '',
-  row.microBatch < row.batch ? `${row.batch} (${row.microBatch} at once)` : row.batch,
+  row.microBatch < row.batch ? `${row.batch} (${row.lanes} x ${row.microBatch})` : row.batch,
   row.msPerBatch.min.toFixed(1),
   row.msPerBatch.median.toFixed(1),
   row.msPerBatch.max.toFixed(1),

@@ -1,0 +1,114 @@
+/**
+ * Several sessions of one model side by side, each on one thread of its own.
+ *
+ * Threads inside an operator wait for each other at its end, and small operators (selecting, gathering, scoring) gain
+ * nothing from them; pictures never wait for each other. Lanes answer large batches faster, a single picture slower, and
+ * the main thread stays free. Every lane holds the weights.
+ */
+
+import type { OnnxModel } from '../graph/onnx.js'
+import { startThread } from '../threads.js'
+import { type LaneAnswer, type LaneRun, type LaneSettings, memoryOf } from './lane.js'
+import type { Session, SessionOptions, Values } from './session.js'
+
+/** A running lane. It keeps the process alive only while it works. */
+interface Lane {
+  readonly ready: Promise<LaneAnswer>
+  ask(run: LaneRun): Promise<LaneAnswer>
+  close(): Promise<void>
+}
+
+/**
+ * Opens `count` lanes.
+ *
+ * @throws Error when the model cannot be opened
+ */
+export async function openLanes(model: OnnxModel, count: number, options: SessionOptions): Promise<Session> {
+  const settings = { model, options: { threads: 1, ...options } }
+  const lanes = Array.from({ length: count }, () => startLane(settings))
+  const close = async () => {
+    await Promise.all(lanes.map((lane) => lane.close()))
+  }
+  const [first] = await Promise.all(lanes.map(({ ready }) => ready.then(checked))).catch(async (error) => {
+    await close()
+    throw error
+  })
+  if (!first || !('inputs' in first)) throw new Error('a lane answered out of turn')
+  const idle = [...lanes]
+  const queue: ((lane: Lane) => void)[] = []
+  const take = (): Promise<Lane> => {
+    const lane = idle.pop()
+    return lane ? Promise.resolve(lane) : new Promise((resolve) => queue.push(resolve))
+  }
+  const giveBack = (lane: Lane) => {
+    const next = queue.shift()
+    if (next) next(lane)
+    else idle.push(lane)
+  }
+  return {
+    inputs: first.inputs,
+    outputs: first.outputs,
+    lanes: count,
+    async run(feeds, wanted) {
+      if (wanted && !Array.isArray(wanted)) throw new Error('lanes write results into memory of their own')
+      const lane = await take()
+      try {
+        const answer = checked(
+          await lane.ask({ feeds: copied(feeds), wanted: wanted as readonly string[] | undefined }),
+        )
+        if (!('results' in answer)) throw new Error('a lane answered out of turn')
+        return { ...answer.results }
+      } finally {
+        giveBack(lane)
+      }
+    },
+    close,
+  }
+}
+
+function checked(answer: LaneAnswer): Exclude<LaneAnswer, { error: string }> {
+  if ('error' in answer) throw new Error(answer.error)
+  return answer
+}
+
+/** Copies to hand over: the caller keeps its own, and a view does not take the whole array along. */
+const copied = (feeds: Readonly<Record<string, Values>>): Record<string, Values> =>
+  Object.fromEntries(Object.entries(feeds).map(([name, { data, shape }]) => [name, { data: data.slice(), shape }]))
+
+function startLane(settings: LaneSettings): Lane {
+  const worker = startThread(new URL('./lane.js', import.meta.url), import.meta.url, settings)
+  const waiting: { resolve: (answer: LaneAnswer) => void; reject: (error: unknown) => void }[] = []
+  let broken: unknown
+  let closing = false
+  const gone = new Promise<void>((resolve) => {
+    worker.on('exit', (code) => {
+      broken ??= new Error(`a lane ended with code ${code}`)
+      for (const { reject } of waiting.splice(0)) reject(broken)
+      resolve()
+    })
+  })
+  worker.on('error', (error) => {
+    broken = error
+  })
+  worker.on('message', (answer: LaneAnswer) => {
+    waiting.shift()?.resolve(answer)
+    if (waiting.length === 0 && !closing) worker.unref()
+  })
+  const next = () => new Promise<LaneAnswer>((resolve, reject) => waiting.push({ resolve, reject }))
+  return {
+    ready: next(),
+    ask(run) {
+      if (broken) return Promise.reject(broken)
+      const answer = next()
+      worker.ref()
+      worker.postMessage(run, memoryOf(run.feeds))
+      return answer
+    },
+    close() {
+      closing = true
+      worker.ref()
+      worker.postMessage('close')
+      return gone
+    },
+  }
+}
