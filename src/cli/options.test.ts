@@ -26,14 +26,14 @@ function parse(args: readonly string[], extra: AddOptions = {}): SharedOptions {
 test('every option is parsed into its type', () => {
   assert.deepEqual(parse([]), {})
   const line =
-    '--model deit-tiny --init random:7 --keep-ratio .7 --method evit --score softmax --mean 0.5,0.5,0.5 ' +
+    '--model deit-tiny --init random:7 --keep-ratio .7 --method none --score softmax --mean 0.5,0.5,0.5 ' +
     '--std 0.5,0.25,1 --resize 256 --crop 224 --precision int8 --device cpu --threads 2 --batch 16 --seed 0 ' +
     '--labels names.txt --json'
   assert.deepEqual(parse(line.split(' ')), {
     model: 'deit-tiny',
     init: 'random:7',
     keepRatio: 0.7,
-    method: 'evit',
+    method: 'none',
     score: 'softmax',
     mean: [0.5, 0.5, 0.5],
     std: [0.5, 0.25, 1],
@@ -62,7 +62,7 @@ test('a command may give defaults and require options', () => {
 
 const share = 'a number above 0 and at most 1'
 const least1 = 'a whole number from 1 to'
-const known = 'none, idle, evit, dynamicvit, evovit, ats, tome'
+const known = 'none, idle'
 
 const refused: readonly [option: string, value: string, message: string][] = [
   ['--keep-ratio', '-0.5', `--keep-ratio: wanted ${share}, found -0.5`],

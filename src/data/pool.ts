@@ -1,6 +1,6 @@
 /** A worker thread as seen from the main thread: work goes in, answers come back in order. */
 
-import { Worker } from 'node:worker_threads'
+import { startThread } from '../threads.js'
 import type { Done, Work, WorkerSettings } from './worker.js'
 
 /** A running worker. It keeps the process alive only while it has work to do. */
@@ -15,7 +15,7 @@ export interface PictureWorker {
 
 /** Starts a thread. That it cannot start is told by the first `send`. */
 export function startWorker(settings: WorkerSettings): PictureWorker {
-  const worker = newWorker(settings)
+  const worker = startThread(new URL('./worker.js', import.meta.url), import.meta.url, settings)
   const waiting: { resolve: (done: Done) => void; reject: (error: unknown) => void }[] = []
   let broken: unknown
   let closing = false
@@ -51,13 +51,4 @@ export function startWorker(settings: WorkerSettings): PictureWorker {
       return gone
     },
   }
-}
-
-/** Runs from dist as it is; from the TypeScript sources through tsx, which does not reach into workers by itself. */
-function newWorker(workerData: WorkerSettings): Worker {
-  const compiled = new URL('./worker.js', import.meta.url)
-  if (!import.meta.url.endsWith('.ts')) return new Worker(compiled, { workerData })
-  const tsx = import.meta.resolve('tsx/esm/api')
-  const script = `import('${tsx}').then((tsx) => { tsx.register(); return import('${compiled.href}') })`
-  return new Worker(script, { eval: true, workerData })
 }

@@ -6,7 +6,7 @@ import { loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { modelCost } from '../models/cost.js'
-import { type Classifier, topIndices } from '../runtime/classifier.js'
+import { type Classifier, type ForwardResult, topIndices } from '../runtime/classifier.js'
 
 export interface EvaluationOptions {
   readonly preprocess: Preprocess
@@ -75,8 +75,7 @@ export async function evaluateClassifier(
       onSkip?.({ name, reason })
     },
   })
-  for await (const { pixels, labels } of batches) {
-    const { logits, classes } = await classifier.forward(pixels)
+  const count = ({ logits, classes }: ForwardResult, labels: Int32Array) => {
     for (const [b, label] of labels.entries()) {
       const row = logits.subarray(b * classes, (b + 1) * classes)
       const best = topIndices(row, 5)
@@ -87,6 +86,15 @@ export async function evaluateClassifier(
     images += labels.length
     onProgress?.({ images, top1 })
   }
+  // Lanes must not wait for each other at the end of a batch: the next one is under way by then, on pixels of its own.
+  const ahead = classifier.lanes > 1 ? 1 : 0
+  const underWay: Promise<void>[] = []
+  for await (const { pixels, labels } of batches) {
+    const own = ahead > 0 ? pixels.slice() : pixels
+    underWay.push(classifier.forward(own).then((result) => count(result, labels)))
+    if (underWay.length > ahead) await underWay.shift()
+  }
+  await Promise.all(underWay)
   const seconds = (performance.now() - start) / 1000
   if (images === 0) fail(`${dataset.name}: no picture could be read`)
   return {

@@ -23,7 +23,7 @@ export function addEval(program: Command): void {
 }
 
 async function evaluate(options: EvalOptions): Promise<void> {
-  const [{ openDataset }, setup, { openNodeClassifier }, { evaluateClassifier }] = await Promise.all([
+  const [{ openDataset }, setup, { openNodeClassifier, throughputLanes }, { evaluateClassifier }] = await Promise.all([
     import('../../data/dataset.js'),
     import('../setup.js'),
     import('../../runtime/node.js'),
@@ -31,7 +31,8 @@ async function evaluate(options: EvalOptions): Promise<void> {
   ])
   const model = await setup.openModel(options)
   const dataset = await openDataset(options.data, { classes: model.config.classes })
-  const classifier = await openNodeClassifier(model, setup.classifierOptions(options, model))
+  const asked = setup.classifierOptions(options, model)
+  const classifier = await openNodeClassifier(model, { ...asked, lanes: throughputLanes(model, asked) })
   setup.warnAll(classifier.warnings)
   const total = Math.min(options.limit ?? dataset.samples.length, dataset.samples.length)
   const progress = startProgress('evaluating', total)
