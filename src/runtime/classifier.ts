@@ -15,6 +15,7 @@ import {
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
 import type { Score } from '../reduction/idle.js'
 import { firstIdleBlock, type KeepRequest, planKeep } from '../reduction/schedule.js'
+import { computesHalf } from './half.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
 import type { Session, SessionOptions, Values } from './session.js'
 
@@ -116,10 +117,11 @@ export async function openClassifier(
   const tokens = imageTokens(config)
   const plan = planKeep(options, config.depth, tokens)
   const build = { keep: plan.keep, method, score, trace, blocks: trace, features }
-  const graph = lower(buildGraph(config, model.state, { ...build, elastic }), {
-    ...options,
-    computesHalf: (options.device ?? 'cpu') !== 'cpu',
-  })
+  const { precision = 'fp32', device = 'cpu' } = options
+  const onHalf = precision === 'fp16' && device !== 'cpu'
+  const half = onHalf && (await computesHalf(openSession, options))
+  const narrow = onHalf && !half ? [`${device} computes no float16 here: weights are stored in it, and widened`] : []
+  const graph = lower(buildGraph(config, model.state, { ...build, elastic }), { ...options, computesHalf: half })
   const everyToken = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens]))
   const [one, two] = [1, 2].map((batch) => peakMemory(graph, { ...everyToken, batch })) as [number, number]
   const { microBatch = defaultMicroBatch(config, options) } = options
@@ -160,7 +162,7 @@ export async function openClassifier(
     model,
     plan: build,
     keepRatios: method === 'none' ? plan.ratios.map(() => 1) : plan.ratios,
-    warnings: plan.warnings,
+    warnings: [...plan.warnings, ...narrow],
     lanes: session.lanes ?? 1,
     forward,
     memory: (batch) => one + (Math.min(batch, microBatch) - 1) * (two - one),

@@ -65,7 +65,7 @@ export async function openSession(
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...(memoryPattern !== undefined && { enableMemPattern: memoryPattern }),
     ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
-    logSeverityLevel: 3,
+    logSeverityLevel: 4, // what goes wrong is thrown; the native log would only repeat it on stderr
   })
   return {
     inputs: session.inputNames,
