@@ -5,8 +5,8 @@
  * with the class token. The others are idle: they pass by unchanged and may be selected again by a later block.
  */
 
-import type { Dim } from '../graph/dims.js'
-import { constant, scalar, type Tensor } from '../graph/graph.js'
+import { addDims, type Dim } from '../graph/dims.js'
+import { constant, type Graph, scalar, type Tensor } from '../graph/graph.js'
 import { attend, attention, mergeHeads, splitHeads } from '../graph/ops/attention.js'
 import { add, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
@@ -97,11 +97,26 @@ function select(block: Block, y: Tensor, options: IdleOptions): Choice {
   const cls = (t: Tensor) => slice(t, 1, 0, 1) // [B, 1, C]
   const logits = keys
     ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys)
-    : foldedLogits(block, y) // [B, H, N]
-  const scores = headMean(block, logits, score) // [B, N0]
-  const selected = topK(scores, keep, count).indices // [B, K]
-  return { selected, scores, rows: withPrefix(block, selected), queries, keys }
+    : foldedLogits(block, y, score === 'logits') // [B, H, N]
+  const scores = headMean(block, logits, score) // [B, N]
+  const rows = bestRows(block, scores, keep, count) // [B, n]
+  const selected = sub(slice(rows, 1, block.prefix), int64(y.graph, block.prefix)) // [B, K]
+  return { selected, scores: slice(scores, 1, block.prefix), rows, queries, keys }
 }
+
+/** More than any score. */
+const FIRST = 1e30
+
+/** The prefix rows, which are always computed, and behind them those of the K image tokens with the best scores. */
+function bestRows(block: Block, scores: Tensor, keep: Dim, count: Tensor | undefined): Tensor {
+  const { graph } = scores
+  const N = scores.shape[1] as number
+  const lead = Float32Array.from({ length: N }, (_, row) => (row < block.prefix ? FIRST : 0))
+  const all = count && add(count, int64(graph, block.prefix)) // [1]
+  return topK(add(scores, constant(graph, lead, [N], 'prefix')), addDims(keep, block.prefix), all).indices // [B, n]
+}
+
+const int64 = (graph: Graph, value: number): Tensor => constant(graph, BigInt64Array.of(BigInt(value)), [])
 
 /** Selected image tokens as rows of x, behind the prefix rows, which are always computed. */
 function withPrefix(block: Block, selected: Tensor): Tensor {
@@ -111,16 +126,17 @@ function withPrefix(block: Block, selected: Tensor): Tensor {
     BigInt64Array.from({ length: block.prefix }, (_, i) => BigInt(i)),
     [1, block.prefix],
   )
-  const offset = constant(graph, BigInt64Array.of(BigInt(block.prefix)), [])
-  return concat([expandBatch(prefix, selected), add(selected, offset)], 1) // [B, n]
+  return concat([expandBatch(prefix, selected), add(selected, int64(graph, block.prefix))], 1) // [B, n]
 }
 
 /**
  * Class-token logits of every row without projecting keys: q_cls · (W_K y_j + b) = (W_Kᵀ q_cls) · y_j + q_cls · b.
- * The query is folded through W_K once per picture; the head's constant q_cls · b is added too, so that the
- * logits are those of the projected form.
+ * The query is folded through W_K once per picture.
+ *
+ * @param shifted - add the head's constant q_cls · b too, so that the logits are those of the projected form. It changes
+ * no ranking, and a softmax takes it out again
  */
-export function foldedLogits(block: Block, y: Tensor): Tensor {
+export function foldedLogits(block: Block, y: Tensor, shifted: boolean): Tensor {
   const [B, , C] = y.shape as [Dim, Dim, number]
   const { weight, bias } = block.keyProjection
   const H = block.heads
@@ -129,7 +145,7 @@ export function foldedLogits(block: Block, y: Tensor): Tensor {
   const folded = reshape(matmul(q, reshape(weight, [H, d, C])), [B, H, C]) // [B, H, C]
   // Tokens are the rows of this product: rows are summed in one order wherever they stand, so equal tokens tie exactly.
   const logits = transpose(matmul(y, folded, { transB: true }), [0, 2, 1]) // [B, H, N]
-  if (!bias) return logits
+  if (!bias || !shifted) return logits
   const shift = matmul(q, reshape(bias, [H, d, 1])) // [B, H, 1, 1]
   return add(logits, reshape(shift, [B, H, 1])) // [B, H, N]
 }
@@ -142,11 +158,11 @@ function projectedLogits(block: Block, query: Tensor, keys: Tensor): Tensor {
   return reshape(logits, [B, H, N]) // [B, H, N]
 }
 
-/** Scores of the image tokens `[B, N0]` from the class token's logits `[B, H, N]`. */
+/** Scores of all rows `[B, N]` from the class token's logits `[B, H, N]`. */
 function headMean(block: Block, logits: Tensor, score: Score): Tensor {
   const C = block.keyProjection.weight.shape[0] as number
   const perHead = score === 'softmax' ? softmax(scale(logits, (C / block.heads) ** -0.5)) : logits // [B, H, N]
-  return slice(reduceMean(perHead, [1]), 1, block.prefix) // [B, N0]
+  return reduceMean(perHead, [1]) // [B, N]
 }
 
 /** Added to the logits of idle keys; the official code's value. */
@@ -165,7 +181,7 @@ export function maskedIdleBlock(options: IdleOptions): ReducedBlock {
     const [q, k, v] = [queries, keys, values].map((t) => splitHeads(t, H)) as [Tensor, Tensor, Tensor] // [B, H, N, d]
     const raw = matmul(q, k, { transB: true }) // [B, H, N, N]
     const cls = reshape(slice(raw, 2, 0, 1), [B, H, N]) // [B, H, N]
-    const scores = headMean(block, cls, score) // [B, N0]
+    const scores = slice(headMean(block, cls, score), 1, block.prefix) // [B, N0]
     const selected = topK(scores, keep, count).indices // [B, K]
     const mask = rowMask(withPrefix(block, selected), N) // [B, N]
 

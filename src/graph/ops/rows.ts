@@ -65,9 +65,11 @@ const flatRowsOp: Op<{ rows: Dim }> = {
   name: 'flatRows',
   infer: ([indices]) => [indices as Tensor],
   emit({ inputs: [indices], outputs, attrs: { rows } }, onnx) {
-    const { name } = indices as Tensor
+    const { name, graph, shape } = indices as Tensor
     const value = (v: number) => onnx.constant(int64s([v]), [])
-    const size = onnx.node('Shape', [name], 1, { start: 0, end: 1 })[0] as string
+    // Read off an input, the runtime sees that every selection computes the same and does it once.
+    const like = graph.inputs.find((input) => input.shape[0] === shape[0]) ?? { name }
+    const size = onnx.node('Shape', [like.name], 1, { start: 0, end: 1 })[0] as string
     const [batch] = onnx.node('Squeeze', [size], 1) as [string]
     const [pictures] = onnx.node('Range', [value(0), batch, value(1)], 1) as [string]
     const [first] = onnx.node('Mul', [pictures, value(rows as number)], 1) as [string]
