@@ -7,6 +7,7 @@
 
 export { InputError } from './errors.js'
 export { type EncodeOptions, encodeOnnx, type OnnxModel } from './graph/onnx.js'
+export { lower, type Precision, type Target } from './graph/passes/precision.js'
 export { imagenetPreprocess, normalise, type Preprocess, preprocessImage } from './images/preprocess.js'
 export { type RgbImage, resizeCrop } from './images/resample.js'
 export { imagenetLabels } from './labels/imagenet.js'

@@ -4,9 +4,11 @@
  * @module
  */
 
+export { type BenchmarkReport, type BenchmarkRequest, type BenchmarkRow, benchmark } from './bench/models.js'
 export { type Dataset, openDataset, type Sample } from './data/dataset.js'
 export { type Batch, type LoaderOptions, loadBatches } from './data/loader.js'
 export { type EvaluationOptions, type EvaluationReport, evaluateClassifier } from './evaluation/evaluate.js'
+export { type ExportOptions, type ExportReport, exportModel } from './export/folder.js'
 export { decodeImage } from './images/decode.js'
 export type {
   BlockSelection,
@@ -19,6 +21,7 @@ export type {
   Method,
   Model,
   ModelCost,
+  Precision,
   Prediction,
   Preprocess,
   RgbImage,
