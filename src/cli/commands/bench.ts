@@ -41,7 +41,7 @@ export function addBench(program: Command): void {
     )
     .option('--rounds <N>', 'rounds that count', (text) => whole(1, 10000)(text, '--rounds'), 10)
     .option('--block <ms>', 'length of a block of consecutive batches', (text) => positive(text, '--block'), 300)
-    .option('--against <FILE.onnx…>', "somebody else's models with the same input")
+    .option('--against <FILE.onnx...>', "somebody else's models with the same input")
     .option('--elastic', 'time the graph that serves every keep ratio, too')
     .option('--profile', 'time per operator')
     .option('--no-memory', 'do not measure peak memory (each model once more, in a process of its own)')
