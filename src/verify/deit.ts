@@ -7,6 +7,7 @@ import { vitBlock } from '../models/vit.js'
 import { attentionLogits, attentionMap } from '../reduction/maps.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
+import { replayLosses } from './losses.js'
 import { type Reference, tensorsUnder, valuesOf, vitConfigOf } from './reference.js'
 import type { Actual, Replay } from './verify.js'
 
@@ -25,7 +26,7 @@ export const replayDeit: Replay = async (reference) => {
   return actual
 }
 
-/** IdleViT on DeiT: both forms must give the same logits, selections, scores and blocks. */
+/** IdleViT on DeiT: both forms must give the same logits, selections, scores and blocks; then the losses. */
 export const replayIdleDeit: Replay = async (reference) => {
   const config = vitConfigOf(reference)
   const kept = reference.config.K_per_idle_block as readonly number[]
@@ -48,6 +49,7 @@ export const replayIdleDeit: Replay = async (reference) => {
     actual.set(`score.${l}`, gathered[`score.${l}`] as Values)
     actual.set(`selected.${l}`, withPrefix(gathered[`selected.${l}`] as Values, prefixTokens(config)))
   }
+  for (const [name, value] of await replayLosses(reference, keep, idle.length)) actual.set(name, value)
   return actual
 }
 
