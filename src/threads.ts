@@ -1,14 +1,67 @@
-/** Worker threads that run from dist as they are, and from the TypeScript sources through tsx. */
+/** Worker threads that answer questions in order; they run from dist as they are, and from the sources through tsx. */
 
 import { Worker } from 'node:worker_threads'
 
+/** A running thread. It keeps the process alive only while it has questions to answer. */
+export interface Thread<Question, Answer> {
+  /** Questions not answered yet. */
+  waiting(): number
+  /** The thread's answer. `memory` travels with the question and is out of reach here from then on. */
+  ask(question: Question, memory?: readonly ArrayBuffer[]): Promise<Answer>
+  /** Sends `'close'`, on which the thread must leave; resolves when it is gone. */
+  close(): Promise<void>
+}
+
 /**
- * Starts a worker.
+ * Starts a thread that answers every message with one message, in order. That it cannot start, or has ended, is told by
+ * whatever is asked of it.
  *
  * @param module - its compiled module, `new URL('./worker.js', import.meta.url)`
  * @param caller - the caller's `import.meta.url`, which tells sources from dist
  */
-export function startThread(module: URL, caller: string, workerData: unknown): Worker {
+export function startThread<Question, Answer>(
+  module: URL,
+  caller: string,
+  workerData: unknown,
+): Thread<Question, Answer> {
+  const worker = startWorker(module, caller, workerData)
+  const waiting: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }[] = []
+  let broken: unknown
+  let closing = false
+  const gone = new Promise<void>((resolve) => {
+    worker.on('exit', (code) => {
+      broken ??= new Error(`a worker thread ended with code ${code}`)
+      for (const { reject } of waiting.splice(0)) reject(broken)
+      resolve()
+    })
+  })
+  worker.on('error', (error) => {
+    broken = error
+  })
+  worker.on('message', (answer: Answer) => {
+    waiting.shift()?.resolve(answer)
+    if (waiting.length === 0 && !closing) worker.unref()
+  })
+  worker.unref()
+  return {
+    waiting: () => waiting.length,
+    ask: (question, memory = []) =>
+      new Promise((resolve, reject) => {
+        if (broken) return reject(broken)
+        waiting.push({ resolve, reject })
+        worker.ref()
+        worker.postMessage(question, memory)
+      }),
+    close: () => {
+      closing = true
+      worker.ref()
+      worker.postMessage('close')
+      return gone
+    },
+  }
+}
+
+function startWorker(module: URL, caller: string, workerData: unknown): Worker {
   if (!caller.endsWith('.ts')) return new Worker(module, { workerData })
   // tsx does not reach into workers by itself.
   const tsx = import.meta.resolve('tsx/esm/api')

@@ -13,9 +13,10 @@ import { fail } from '../errors.js'
 import '../images/decode.js'
 import type { AugmentRecipe } from '../images/augment/augment.js'
 import type { Preprocess } from '../images/preprocess.js'
+import { startThread, type Thread } from '../threads.js'
 import type { Dataset, Sample } from './dataset.js'
-import { type PictureWorker, startWorker } from './pool.js'
 import { type Transform, transformSize } from './transform.js'
+import type { Done, Work, WorkerSettings } from './worker.js'
 
 /** A batch, ready for a model. */
 export interface Batch {
@@ -179,6 +180,11 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
   }
 }
 
+type PictureWorker = Thread<Work, Done>
+
+const startWorker = (settings: WorkerSettings): PictureWorker =>
+  startThread(new URL('./worker.js', import.meta.url), import.meta.url, settings)
+
 /** Lets the least busy worker read pictures into `pixels`. */
 async function readChunk(
   dataset: Dataset,
@@ -194,7 +200,7 @@ async function readChunk(
     draw: first + position,
   }))
   const worker = workers.reduce((a, b) => (b.waiting() < a.waiting() ? b : a))
-  const { memory, reasons } = await worker.send({ memory: pixels.buffer, pictures })
+  const { memory, reasons } = await worker.ask({ memory: pixels.buffer, pictures }, [pixels.buffer])
   const readable = picked.filter((_, at) => reasons[at] === null)
   return {
     pixels: new Float32Array(memory),

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import * as ort from 'onnxruntime-node'
 import type { OnnxModel } from '../graph/onnx.js'
-import { type OrtPackage, openSession, type SessionOptions, type Values } from './session.js'
+import { memoryOf, type OrtPackage, openSession, type SessionOptions, type Values } from './session.js'
 
 /** What a lane opens. */
 export interface LaneSettings {
@@ -17,16 +17,14 @@ export interface LaneRun {
   readonly wanted: readonly string[] | undefined
 }
 
-/** The first answer names inputs and outputs, the others hold results; or what went wrong. */
+/** Whether the model could be opened, or a run. */
+export type LaneQuestion = 'open' | LaneRun
+
+/** Inputs and outputs of the model, or results; or what went wrong. */
 export type LaneAnswer =
   | { readonly inputs: readonly string[]; readonly outputs: readonly string[] }
   | { readonly results: Readonly<Record<string, Values>> }
   | { readonly error: string }
-
-/** The memory of values, to be handed over rather than copied. */
-export const memoryOf = (values: Readonly<Record<string, Values>>): ArrayBuffer[] => [
-  ...new Set(Object.values(values).map(({ data }) => data.buffer as ArrayBuffer)),
-]
 
 const port = parentPort
 if (port) {
@@ -34,22 +32,23 @@ if (port) {
   ort.env.logLevel = 'fatal'
   const opening = openSession(ort as unknown as OrtPackage, model, options)
   const answer = (message: LaneAnswer, memory: ArrayBuffer[] = []) => port.postMessage(message, memory)
-  const failed = (error: unknown) => answer({ error: (error as Error).message })
 
-  opening.then(({ inputs, outputs }) => answer({ inputs, outputs }), failed)
-  port.on('message', async (message: LaneRun | 'close') => {
+  opening.catch(() => {}) // told to whoever asks
+  port.on('message', async (message: LaneQuestion | 'close') => {
     try {
       const session = await opening
       if (message === 'close') {
         await session.close()
         port.close()
-        return
+      } else if (message === 'open') {
+        answer({ inputs: session.inputs, outputs: session.outputs })
+      } else {
+        const results = await session.run(message.feeds, message.wanted)
+        answer({ results }, memoryOf(results))
       }
-      const results = await session.run(message.feeds, message.wanted)
-      answer({ results }, memoryOf(results))
     } catch (error) {
       if (message === 'close') port.close()
-      else failed(error)
+      else answer({ error: (error as Error).message })
     }
   })
 }

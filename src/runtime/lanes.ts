@@ -7,16 +7,11 @@
  */
 
 import type { OnnxModel } from '../graph/onnx.js'
-import { startThread } from '../threads.js'
-import { type LaneAnswer, type LaneRun, type LaneSettings, memoryOf } from './lane.js'
-import type { Session, SessionOptions, Values } from './session.js'
+import { startThread, type Thread } from '../threads.js'
+import type { LaneAnswer, LaneQuestion, LaneSettings } from './lane.js'
+import { memoryOf, type Session, type SessionOptions, type Values } from './session.js'
 
-/** A running lane. It keeps the process alive only while it works. */
-interface Lane {
-  readonly ready: Promise<LaneAnswer>
-  ask(run: LaneRun): Promise<LaneAnswer>
-  close(): Promise<void>
-}
+type Lane = Thread<LaneQuestion, LaneAnswer>
 
 /**
  * Opens `count` lanes.
@@ -30,7 +25,7 @@ export async function openLanes(model: OnnxModel, count: number, options: Sessio
   const close = async () => {
     await Promise.all(lanes.map((lane) => lane.close()))
   }
-  const [first] = await Promise.all(lanes.map(({ ready }) => ready.then(checked))).catch(async (error) => {
+  const [first] = await Promise.all(lanes.map((lane) => lane.ask('open').then(checked))).catch(async (error) => {
     await close()
     throw error
   })
@@ -54,9 +49,8 @@ export async function openLanes(model: OnnxModel, count: number, options: Sessio
       if (wanted && !Array.isArray(wanted)) throw new Error('lanes write results into memory of their own')
       const lane = await take()
       try {
-        const answer = checked(
-          await lane.ask({ feeds: copied(feeds), wanted: wanted as readonly string[] | undefined }),
-        )
+        const question = { feeds: copied(feeds), wanted: wanted as readonly string[] | undefined }
+        const answer = checked(await lane.ask(question, memoryOf(question.feeds)))
         if (!('results' in answer)) throw new Error('a lane answered out of turn')
         return { ...answer.results }
       } finally {
@@ -76,40 +70,5 @@ function checked(answer: LaneAnswer): Exclude<LaneAnswer, { error: string }> {
 const copied = (feeds: Readonly<Record<string, Values>>): Record<string, Values> =>
   Object.fromEntries(Object.entries(feeds).map(([name, { data, shape }]) => [name, { data: data.slice(), shape }]))
 
-function startLane(settings: LaneSettings): Lane {
-  const worker = startThread(new URL('./lane.js', import.meta.url), import.meta.url, settings)
-  const waiting: { resolve: (answer: LaneAnswer) => void; reject: (error: unknown) => void }[] = []
-  let broken: unknown
-  let closing = false
-  const gone = new Promise<void>((resolve) => {
-    worker.on('exit', (code) => {
-      broken ??= new Error(`a lane ended with code ${code}`)
-      for (const { reject } of waiting.splice(0)) reject(broken)
-      resolve()
-    })
-  })
-  worker.on('error', (error) => {
-    broken = error
-  })
-  worker.on('message', (answer: LaneAnswer) => {
-    waiting.shift()?.resolve(answer)
-    if (waiting.length === 0 && !closing) worker.unref()
-  })
-  const next = () => new Promise<LaneAnswer>((resolve, reject) => waiting.push({ resolve, reject }))
-  return {
-    ready: next(),
-    ask(run) {
-      if (broken) return Promise.reject(broken)
-      const answer = next()
-      worker.ref()
-      worker.postMessage(run, memoryOf(run.feeds))
-      return answer
-    },
-    close() {
-      closing = true
-      worker.ref()
-      worker.postMessage('close')
-      return gone
-    },
-  }
-}
+const startLane = (settings: LaneSettings): Lane =>
+  startThread(new URL('./lane.js', import.meta.url), import.meta.url, settings)

@@ -32,6 +32,11 @@ export interface Values {
   readonly shape: readonly number[]
 }
 
+/** The memory of values, to be handed over rather than copied. */
+export const memoryOf = (values: Readonly<Record<string, Values>>): ArrayBuffer[] => [
+  ...new Set(Object.values(values).map(({ data }) => data.buffer as ArrayBuffer)),
+]
+
 export interface Session {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]

@@ -58,7 +58,7 @@ function options(out: string, changes: RecipeChanges = {}, more: Partial<Finetun
   return {
     model: model(1),
     teacher: model(2),
-    recipe: makeRecipe('quick', { epochs: 2, batch: 5, lr: 1e-3, keep: { keepRatio: 0.5 }, ...changes }),
+    recipe: makeRecipe('quick', { epochs: 2, batch: 5, accumulate: 1, lr: 1e-3, keep: { keepRatio: 0.5 }, ...changes }),
     training: pictures(33, 1),
     validation: pictures(20, 2),
     preprocess: imagenetPreprocess(tiny.imageSize),

@@ -10,12 +10,13 @@ import type { Preprocess } from '../images/preprocess.js'
 import { imageTokens } from '../models/config.js'
 import type { KeepPlan } from '../reduction/schedule.js'
 import type { Model } from '../runtime/classifier.js'
-import { openNodeClassifier } from '../runtime/node.js'
+import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
 import type { SessionOptions } from '../runtime/session.js'
 import { modelConfigJson } from '../weights/config-file.js'
 import { saveSafetensors } from '../weights/files.js'
 import type { StateDict } from '../weights/state.js'
 import { trainingData } from './batches.js'
+import { openStudentLanes } from './lanes.js'
 import { type LogEntry, readLog } from './log.js'
 import { train } from './loop.js'
 import { frozenParameters, type Recipe } from './options.js'
@@ -23,8 +24,9 @@ import { createParameters } from './parameters.js'
 import { evaluationPlans, idleSettings, planOf, stepKeep } from './plan.js'
 import { writeReport } from './report.js'
 import type { Evaluation, Progress, TrainingSummary } from './run.js'
-import { createStep } from './step.js'
-import { createTeacher } from './teacher.js'
+import type { StepPlan } from './step.js'
+import { openStudent } from './student.js'
+import { checkTeacher, type TeacherRows } from './teacher.js'
 
 /** A model with weights that can be trained. */
 export type TrainableModel = Model & { readonly state: StateDict }
@@ -64,7 +66,6 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
   const { config } = model
   const frozen = frozenParameters(model.state.keys(), recipe.freeze)
   const parameters = createParameters(model.state, (name) => !frozen.has(name))
-  const gradients = new Float32Array(parameters.values.length)
   const { signal, workers, resume, evaluateEvery, saveSeconds, onEntry } = options
 
   const keep = stepKeep(recipe, config)
@@ -77,26 +78,23 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
   }
   const featureRows = weights.feature > 0 ? recipe.featureRows : 'class'
   const { form, score, cut, dropPath } = recipe
-  const step = await createStep(
-    {
-      config,
-      keep,
-      form,
-      score,
-      weights,
-      cut,
-      teacher: distils,
-      featureRows,
-      dropPath: dropPath > 0,
-      recompute: options.recompute ?? false,
-    },
-    parameters,
-    gradients,
-    session,
-  )
-  const opened = distils
-    ? await createTeacher(teacher, config, weights.feature > 0 ? featureRows : 'none', session)
-    : undefined
+  const plan: StepPlan = {
+    config,
+    keep,
+    form,
+    score,
+    weights,
+    cut,
+    teacher: distils,
+    featureRows,
+    dropPath: dropPath > 0,
+    recompute: options.recompute ?? false,
+  }
+  const rows: TeacherRows = weights.feature > 0 ? featureRows : 'none'
+  if (distils) checkTeacher(teacher, config, rows)
+  const settings = { plan, parameters, ...(distils && { teacher: { model: teacher, rows } }) }
+  const lanes = Math.min(recipe.accumulate, throughputLanes(model, session))
+  const student = lanes > 1 ? await openStudentLanes(settings, lanes) : await openStudent(settings, session)
 
   await mkdir(out, { recursive: true }).catch((error) => {
     throw fileError(error, out)
@@ -107,12 +105,10 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
     return await train({
       recipe,
       parameters,
-      gradients,
-      step,
+      student,
       data: trainingData(training, recipe, preprocess, config.classes, workers),
       depth: config.depth,
       ...(elastic && { keepTokens: (request) => planOf(request, recipe, config).keep }),
-      ...(opened && { teacher: opened.run }),
       evaluate: (state) => evaluateState(options, state),
       saveBest: (state) => saveModel(options, state),
       folder: out,
@@ -129,8 +125,7 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
       },
     })
   } finally {
-    await step.close()
-    await opened?.close()
+    await student.close()
   }
 }
 

@@ -138,14 +138,14 @@ test('a run that died between the end of an epoch and its checkpoint tells the e
 test('dropped branches: anew at every batch, more of them with depth, the others scaled up', async () => {
   const run = toyRun(await folder(), { dropPath: 0.3, accumulate: 2, epochs: 1, batch: 100 })
   const seen: Float32Array[] = []
-  const step: TrainingRun['step'] = {
+  const student: TrainingRun['student'] = {
     run(batch) {
       assert.deepEqual(batch.dropPath?.shape, [4, 2, 100])
       seen.push(batch.dropPath?.data as Float32Array)
-      return run.step.run(batch)
+      return run.student.run(batch)
     },
   }
-  await train({ ...run, step })
+  await train({ ...run, student })
   assert.equal(new Set(seen.map(String)).size, 12)
   for (let l = 0; l < 4; l++) {
     const rate = 0.1 * l
@@ -163,8 +163,8 @@ test('dropped branches: anew at every batch, more of them with depth, the others
 test('resuming what is done does nothing more', async () => {
   const out = await folder()
   await train(toyRun(out))
-  const step: TrainingRun['step'] = { run: () => assert.fail('no step is needed') }
-  const { progress } = await train(toyRun(out, {}, { resume: true, step }))
+  const student: TrainingRun['student'] = { run: () => assert.fail('no step is needed') }
+  const { progress } = await train(toyRun(out, {}, { resume: true, student }))
   assert.equal(progress.step, 24)
 })
 
@@ -188,14 +188,14 @@ test('a loss that is not finite stops the run and names update, part and checkpo
   const out = await folder()
   const run = toyRun(out)
   let calls = 0
-  const step: TrainingRun['step'] = {
+  const student: TrainingRun['student'] = {
     async run(batch) {
-      const result = await run.step.run(batch)
+      const result = await run.student.run(batch)
       calls++
       return calls < 9 ? result : { ...result, loss: Number.NaN, parts: { classification: 1, cut: Number.NaN } }
     },
   }
-  await assert.rejects(train({ ...run, step }), (error) => {
+  await assert.rejects(train({ ...run, student }), (error) => {
     assert.ok(error instanceof InputError)
     assert.match(
       error.message,
@@ -209,14 +209,14 @@ test('a loss that is not finite stops the run and names update, part and checkpo
 
 test('a gradient that is not finite stops it as well', async () => {
   const run = toyRun(await folder())
-  const step: TrainingRun['step'] = {
+  const student: TrainingRun['student'] = {
     async run(batch) {
-      const result = await run.step.run(batch)
-      run.gradients[2] = Number.POSITIVE_INFINITY
+      const result = await run.student.run(batch)
+      result.gradients[2] = Number.POSITIVE_INFINITY
       return result
     },
   }
-  await assert.rejects(train({ ...run, step }), /update 1: .*\(the gradient is Infinity\).*checkpoint is none/)
+  await assert.rejects(train({ ...run, student }), /update 1: .*\(the gradient is Infinity\).*checkpoint is none/)
 })
 
 test('accumulated batches make the update of one large batch', async () => {

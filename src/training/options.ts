@@ -121,7 +121,8 @@ export const presets = {
   quick: {
     ...paper,
     epochs: 5,
-    accumulate: 1,
+    batch: 8, // four of them make an update, side by side
+    accumulate: 4,
     lr: 1e-4,
     minLr: 1e-6,
     clip: 1,

@@ -6,7 +6,7 @@ import type { Position } from './checkpoint.js'
 import type { LogEntry } from './log.js'
 import type { Recipe } from './options.js'
 import type { Parameters } from './parameters.js'
-import type { Batch, TrainingStep } from './step.js'
+import type { Student } from './student.js'
 
 /** A batch of training pictures, ready for the step. */
 export interface DrawnBatch {
@@ -76,15 +76,13 @@ export interface Progress extends Position {
 export interface TrainingRun {
   readonly recipe: Recipe
   readonly parameters: Parameters
-  /** Where the step writes gradients; laid out like `parameters.values`. */
-  readonly gradients: Float32Array
-  readonly step: Pick<TrainingStep, 'run'>
+  /** What gives gradients at the present values of `parameters`. */
+  readonly student: Pick<Student, 'run' | 'lanes'>
   readonly data: TrainingData
   /** Blocks of the model, for stochastic depth. */
   readonly depth: number
-  /** Image tokens by block for an elastic run; fixed plans are part of the step. */
+  /** Image tokens by block for an elastic run; fixed plans are part of the student. */
   readonly keepTokens?: (request: KeepRequest) => readonly number[]
-  readonly teacher?: (pixels: Values) => Promise<NonNullable<Batch['teacher']>>
   readonly evaluate: (state: StateDict) => Promise<Evaluation>
   /** Epochs from one evaluation to the next; the last is always evaluated. Default 1. */
   readonly evaluateEvery?: number

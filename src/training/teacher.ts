@@ -16,18 +16,15 @@ export interface Teacher {
   close(): Promise<void>
 }
 
+/** Rows whose features are distilled: the class token's, all tokens', or none where logits are enough. */
+export type TeacherRows = 'class' | 'all' | 'none'
+
 /**
- * Opens a teacher.
+ * Whether a student can learn from a teacher.
  *
- * @param rows - whose features: the class token's, all tokens', or `none` where only logits are distilled
- * @throws InputError when it does not fit the student
+ * @throws InputError when it does not fit
  */
-export async function createTeacher(
-  { name, config, state }: Model,
-  student: VitConfig,
-  rows: 'class' | 'all' | 'none',
-  options: SessionOptions = {},
-): Promise<Teacher> {
+export function checkTeacher({ name, config }: Pick<Model, 'name' | 'config'>, student: VitConfig, rows: TeacherRows) {
   const fit = (what: string, found: number, wanted: number, advice = '') =>
     found === wanted || fail(`--teacher ${name}: wanted ${wanted} ${what} as the student has, found ${found}${advice}`)
   const rowsOf = (of: VitConfig) => prefixTokens(of) + imageTokens(of)
@@ -36,7 +33,21 @@ export async function createTeacher(
   const advice = '; --feature-weight 0 distils the logits alone'
   if (rows !== 'none') fit('channels', config.width, student.width, advice)
   if (rows === 'all') fit('tokens', rowsOf(config), rowsOf(student), advice)
+}
 
+/**
+ * Opens a teacher.
+ *
+ * @throws InputError when it does not fit the student
+ */
+export async function createTeacher(
+  model: Model,
+  student: VitConfig,
+  rows: TeacherRows,
+  options: SessionOptions = {},
+): Promise<Teacher> {
+  checkTeacher(model, student, rows)
+  const { config, state } = model
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
   const result = vit(constantWeights(graph, state), pixels, config, { allTokens: rows === 'all' })

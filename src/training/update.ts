@@ -9,6 +9,7 @@ import type { Learner } from './learner.js'
 import { keepOfStep, type Recipe } from './options.js'
 import type { DrawnBatch, TrainingRun } from './run.js'
 import { cosineRate, epochRate } from './schedule.js'
+import type { StudentResult } from './student.js'
 
 /** The learning rate of an update, `part` of the way through an epoch. */
 export function learningRate(recipe: Recipe, epoch: number, part: number): number {
@@ -43,10 +44,12 @@ export async function* updatesOf(
   run: TrainingRun,
   stepNow: () => number,
 ): AsyncGenerator<Update> {
-  const { recipe, gradients, teacher, signal } = run
+  const { recipe, student, signal } = run
+  const { lanes = 1 } = student
   const many = recipe.accumulate
-  const sum = many > 1 ? new Float32Array(gradients.length) : gradients
-  const nothing = { done: 0, loss: 0, parts: {} as Parts, waited: 0 }
+  const sum = new Float32Array(run.parameters.values.length)
+  const underWay: Promise<StudentResult>[] = []
+  const nothing = { asked: 0, done: 0, loss: 0, parts: {} as Parts, waited: 0 }
   let sofar = nothing
   let start = performance.now()
   let asked = start
@@ -55,29 +58,41 @@ export async function* updatesOf(
     const step = stepNow()
     const keep = keepOfStep(recipe.keep, recipe.seed, step)
     const counts = run.keepTokens?.(keep)
-    const result = await run.step.run({
+    const result = student.run({
       pixels,
       targets,
-      ...(teacher && { teacher: await teacher(pixels) }),
       ...(counts && { keep: counts }),
-      ...(recipe.dropPath > 0 && { dropPath: dropPathFactors(recipe, run.depth, targets, step, sofar.done) }),
+      ...(recipe.dropPath > 0 && { dropPath: dropPathFactors(recipe, run.depth, targets, step, sofar.asked) }),
     })
-    if (many > 1 && sofar.done === 0) sum.set(gradients)
-    else if (many > 1) accumulate(sum, gradients)
-    const loss = sofar.loss + result.loss / many
-    sofar = { done: sofar.done + 1, loss, parts: addParts(sofar.parts, result.parts, 1 / many), waited }
+    underWay.push(result)
+    sofar = { ...sofar, asked: sofar.asked + 1, waited }
+    if (underWay.length === lanes || sofar.asked === many) {
+      // In the order asked for, so that the sum has the same bits however many are under way.
+      for (const { gradients, loss, parts } of await Promise.all(underWay.splice(0))) {
+        if (sofar.done === 0) sum.set(gradients)
+        else accumulate(sum, gradients)
+        const { done } = sofar
+        sofar = {
+          ...sofar,
+          done: done + 1,
+          loss: sofar.loss + loss / many,
+          parts: addParts(sofar.parts, parts, 1 / many),
+        }
+      }
+    }
     if (sofar.done === many) {
       const seconds = (performance.now() - start) / 1000
-      const { parts } = sofar
+      const { loss, parts } = sofar
       yield { gradients: sum, loss, parts, keepRatio: keep.keepRatio, drawn, seconds, waited: waited / 1000 }
       sofar = nothing
       start = performance.now()
     }
-    // The step keeps the thread busy: this is when signals and messages of workers come in.
+    // A step may keep the thread busy: this is when signals and messages of workers come in.
     await new Promise((resolve) => setImmediate(resolve))
-    if (signal?.aborted) return
+    if (signal?.aborted) break
     asked = performance.now()
   }
+  await Promise.all(underWay)
 }
 
 /** Factors of the residual branches, [depth, 2, B]: 0 where one is dropped, 1 / (1 - rate) where it stays. */

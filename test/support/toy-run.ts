@@ -9,7 +9,7 @@ import { train } from '../../src/training/loop.js'
 import { makeRecipe, type RecipeChanges } from '../../src/training/options.js'
 import { createParameters, type Parameters } from '../../src/training/parameters.js'
 import type { DrawnBatch, TrainingRun } from '../../src/training/run.js'
-import type { TrainingStep } from '../../src/training/step.js'
+import type { Student } from '../../src/training/student.js'
 import { saveSafetensors } from '../../src/weights/files.js'
 import { float32, floatsOf, type StateDict } from '../../src/weights/state.js'
 
@@ -29,7 +29,8 @@ function toyState(ballast: number): StateDict {
 }
 
 /** Mean squared error of x Wᵀ + b and its gradient. */
-function toyStep({ trained, values }: Parameters, gradients: Float32Array): Pick<TrainingStep, 'run'> {
+function toyStudent({ trained, values }: Parameters): Pick<Student, 'run'> {
+  const gradients = new Float32Array(values.length)
   const at = (name: string) => trained.find((parameter) => parameter.name === name)?.start ?? Number.NaN
   const [weight, bias] = [at('fc.weight'), at('fc.bias')]
   return {
@@ -53,7 +54,7 @@ function toyStep({ trained, values }: Parameters, gradients: Float32Array): Pick
             add(weight + o * INPUTS + i, (2 * error * (x[b * INPUTS + i] as number)) / batch)
         }
       }
-      return { loss, parts: { classification: loss }, logits: { data: new Float32Array(0), shape: [0] } }
+      return { loss, parts: { classification: loss }, gradients }
     },
   }
 }
@@ -91,15 +92,13 @@ export function toyRun(
   changes: RecipeChanges = {},
   more: Partial<TrainingRun> & { readonly ballast?: number } = {},
 ): TrainingRun {
-  const recipe = makeRecipe('quick', { epochs: 4, batch: 8, lr: 0.2, emaDecay: 0.8, ...changes })
+  const recipe = makeRecipe('quick', { epochs: 4, batch: 8, accumulate: 1, lr: 0.2, emaDecay: 0.8, ...changes })
   const parameters = createParameters(toyState(more.ballast ?? 2))
-  const gradients = new Float32Array(parameters.values.length)
   const pictures = 6 * recipe.batch * recipe.accumulate + 3
   return {
     recipe,
     parameters,
-    gradients,
-    step: toyStep(parameters, gradients),
+    student: toyStudent(parameters),
     data: { pictures, batches: (epoch, drawn) => toyBatches(pictures, recipe.batch, epoch, drawn) },
     depth: 4,
     evaluate: async (state) => toyEvaluation(state),
