@@ -40,7 +40,7 @@ try {
   const commands = {
     bare: [bare, join(folder, 'model.onnx'), String(side)],
     classify: [
-      join(root, 'dist/cli/main.js'),
+      join(root, 'dist/bin/main.js'),
       ...['classify', picture, '--model', spec, '--keep-ratio', values['keep-ratio'], '--json'],
     ],
   }

@@ -12,7 +12,7 @@ import { saveSafetensors } from '../src/weights/files.js'
 import { loadModel } from '../src/weights/load.js'
 import { golden, needs, sharedPath } from './support/shared.js'
 
-const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+const main = fileURLToPath(new URL('../dist/bin/main.js', import.meta.url))
 
 interface Outcome {
   readonly code: number | null

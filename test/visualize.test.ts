@@ -14,7 +14,7 @@ import { temporaryFolder } from './support/folder.js'
 import { randomWeights } from './support/models.js'
 import { golden } from './support/shared.js'
 
-const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+const main = fileURLToPath(new URL('../dist/bin/main.js', import.meta.url))
 const folder = temporaryFolder()
 const weights = join(folder.path, 'small <model>.safetensors')
 const out = join(folder.path, 'out')

@@ -1,7 +1,8 @@
 /**
  * What commands print: results on stdout, as a table or one JSON document; progress and warnings on stderr.
  */
-import { SingleBar } from 'cli-progress'
+import { createRequire } from 'node:module'
+import type { SingleBar } from 'cli-progress'
 
 /** A stream to print on; `isTTY` says that it is a terminal. */
 export type Out = NodeJS.WritableStream & { readonly isTTY?: boolean }
@@ -118,6 +119,8 @@ function barOn(out: Out, label: string, total: number | undefined): Show {
   const format = total === undefined ? '{value} {note}' : '[{bar}] {value}/{total} {eta_formatted} left {note}'
   return (done, note) => {
     if (activeBar === undefined) {
+      // Loaded by who shows a bar: most commands are done before one would appear.
+      const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress')
       // gracefulExit would listen for SIGINT itself; run.ts stops the bar instead.
       const bar = new SingleBar({
         format: `${label} ${format}`,

@@ -13,10 +13,10 @@ import { fail } from '../errors.js'
 import '../images/decode.js'
 import type { AugmentRecipe } from '../images/augment/augment.js'
 import type { Preprocess } from '../images/preprocess.js'
-import { startThread, type Thread } from '../threads.js'
 import type { Dataset, Sample } from './dataset.js'
+import { type Decoder, startDecoder } from './decoder.js'
 import { type Transform, transformSize } from './transform.js'
-import type { Done, Work, WorkerSettings } from './worker.js'
+import type { Work } from './worker.js'
 
 /** A batch, ready for a model. */
 export interface Batch {
@@ -82,10 +82,11 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
   const { preprocess, augment } = options
   const transform: Transform = augment ? { kind: 'train', preprocess, ...augment } : { kind: 'evaluate', preprocess }
   const size = 3 * transformSize(transform) ** 2
+  const manner = { transform, orient: options.orient ?? false, first: augment?.first ?? 0 }
   const order = options.order ?? Array.from(dataset.samples.keys())
   const count = Math.min(options.workers ?? Math.ceil(availableParallelism() / 4), Math.ceil(order.length / batch))
   const prefetch = options.prefetch ?? count + 1
-  const workers = Array.from({ length: count }, () => startWorker({ transform, orient: options.orient ?? false }))
+  const workers = Array.from({ length: count }, startDecoder)
 
   const free: Chunk['pixels'][] = []
   const ahead: Promise<Chunk>[] = []
@@ -103,13 +104,8 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
       }))
       asked += wanted
       good += wanted
-      const chunk = readChunk(
-        dataset,
-        workers,
-        picked,
-        augment?.first ?? 0,
-        free.pop() ?? new Float32Array(batch * size),
-      )
+      const memory = free.pop() ?? new Float32Array(batch * size)
+      const chunk = readChunk(dataset, workers, picked, { ...manner, memory: memory.buffer })
       chunk.catch(() => {}) // a failure is met when the chunk is waited for
       ahead.push(chunk)
     }
@@ -180,18 +176,12 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
   }
 }
 
-type PictureWorker = Thread<Work, Done>
-
-const startWorker = (settings: WorkerSettings): PictureWorker =>
-  startThread(new URL('./worker.js', import.meta.url), import.meta.url, settings)
-
-/** Lets the least busy worker read pictures into `pixels`. */
+/** Lets the least busy worker read pictures into memory. */
 async function readChunk(
   dataset: Dataset,
-  workers: readonly PictureWorker[],
+  workers: readonly Decoder[],
   picked: readonly { readonly index: number; readonly position: number }[],
-  first: number,
-  pixels: Chunk['pixels'],
+  { first, ...work }: Omit<Work, 'pictures'> & { readonly first: number },
 ): Promise<Chunk> {
   const names = picked.map(({ index }) => sampleAt(dataset, index).name)
   const pictures = picked.map(({ index, position }, at) => ({
@@ -200,7 +190,7 @@ async function readChunk(
     draw: first + position,
   }))
   const worker = workers.reduce((a, b) => (b.waiting() < a.waiting() ? b : a))
-  const { memory, reasons } = await worker.ask({ memory: pixels.buffer, pictures }, [pixels.buffer])
+  const { memory, reasons } = await worker.ask({ ...work, pictures }, [work.memory])
   const readable = picked.filter((_, at) => reasons[at] === null)
   return {
     pixels: new Float32Array(memory),

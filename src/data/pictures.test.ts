@@ -3,11 +3,8 @@ import { mkdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
-import { encode, encoders } from '../../test/support/pictures.js'
-import { decodeImage } from '../images/decode.js'
-import { imagenetPreprocess, preprocessImage } from '../images/preprocess.js'
 import { expandBraces } from './braces.js'
-import { expandPictures, loadPicture } from './pictures.js'
+import { expandPictures } from './pictures.js'
 
 const folder = temporaryFolder()
 for (const path of [
@@ -79,16 +76,5 @@ describe('expandBraces', () => {
     assert.throws(() => expandBraces('{0..1e9}'), { name: 'InputError' })
     assert.throws(() => expandBraces('{0..999999999}'), { name: 'InputError' })
     assert.throws(() => expandBraces('{0..9999}{0..9999}'), { name: 'InputError' })
-  })
-})
-
-describe('loadPicture', () => {
-  it('turns the picture upright', async () => {
-    const preprocess = { ...imagenetPreprocess(), resize: 20, crop: 16 }
-    const turned = folder.write('turned.jpg', await encoders.jpeg().withMetadata({ orientation: 6 }).toBuffer())
-    const upright = await decodeImage(turned, { orient: true })
-    assert.deepEqual(await loadPicture(turned, preprocess), preprocessImage(upright, preprocess))
-    const plain = folder.write('plain.jpg', await encode('jpeg'))
-    assert.notDeepEqual(await loadPicture(turned, preprocess), await loadPicture(plain, preprocess))
   })
 })

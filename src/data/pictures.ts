@@ -4,21 +4,9 @@ import { existsSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
-import { decodeImage } from '../images/decode.js'
 import { isPictureName } from '../images/format.js'
-import { type Preprocess, preprocessImage } from '../images/preprocess.js'
 import { expandBraces } from './braces.js'
 import { picturesBelow } from './folder.js'
-
-/**
- * Reads one picture as a person sees it: turned by its EXIF orientation.
- *
- * @returns [3, S, S] with S = `preprocess.crop`
- * @throws InputError naming the file
- */
-export async function loadPicture(path: string, preprocess: Preprocess): Promise<Float32Array> {
-  return preprocessImage(await decodeImage(path, { orient: true }), preprocess) // [3, S, S]
-}
 
 /**
  * Paths of pictures from files, folders (every picture below) and globs: `*`, `?`, `[a-z]`, `**` for any depth, `{a,b}`.

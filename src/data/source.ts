@@ -6,7 +6,6 @@ import { fileError } from '../files.js'
 import { decodeImage, readPictureFile, readRange } from '../images/decode.js'
 import type { RgbImage } from '../images/resample.js'
 import type { Source } from './dataset.js'
-import { scene } from './scenes/scene.js'
 
 /**
  * Decodes the picture at `source`.
@@ -30,9 +29,12 @@ export async function readSource(source: Source, name: string, orient = false): 
     case 'rgb':
       return source
     case 'scene':
-      return scene(source.seed, source.index).image
+      return (await scenes()).scene(source.seed, source.index).image
   }
 }
+
+/** Loaded by those who ask for scenes: it is much to read for who decodes a single picture. */
+const scenes = () => import('./scenes/scene.js')
 
 function readPart(file: string | number, offset: number, length: number, name: string): Uint8Array {
   try {

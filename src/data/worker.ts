@@ -3,20 +3,17 @@
  * with that memory, in order, and leaves when told to close.
  */
 
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { InputError } from '../errors.js'
 import type { Source } from './dataset.js'
 import { readSource } from './source.js'
 import { applyTransform, type Transform, transformSize } from './transform.js'
 
-/** What all pictures of a worker have in common. */
-export interface WorkerSettings {
-  readonly transform: Transform
-  readonly orient: boolean
-}
-
 /** Pictures to write one after the other into `memory`, which travels with the message. */
 export interface Work {
+  readonly transform: Transform
+  /** Apply EXIF orientation. */
+  readonly orient: boolean
   readonly memory: ArrayBuffer // float32 [capacity, 3, S, S]
   readonly pictures: readonly { readonly name: string; readonly source: Source; readonly draw: number }[]
 }
@@ -30,13 +27,12 @@ export interface Done {
 
 const port = parentPort
 if (port) {
-  const { transform, orient } = workerData as WorkerSettings
-  const length = 3 * transformSize(transform) ** 2
   const queue: Work[] = []
   let busy = false
   let closed = false
 
-  const carryOut = async ({ memory, pictures }: Work): Promise<Done> => {
+  const carryOut = async ({ transform, orient, memory, pictures }: Work): Promise<Done> => {
+    const length = 3 * transformSize(transform) ** 2
     const reasons: (string | null)[] = []
     let readable = 0
     for (const { name, source, draw } of pictures) {

@@ -79,17 +79,37 @@ const scalars: Record<string, readonly [wireType: number, write: (writer: Writer
 export const encodeMessage = (name: MessageName, message: Message): Uint8Array =>
   writeMessage(protobuf.Writer.create(), name, message).finish()
 
+/** How a field is written; the tag holds its number and wire type. */
+interface Field {
+  readonly field: string
+  readonly tag: number
+  readonly repeated: boolean
+  readonly write: (writer: Writer, value: never) => unknown
+}
+
+/** The fields of every message, in the order of the schema. */
+const fields = new Map<MessageName, readonly Field[]>()
+
+function fieldsOf(name: MessageName): readonly Field[] {
+  const known = fields.get(name)
+  if (known) return known
+  const made = Object.entries(messages[name]).map(([field, [number, type]]): Field => {
+    const base = type.replace('[]', '')
+    const [wireType, write] = scalars[base] ?? [
+      LENGTH_DELIMITED,
+      (writer: Writer, value: Message) => writeMessage(writer.fork(), base as MessageName, value).ldelim(),
+    ]
+    return { field, tag: (number << 3) | wireType, repeated: type.endsWith('[]'), write }
+  })
+  fields.set(name, made)
+  return made
+}
+
 function writeMessage(writer: Writer, name: MessageName, message: Message): Writer {
-  for (const [field, [number, type]] of Object.entries(messages[name])) {
+  for (const { field, tag, repeated, write } of fieldsOf(name)) {
     const value = message[field]
     if (value === undefined) continue
-    const base = type.replace('[]', '')
-    for (const each of type.endsWith('[]') ? (value as readonly unknown[]) : [value]) {
-      const scalar = scalars[base]
-      writer.uint32((number << 3) | (scalar?.[0] ?? LENGTH_DELIMITED))
-      if (scalar) scalar[1](writer, each as never)
-      else writeMessage(writer.fork(), base as MessageName, each as Message).ldelim()
-    }
+    for (const each of repeated ? (value as readonly unknown[]) : [value]) write(writer.uint32(tag), each as never)
   }
   return writer
 }

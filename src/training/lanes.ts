@@ -4,8 +4,8 @@
  * however many lanes there are.
  */
 import { startThread, type Thread } from '../threads.js'
-import type { StudentLaneAnswer, StudentLaneQuestion, StudentLaneSettings } from './lane.js'
 import type { Student, StudentSettings } from './student.js'
+import type { StudentLaneAnswer, StudentLaneQuestion, StudentLaneSettings } from './student-lane.js'
 
 type Lane = Thread<StudentLaneQuestion, StudentLaneAnswer>
 
@@ -16,7 +16,7 @@ type Lane = Thread<StudentLaneQuestion, StudentLaneAnswer>
  */
 export async function openStudentLanes(settings: StudentSettings, count: number): Promise<Student> {
   const start = (data: StudentLaneSettings): Lane =>
-    startThread(new URL('./lane.js', import.meta.url), import.meta.url, data)
+    startThread(new URL('./student-lane.js', import.meta.url), import.meta.url, data)
   const lanes = Array.from({ length: count }, () => start({ ...settings, options: { threads: 1 } }))
   const close = async () => {
     await Promise.all(lanes.map((lane) => lane.close()))

@@ -3,7 +3,8 @@ import { fail } from '../errors.js'
 import { readAt, withFile } from '../files.js'
 import { readSafetensorsFile, readShardedSafetensors } from './files.js'
 import { nameText, type StateDict } from './state.js'
-import { isPickle, isZip, type TorchCheckpoint, withTorchCheckpoint } from './torch.js'
+import type { TorchCheckpoint } from './torch.js'
+import { isPickle, isZip } from './torch-format.js'
 import type { PickleValue, TorchTensor } from './torch-objects.js'
 
 /** What a weights file holds. */
@@ -29,7 +30,10 @@ const averages = ['model_ema', 'state_dict_ema']
 export async function readCheckpoint(path: string, options: { readonly ema?: boolean } = {}): Promise<Checkpoint> {
   const [head, size] = await withFile(path, async (file, size) => [await readAt(file, 0, 64), size] as const)
   if (size === 0) fail(`${path}: the file is empty`)
-  if (isZip(head) || isPickle(head)) return withTorchCheckpoint(path, (torch) => unwrap(torch, options.ema ?? false))
+  if (isZip(head) || isPickle(head)) {
+    const { withTorchCheckpoint } = await import('./torch.js')
+    return withTorchCheckpoint(path, (torch) => unwrap(torch, options.ema ?? false))
+  }
   if (options.ema) fail(`${path}: only torch checkpoints hold a moving average of the weights`)
   const text = new TextDecoder('latin1').decode(head)
   if (text.startsWith('version https://git-lfs'))

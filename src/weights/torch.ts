@@ -10,6 +10,7 @@ import { fail, InputError } from '../errors.js'
 import { readAt, withFile } from '../files.js'
 import { decode, dtypeBytes } from './dtypes.js'
 import { elements, nameText, type StateDict, shapeText, type WeightData } from './state.js'
+import { isZip } from './torch-format.js'
 import type { PickleValue, TorchStorage, TorchTensor } from './torch-objects.js'
 import { unpickle } from './unpickle.js'
 
@@ -26,13 +27,6 @@ type ReadStorage = (storage: TorchStorage) => Promise<Uint8Array>
 const maxPickle = 64 * 2 ** 20
 /** torch.save's magic number, an integer of ten bytes. */
 const legacyMagic = 0x1950a86a20f9469cfc6cn
-
-/** Whether a file that starts with `head` is a zip archive. */
-export const isZip = (head: Uint8Array): boolean =>
-  head[0] === 0x50 && head[1] === 0x4b && head[2] === 3 && head[3] === 4
-
-/** Whether a file that starts with `head` is a pickle of protocol 2 or later. */
-export const isPickle = (head: Uint8Array): boolean => head[0] === 0x80 && (head[1] ?? 255) <= 5
 
 /**
  * Opens a `.pth`, `.pt` or `.bin` file for the time of `use`.

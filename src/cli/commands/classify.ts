@@ -26,18 +26,17 @@ export function addClassify(program: Command): void {
 }
 
 async function classify(images: string[], options: SharedOptions & { readonly top: number }): Promise<void> {
-  const [{ expandPictures, loadPicture }, setup, { openNodeClassifier }] = await Promise.all([
-    import('../../data/pictures.js'),
-    import('../setup.js'),
-    import('../../runtime/node.js'),
-  ])
+  const { readPicture, startDecoder } = await import('../../data/decoder.js')
+  const decoder = startDecoder()
+  const [{ expandPictures }, setup] = await Promise.all([import('../../data/pictures.js'), import('../setup.js')])
   const paths = await expandPictures(images)
-  const model = await setup.openModel(options)
+  // The weights are read while the runtime loads.
+  const [model, { openNodeClassifier }] = await Promise.all([setup.openModel(options), import('../../runtime/node.js')])
   const preprocess = setup.preprocessFor(options, model)
   // The first picture is decoded while the session loads, every other one while its predecessor is classified.
   const load = (i: number) => {
     const path = paths[i]
-    return path === undefined ? undefined : settle(loadPicture(path, preprocess))
+    return path === undefined ? undefined : settle(readPicture(decoder, path, preprocess))
   }
   let next = load(0)
   const classifier = await openNodeClassifier(model, setup.classifierOptions(options, model))
@@ -53,7 +52,7 @@ async function classify(images: string[], options: SharedOptions & { readonly to
       results.push({ image, predictions, milliseconds: performance.now() - start })
     } else if (picture) failures.push(picture.message)
   }
-  await classifier.close()
+  await Promise.all([classifier.close(), decoder.close()])
   if (paths.length === 1 && failures[0] !== undefined) fail(failures[0])
   emit(options.json, results, show)
   if (failures.length > 0) fail(`${failures.length} of ${paths.length} pictures: ${failures.join('; ')}`)

@@ -19,7 +19,7 @@ import {
   stroke,
 } from './geometry.js'
 import { type Finish, paintParts, placed, turned } from './object.js'
-import { anyColour, anyTexture, type Canvas, lay, texturedPaint } from './paint.js'
+import { anyColour, anyTexture, type Canvas, dull, lay, texturedPaint } from './paint.js'
 import { coverage, SCENE_SIDE } from './raster.js'
 import { type Part, part } from './shapes/shape.js'
 import { objectClasses } from './shapes/table.js'
@@ -27,17 +27,22 @@ import { objectClasses } from './shapes/table.js'
 /** A ground of one to four textured regions with distractors on it. */
 export function paintBackground(random: Random, canvas: Canvas, finish: Finish): void {
   lay(canvas, coverage(box(0, 0, SCENE_SIDE, SCENE_SIDE)), {
-    from: anyColour(random),
-    to: anyColour(random),
+    from: anyColour(random, dull),
+    to: anyColour(random, dull),
     texture: anyTexture(random),
   })
   for (let i = count(random, 0, 3); i > 0; i--) {
-    lay(canvas, coverage(region(random)), texturedPaint(random, anyColour(random), 0.8), between(random, 0.5, 1))
+    lay(
+      canvas,
+      coverage(region(random)),
+      texturedPaint(random, anyColour(random, dull), dull, 0.8),
+      between(random, 0.5, 1),
+    )
   }
-  for (let i = count(random, 5, 11); i > 0; i--) {
+  for (let i = count(random, 3, 8); i > 0; i--) {
     // Fragments stay smaller than objects, which would else be taken for what is left of a second one.
-    const parts = chance(random, 0.45) ? fragment(random) : [part('body', patch(random))]
-    paintParts(random, canvas, placed(random, parts, between(random, 9, 28)), finish)
+    const parts = chance(random, 0.35) ? fragment(random) : [part('body', patch(random))]
+    paintParts(random, canvas, placed(random, parts, between(random, 9, 26)), finish, dull)
   }
 }
 

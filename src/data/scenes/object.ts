@@ -2,7 +2,7 @@
 import type { Random } from '../../random.js'
 import { between, chance } from './draws.js'
 import { bounds, direction, type Matrix, transform } from './geometry.js'
-import { type Canvas, type Colour, colourUnlike, lay, type Paint, surface } from './paint.js'
+import { anything, type Canvas, type Colour, colourUnlike, lay, type Paint, type Palette, surface } from './paint.js'
 import { type Coverage, coverage, grown, SCENE_SIDE, shifted, union } from './raster.js'
 import type { Part, Tone } from './shapes/shape.js'
 
@@ -61,22 +61,28 @@ function colourUnder(canvas: Canvas, where: Coverage): Colour {
   return [red / total, green / total, blue / total]
 }
 
-/** Paints an object over the canvas in colours of its own. Returns all it covers. */
-export function paintParts(random: Random, canvas: Canvas, parts: readonly Part[], finish: Finish): Coverage {
+/** Paints an object over the canvas in colours of its own out of a palette. Returns all it covers. */
+export function paintParts(
+  random: Random,
+  canvas: Canvas,
+  parts: readonly Part[],
+  finish: Finish,
+  palette: Palette,
+): Coverage {
   const covers = parts.map(({ path }) => coverage(path))
   const silhouette = union(covers)
   const under = colourUnder(canvas, silhouette)
-  const body = colourUnlike(random, [under], 3)
-  const accent = colourUnlike(random, [body, under], 3)
-  const trim = colourUnlike(random, [body, accent], 3)
-  const detail = colourUnlike(random, [body, trim], 6)
+  const body = colourUnlike(random, palette, [under], 3)
+  const accent = colourUnlike(random, palette, [body, under], 3)
+  const trim = colourUnlike(random, palette, [body, accent], 3)
+  const detail = colourUnlike(random, anything, [body, trim], 6)
   const paints: Readonly<Record<Tone, Paint>> = {
-    body: surface(random, body),
-    accent: surface(random, accent),
-    trim: surface(random, trim),
+    body: surface(random, body, palette),
+    accent: surface(random, accent, palette),
+    trim: surface(random, trim, palette),
     detail: { from: detail, to: detail },
   }
-  const ink = colourUnlike(random, [under, body], 2)
+  const ink = colourUnlike(random, anything, [under, body], 2)
   if (finish === 'outline') lay(canvas, grown(silhouette), { from: ink, to: ink })
   if (finish === 'shadow') lay(canvas, shifted(silhouette, 2, 3), { from: [0, 0, 0], to: [0, 0, 0] }, 0.4)
   for (const [i, { tone }] of parts.entries()) lay(canvas, covers[i] as Coverage, paints[tone])

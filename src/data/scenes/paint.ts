@@ -51,9 +51,24 @@ export function hsv(hue: number, saturation: number, value: number): Colour {
   return [channel(5), channel(3), channel(1)]
 }
 
-/** Any colour but the very dark. */
-export const anyColour = (random: Random): Colour =>
-  hsv(between(random, 0, 6), between(random, 0.05, 0.95), between(random, 0.3, 1))
+/** Ranges of saturation and value; every hue is as likely. */
+export interface Palette {
+  readonly saturation: readonly [number, number]
+  readonly value: readonly [number, number]
+}
+
+/** What objects are painted in: light, as things are that catch the eye. */
+export const lively: Palette = { saturation: [0.1, 0.9], value: [0.7, 1] }
+
+/** What lies around them: dull and in the shade. */
+export const dull: Palette = { saturation: [0.05, 0.6], value: [0.15, 0.6] }
+
+/** Details and outlines. */
+export const anything: Palette = { saturation: [0.05, 0.95], value: [0.15, 1] }
+
+/** Any colour of a palette. */
+export const anyColour = (random: Random, { saturation, value }: Palette): Colour =>
+  hsv(between(random, 0, 6), between(random, ...saturation), between(random, ...value))
 
 /** How different two colours look, roughly: 0 to 255, brightness counting most. */
 export function difference(a: Colour, b: Colour): number {
@@ -63,11 +78,11 @@ export function difference(a: Colour, b: Colour): number {
 }
 
 /** Of a few random colours the one least like any of `others`. */
-export function colourUnlike(random: Random, others: readonly Colour[], draws = 4): Colour {
+export function colourUnlike(random: Random, palette: Palette, others: readonly Colour[], draws = 4): Colour {
   const contrast = (colour: Colour) => Math.min(...others.map((other) => difference(colour, other)))
-  let best = anyColour(random)
+  let best = anyColour(random, palette)
   for (let i = 1; i < draws; i++) {
-    const colour = anyColour(random)
+    const colour = anyColour(random, palette)
     if (contrast(colour) > contrast(best)) best = colour
   }
   return best
@@ -178,8 +193,8 @@ function waves(random: Random): Texture {
 }
 
 /** `base` in any texture, with up to `strength` of another colour. */
-export function texturedPaint(random: Random, base: Colour, strength: number): Paint {
-  const other = anyColour(random)
+export function texturedPaint(random: Random, base: Colour, palette: Palette, strength: number): Paint {
+  const other = anyColour(random, palette)
   const t = between(random, 0.3, 1) * strength
   const channel = (k: 0 | 1 | 2) => base[k] + (other[k] - base[k]) * t
   return { from: base, to: [channel(0), channel(1), channel(2)], texture: anyTexture(random) }
@@ -193,5 +208,5 @@ export const litPaint = (random: Random, base: Colour): Paint => ({
 })
 
 /** What things are made of: lit from a side, or textured. */
-export const surface = (random: Random, base: Colour): Paint =>
-  chance(random, 0.35) ? texturedPaint(random, base, 0.6) : litPaint(random, base)
+export const surface = (random: Random, base: Colour, palette: Palette): Paint =>
+  chance(random, 0.35) ? texturedPaint(random, base, palette, 0.5) : litPaint(random, base)

@@ -13,7 +13,7 @@ import { paintBackground, patch } from './background.js'
 import { between, chance, count, pick } from './draws.js'
 import { direction } from './geometry.js'
 import { type Finish, paintParts, placed, turned } from './object.js'
-import { anyColour, type Canvas, lay, surface } from './paint.js'
+import { anyColour, type Canvas, dull, lay, lively, surface } from './paint.js'
 import { type Coverage, coverage, SCENE_SIDE } from './raster.js'
 import { objectClasses } from './shapes/table.js'
 
@@ -37,7 +37,7 @@ export interface Scene {
 }
 
 /** Square root of the area of the rectangle around an object, in pixels; the largest is a third of the picture. */
-const SIZE = { least: 34, most: 55 } as const
+const SIZE = { least: 38, most: 55 } as const
 
 const MOST_HIDDEN = 0.25
 
@@ -73,7 +73,7 @@ export function scene(seed: number, index: number): Scene {
   const finish: Finish = pick(random, ['plain', 'outline', 'shadow'])
   paintBackground(random, canvas, finish)
   const parts = placed(random, turned(random, draw(random), tilt), between(random, SIZE.least, SIZE.most))
-  const silhouette = paintParts(random, canvas, parts, finish)
+  const silhouette = paintParts(random, canvas, parts, finish, lively)
   const mask = new Float32Array(SCENE_SIDE * SCENE_SIDE) // [S, S]
   copyInto(mask, silhouette)
   const occlusion = chance(random, 0.6) ? hide(random, canvas, mask, silhouette) : 0
@@ -113,7 +113,7 @@ function hide(random: Random, canvas: Canvas, mask: Float32Array, object: Covera
     const left = covered(mask, where)
     if (sum(left) < total * (1 - MOST_HIDDEN)) continue
     mask.set(left)
-    lay(canvas, where, surface(random, anyColour(random)))
+    lay(canvas, where, surface(random, anyColour(random, dull), dull))
   }
   return 1 - sum(mask) / total
 }

@@ -1,0 +1,29 @@
+/** Threads that decode and transform pictures beside what the main thread does. */
+
+import { InputError } from '../errors.js'
+import type { Preprocess } from '../images/preprocess.js'
+import { startThread, type Thread } from '../threads.js'
+import type { Done, Work } from './worker.js'
+
+/** A thread that decodes; `close` stops it after the picture in hand. */
+export type Decoder = Thread<Work, Done>
+
+/** Starts a decoder. It loads the image library while its starter goes on. */
+export const startDecoder = (): Decoder =>
+  startThread(new URL('./worker.js', import.meta.url), import.meta.url, undefined)
+
+/**
+ * Reads one picture as a person sees it: turned by its EXIF orientation.
+ *
+ * @returns [3, S, S] with S = `preprocess.crop`
+ * @throws InputError naming the file
+ */
+export async function readPicture(decoder: Decoder, path: string, preprocess: Preprocess): Promise<Float32Array> {
+  const memory = new ArrayBuffer(3 * preprocess.crop ** 2 * 4)
+  const pictures = [{ name: path, source: { kind: 'file', path }, draw: 0 }] as const
+  const transform = { kind: 'evaluate', preprocess } as const
+  const { memory: filled, reasons } = await decoder.ask({ transform, orient: true, memory, pictures }, [memory])
+  const [reason] = reasons
+  if (typeof reason === 'string') throw new InputError(`${path}: ${reason}`)
+  return new Float32Array(filled) // [3, S, S]
+}
