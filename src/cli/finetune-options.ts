@@ -55,6 +55,7 @@ export interface FinetuneOptions extends Omit<SharedOptions, 'keepRatio'> {
   readonly workers?: number
   readonly evalEvery?: number
   readonly saveEvery?: number
+  readonly half?: boolean
 }
 
 /** `K`, or `LOW..HIGH` for an elastic run. */
@@ -112,6 +113,7 @@ export function addFinetuneOptions(command: Command): Command {
     ['--workers <N>', 'threads that decode and augment pictures (default: a quarter of the cores)', whole(1, 64)],
     ['--eval-every <N>', 'epochs from one evaluation to the next (default: 1)', count],
     ['--save-every <seconds>', 'longest time between checkpoints (default: 600)', count],
+    ['--half', 'write the model in float16, half the size'],
   ])
   group('Tokens:', [
     [

@@ -14,7 +14,7 @@ import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
 import type { SessionOptions } from '../runtime/session.js'
 import { modelConfigJson } from '../weights/config-file.js'
 import { saveSafetensors } from '../weights/files.js'
-import type { StateDict } from '../weights/state.js'
+import { halved, type StateDict } from '../weights/state.js'
 import { trainingData } from './batches.js'
 import { openStudentLanes } from './lanes.js'
 import { type LogEntry, readLog } from './log.js'
@@ -48,6 +48,8 @@ export interface FinetuneOptions {
   /** Recompute inside of blocks in the backward pass: less memory, more time. */
   readonly recompute?: boolean
   readonly saveSeconds?: number
+  /** Write the model in float16, half the size; training and its evaluation stay in float32. */
+  readonly half?: boolean
   readonly signal?: AbortSignal
   readonly warn?: (message: string) => void
   /** Told of every line of the log. */
@@ -173,7 +175,7 @@ async function evaluatePlan(options: FinetuneOptions, state: StateDict, plan: Ke
 }
 
 /** Writes what `classify`, `eval` and `export` take as it is; the weights last, so that they never lack their config. */
-async function saveModel({ out, model, recipe }: FinetuneOptions, state: StateDict): Promise<void> {
+async function saveModel({ out, model, recipe, half = false }: FinetuneOptions, state: StateDict): Promise<void> {
   const idle = idleSettings(recipe, model.config)
   const { config, labels } = model
   const json = modelConfigJson({ config, ...(labels && { labels }), ...(idle && { idle }) })
@@ -181,7 +183,7 @@ async function saveModel({ out, model, recipe }: FinetuneOptions, state: StateDi
   const ordered: StateDict = new Map(
     [...model.state.keys()].map((name) => [name, state.get(name) ?? fail(`no weight ${name}`)]),
   )
-  await saveSafetensors(join(out, 'model.safetensors'), ordered, { format: 'pt' })
+  await saveSafetensors(join(out, 'model.safetensors'), half ? halved(ordered) : ordered, { format: 'pt' })
 }
 
 /** Hash of what a run starts from: weights, teacher, and which pictures with which labels. */

@@ -60,7 +60,7 @@ export function dtypeOf(data: WeightData, stored?: string): string {
   if (data instanceof Int32Array) return 'I32'
   if (data instanceof Uint32Array) return 'U32'
   if (data instanceof Int16Array) return 'I16'
-  if (data instanceof Uint16Array) return 'U16'
+  if (data instanceof Uint16Array) return stored === 'F16' ? 'F16' : 'U16'
   return 'I8'
 }
 

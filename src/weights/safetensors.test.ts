@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { InputError } from '../errors.js'
 import { parseSafetensors, writeSafetensors } from './safetensors.js'
-import type { StateDict } from './state.js'
+import { halved, type StateDict } from './state.js'
 
 /** A file with the given header text and data bytes. */
 function file(header: unknown, data: Uint8Array | readonly number[] = [], pad = 0): Uint8Array {
@@ -64,6 +64,22 @@ test('what is written is read back, with metadata', () => {
       assert.deepEqual(new Map([...read.state].sort()), new Map([...state].sort()))
     }),
   )
+})
+
+test('halved floats are read back as the nearest float16', () => {
+  const data = Float32Array.of(1, 1 / 3, -65504, 2 ** -24)
+  const whole = { dtype: 'I64', shape: [1], data: BigInt64Array.of(7n) }
+  const state = halved(
+    new Map([
+      ['t', { dtype: 'F32', shape: [2, 2], data }],
+      ['i', whole],
+    ]),
+  )
+  const read = parseSafetensors(new Uint8Array(Buffer.concat(writeSafetensors(state)))).state
+  const t = read.get('t')
+  assert.deepEqual([t?.dtype, t?.shape], ['F16', [2, 2]])
+  assert.deepEqual(t?.data, Float32Array.of(1, 0.333251953125, -65504, 2 ** -24))
+  assert.deepEqual(read.get('i'), whole)
 })
 
 test('a file that breaks the format is refused with the reason', () => {

@@ -104,7 +104,8 @@ function checkLayout(entries: readonly Entry[], length: number, refuse: (why: st
 }
 
 /**
- * A state dict as the chunks of a safetensors file: floats as F32, integers in their own width.
+ * A state dict as the chunks of a safetensors file: floats as F32, or as F16 where a tensor's dtype says that its
+ * words are; integers in their own width.
  *
  * Wider types come first and the header is padded to 8 bytes, so that every reader can map the values in place.
  */

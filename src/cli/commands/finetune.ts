@@ -23,10 +23,12 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   ])
   const { data, val, out, resume, workers, threads, device, recompute } = options
   const recipe = makeRecipe(options.preset, recipeChanges(options))
-  const model = await openStudent(options, recipe.seed)
-  const teacher = await openTeacher(options, model)
-  const { classes } = model.config
+  const student = await openStudent(options, recipe.seed)
+  const teacher = await openTeacher(options, student)
+  const { classes } = student.config
   const training = await openDataset(data, { classes })
+  const labels = student.labels ?? (training.classNames?.length === classes ? training.classNames : undefined)
+  const model = labels ? { ...student, labels } : student
   const validation = await openDataset(val, { classes })
   const interrupt = catchInterrupts()
   const display = createDisplay()
@@ -43,6 +45,7 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
       ...(resume && { resume }),
       ...(workers !== undefined && { workers }),
       ...(recompute && { recompute }),
+      ...(options.half && { half: true }),
       ...(options.evalEvery !== undefined && { evaluateEvery: options.evalEvery }),
       ...(options.saveEvery !== undefined && { saveSeconds: options.saveEvery }),
       signal: interrupt.signal,
