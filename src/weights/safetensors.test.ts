@@ -69,12 +69,8 @@ test('what is written is read back, with metadata', () => {
 test('halved floats are read back as the nearest float16', () => {
   const data = Float32Array.of(1, 1 / 3, -65504, 2 ** -24)
   const whole = { dtype: 'I64', shape: [1], data: BigInt64Array.of(7n) }
-  const state = halved(
-    new Map([
-      ['t', { dtype: 'F32', shape: [2, 2], data }],
-      ['i', whole],
-    ]),
-  )
+  const tensors: StateDict = new Map()
+  const state = halved(tensors.set('t', { dtype: 'F32', shape: [2, 2], data }).set('i', whole))
   const read = parseSafetensors(new Uint8Array(Buffer.concat(writeSafetensors(state)))).state
   const t = read.get('t')
   assert.deepEqual([t?.dtype, t?.shape], ['F16', [2, 2]])

@@ -34,7 +34,22 @@ for (const [split, count] of [
 const arguments_ = (out: string) => [
   ...['finetune', '--model', 'deit-tiny', '--init', 'random', '--crop', '16', '--patch', '4', '--width', '16'],
   ...['--heads', '2', '--depth', '4', '--classes', '2', '--data', join(root, 'train'), '--val', join(root, 'val')],
-  ...['--out', out, '--keep-ratio', '0.7', '--batch', '4', '--epochs', '3', '--lr', '1e-3', '--threads', '1'],
+  ...[
+    '--out',
+    out,
+    '--keep-ratio',
+    '0.7',
+    '--batch',
+    '4',
+    '--accumulate',
+    '1',
+    '--epochs',
+    '3',
+    '--lr',
+    '1e-3',
+    '--threads',
+    '1',
+  ],
   ...['--workers', '1', '--ema', '0', '--eval-every', '3', '--seed', '5'],
 ]
 
