@@ -2,17 +2,23 @@
  * Throughput of an evaluation from picture files, decoding included, beside the bare session on preprocessed tensors.
  * Both in one process, in turn.
  *
- *   npx tsx bench/eval.ts --model deit_tiny.safetensors --data val.txt [--keep-ratio 1] [--limit 400] [--rounds 5]
+ *   npm run build && npx tsx bench/eval.ts --model deit_tiny.safetensors --data val.txt [--keep-ratio 1] [--limit 400] [--rounds 5]
  */
 
 import { parseArgs } from 'node:util'
-import { openDataset } from '../src/data/dataset.js'
-import { loadBatches } from '../src/data/loader.js'
-import { evaluateClassifier } from '../src/evaluation/evaluate.js'
-import { imagenetPreprocess } from '../src/images/preprocess.js'
-import { openNodeClassifier, throughputLanes } from '../src/runtime/node.js'
-import { loadModel } from '../src/weights/load.js'
 import { spread } from './statistics.js'
+
+// The built package: what is measured is what is shipped, and its workers start without a compiler.
+const built = new URL('../dist/node.js', import.meta.url).href
+const {
+  evaluateClassifier,
+  imagenetPreprocess,
+  loadBatches,
+  loadModel,
+  openDataset,
+  openNodeClassifier,
+  throughputLanes,
+} = (await import(built)) as typeof import('../src/node.js')
 
 const { values } = parseArgs({
   options: {

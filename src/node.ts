@@ -49,7 +49,7 @@ export {
   topPredictions,
   writeSafetensors,
 } from './index.js'
-export { createSession, openNodeClassifier } from './runtime/node.js'
+export { createSession, openNodeClassifier, throughputLanes } from './runtime/node.js'
 export { type LoadClassifierOptions, loadClassifier, type PictureClassifier } from './runtime/pictures.js'
 export { type Check, type Verification, verify } from './verify/verify.js'
 export { readCheckpoint } from './weights/checkpoint.js'
