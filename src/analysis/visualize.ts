@@ -1,6 +1,6 @@
 /** Looks at pictures through a model and draws what its tokens do: the library behind `idlevit visualize`. */
 
-import { imagenetPreprocess, normalise, type Preprocess } from '../images/preprocess.js'
+import { normalise, type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { modelCost } from '../models/cost.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
@@ -15,7 +15,7 @@ export interface NamedPicture {
 }
 
 export interface InspectOptions extends ClassifierOptions {
-  /** How pixels are normalised; default ImageNet's statistics. */
+  /** How pixels are normalised; default: as the model was trained, else ImageNet's way. */
   readonly preprocess?: Preprocess
   readonly onWarning?: (message: string) => void
   /** Called after each picture. */
@@ -33,7 +33,7 @@ export async function inspectPictures(
   options: InspectOptions,
 ): Promise<{ readonly setting: Setting; readonly inspected: readonly Inspected[] }> {
   const { imageSize, patchSize } = model.config
-  const { preprocess = imagenetPreprocess(imageSize), onWarning, onPicture, score } = options
+  const { preprocess = preprocessOf(model), onWarning, onPicture, score } = options
   const inspector = await openInspector(model, options, createSession)
   const inspected: Inspected[] = []
   try {

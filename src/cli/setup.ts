@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { fail } from '../errors.js'
-import { imagenetPreprocess, type Preprocess } from '../images/preprocess.js'
+import { type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { imagenetLabels } from '../labels/imagenet.js'
 import { parseLabels } from '../labels/labels.js'
 import { presets } from '../models/config.js'
@@ -48,9 +48,9 @@ async function labelsOf(options: SharedOptions, loaded: LoadedModel): Promise<re
   return labels
 }
 
-/** How pictures become inputs of the model: ImageNet's way unless the options say otherwise. */
+/** How pictures become inputs of the model: as it was trained, or ImageNet's way, unless the options say otherwise. */
 export function preprocessFor(options: SharedOptions, model: Model): Preprocess {
-  return { ...imagenetPreprocess(model.config.imageSize), ...readPictureOverrides(options) }
+  return { ...preprocessOf(model), ...readPictureOverrides(options) }
 }
 
 /** What the options ask of the classifier: the plan (from the model's own settings when none is given) and the session. */

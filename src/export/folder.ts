@@ -11,7 +11,7 @@ import { fail } from '../errors.js'
 import { fileError, writeFileAtomic } from '../files.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
-import { imagenetPreprocess, type Preprocess } from '../images/preprocess.js'
+import { type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { type BuildOptions, buildGraph, type Method } from '../models/build.js'
 import { imageTokens } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
@@ -35,7 +35,7 @@ export interface ExportOptions extends KeepRequest {
   readonly elastic?: boolean
   /** Write `model.safetensors` too, so that the folder can be loaded and finetuned here. Default true. */
   readonly weights?: boolean
-  /** Default: ImageNet's. */
+  /** Default: as the model was trained, else ImageNet's way. */
   readonly preprocess?: Preprocess
 }
 
@@ -61,7 +61,7 @@ const onnxFiles: Record<Precision, { readonly file: string; readonly dtype: stri
 export async function exportModel(model: LoadedModel, out: string, options: ExportOptions = {}): Promise<ExportReport> {
   const { config } = model
   const { method = 'idle', score = 'softmax', features = false, elastic = false, portable = false } = options
-  const { precisions = ['fp32'], preprocess = imagenetPreprocess(config.imageSize), weights = true } = options
+  const { precisions = ['fp32'], preprocess = preprocessOf(model), weights = true } = options
   const { keep } = planKeep(options, config.depth, imageTokens(config))
   const plan: BuildOptions = { keep, method, score, features }
   const gmacs = modelCost(config, plan).macs / 1e9
@@ -74,7 +74,7 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
   }
   const [only] = precisions.includes('fp32') ? [] : precisions
   const configJson = {
-    ...modelConfigJson({ config, ...(model.labels && { labels: model.labels }), ...(idle && { idle }) }),
+    ...modelConfigJson({ config, preprocess, ...(model.labels && { labels: model.labels }), ...(idle && { idle }) }),
     ...(only && { 'transformers.js_config': { dtype: onnxFiles[only].dtype } }), // the file that there is
   }
   const files = await replaceFolder(out, async (folder) => {

@@ -33,6 +33,19 @@ export function imagenetPreprocess(size = 224): Preprocess {
   }
 }
 
+/** The same way for another picture size: the crop's share of the resized picture stays. */
+export const preprocessAt = (preprocess: Preprocess, size: number): Preprocess => ({
+  ...preprocess,
+  resize: Math.round((preprocess.resize * size) / preprocess.crop),
+  crop: size,
+})
+
+/** How a model's pictures are made: as it was trained where that is known, else ImageNet's way. */
+export const preprocessOf = (model: {
+  readonly config: { readonly imageSize: number }
+  readonly preprocess?: Preprocess
+}): Preprocess => model.preprocess ?? imagenetPreprocess(model.config.imageSize)
+
 const tables = new WeakMap<Preprocess, Float32Array>()
 
 /** (v/255 - mean)/std for every 8-bit v, rounded to float32 after each step as torchvision does. */

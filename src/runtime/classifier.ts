@@ -4,6 +4,7 @@ import { fail } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { peakMemory } from '../graph/memory.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
+import type { Preprocess } from '../images/preprocess.js'
 import {
   type BuildOptions,
   buildGraph,
@@ -19,12 +20,14 @@ import { computesHalf } from './half.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
 import type { Session, SessionOptions, Values } from './session.js'
 
-/** A model's sizes and weights, and its class names if known. */
+/** A model's sizes and weights, and what else is known about it. */
 export interface Model {
   readonly name: string
   readonly config: VitConfig
   readonly state: WeightValues
   readonly labels?: readonly string[]
+  /** How its pictures were made in training. */
+  readonly preprocess?: Preprocess
 }
 
 export interface ClassifierOptions extends KeepRequest, SessionOptions {

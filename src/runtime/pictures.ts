@@ -1,14 +1,14 @@
 /** From a picture file to its labels, in one call. */
 
 import { decodeImage } from '../images/decode.js'
-import { imagenetPreprocess, type Preprocess, preprocessImage } from '../images/preprocess.js'
+import { type Preprocess, preprocessImage, preprocessOf } from '../images/preprocess.js'
 import { imagenetLabels } from '../labels/imagenet.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
 import type { Classifier, ClassifierOptions, Prediction } from './classifier.js'
 import { openNodeClassifier } from './node.js'
 
 export interface LoadClassifierOptions extends ClassifierOptions, LoadOptions {
-  /** Default: ImageNet statistics, shorter side 256 for a 224 crop. */
+  /** Default: as the model's folder says, or ImageNet statistics, shorter side 256 for a 224 crop. */
   readonly preprocess?: Partial<Preprocess>
   /** Class names; default: the model's own, or ImageNet-1K's for 1000 classes. */
   readonly labels?: readonly string[]
@@ -43,7 +43,7 @@ export async function loadClassifier(spec: string, options: LoadClassifierOption
   const asked = options.keepRatio ?? options.keepRatios ?? options.keepTokens
   const plan = asked === undefined ? { ...loaded.idle, ...options } : options
   const classifier = await openNodeClassifier({ ...loaded, ...(labels && { labels }) }, plan)
-  const preprocess = { ...imagenetPreprocess(loaded.config.imageSize), ...options.preprocess }
+  const preprocess = { ...preprocessOf(loaded), ...options.preprocess }
   const read = async (picture: string | Uint8Array) =>
     preprocessImage(await decodeImage(picture, { orient: true }), preprocess) // [3, S, S]
   return {

@@ -86,6 +86,7 @@ test('a run writes a folder that loads as a model and evaluates to what the log 
   assert.equal(warnings.length, 1)
   const loaded = await loadModel(out)
   assert.deepEqual(loaded.config, tiny)
+  assert.deepEqual(loaded.preprocess, settings.preprocess)
   assert.deepEqual(loaded.idle, { keepRatios: [1, 0.5, 0.25, 0.125], score: 'softmax' })
   const classifier = await openNodeClassifier(loaded, { ...loaded.idle, threads: 1 })
   const report = await evaluateClassifier(classifier, settings.validation, {

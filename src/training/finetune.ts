@@ -175,10 +175,13 @@ async function evaluatePlan(options: FinetuneOptions, state: StateDict, plan: Ke
 }
 
 /** Writes what `classify`, `eval` and `export` take as it is; the weights last, so that they never lack their config. */
-async function saveModel({ out, model, recipe, half = false }: FinetuneOptions, state: StateDict): Promise<void> {
+async function saveModel(
+  { out, model, recipe, preprocess, half = false }: FinetuneOptions,
+  state: StateDict,
+): Promise<void> {
   const idle = idleSettings(recipe, model.config)
   const { config, labels } = model
-  const json = modelConfigJson({ config, ...(labels && { labels }), ...(idle && { idle }) })
+  const json = modelConfigJson({ config, preprocess, ...(labels && { labels }), ...(idle && { idle }) })
   await writeFileAtomic(join(out, 'config.json'), `${JSON.stringify(json, null, 2)}\n`)
   const ordered: StateDict = new Map(
     [...model.state.keys()].map((name) => [name, state.get(name) ?? fail(`no weight ${name}`)]),

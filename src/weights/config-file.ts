@@ -6,6 +6,7 @@
  * `idlevit` field, which is trusted. Safe in browsers.
  */
 import { fail } from '../errors.js'
+import type { PerChannel, Preprocess } from '../images/preprocess.js'
 import type { VitConfig } from '../models/config.js'
 import type { InferOptions } from './infer.js'
 import { nameText } from './state.js'
@@ -27,6 +28,8 @@ export interface ModelConfigFile extends InferOptions {
   /** Class names; absent when the file has only placeholders (`LABEL_0`). */
   readonly labels?: readonly string[]
   readonly idle?: IdleSettings
+  /** How pictures were made in training. */
+  readonly preprocess?: Preprocess
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -73,8 +76,8 @@ function readLabels(id2label: unknown): readonly string[] | undefined {
   return count > 0 ? labels : undefined
 }
 
-function readOwn(own: Record<string, unknown>, source: string): Pick<ModelConfigFile, 'idle' | 'layerNormEps'> {
-  const { layerNormEps, keepRatios, keepTokens, score } = own
+function readOwn(own: Record<string, unknown>, source: string): Omit<ModelConfigFile, 'labels' | 'heads'> {
+  const { layerNormEps, keepRatios, keepTokens, score, preprocess } = own
   const wrong = (field: string, wanted: string, found: unknown) =>
     fail(`${source}: idlevit.${field} should be ${wanted}, found ${nameText(JSON.stringify(found))}`)
   const every = (value: unknown, good: (item: number) => boolean): value is number[] =>
@@ -86,6 +89,8 @@ function readOwn(own: Record<string, unknown>, source: string): Pick<ModelConfig
   if (keepTokens !== undefined && !every(keepTokens, (count) => Number.isInteger(count) && count > 0))
     wrong('keepTokens', 'positive integers', keepTokens)
   if (score !== undefined && score !== 'softmax' && score !== 'logits') wrong('score', 'softmax or logits', score)
+  if (preprocess !== undefined && !isPreprocess(preprocess))
+    wrong('preprocess', 'resize and crop in pixels and mean and std of three channels', preprocess)
   const idle = {
     ...(keepRatios === undefined ? {} : { keepRatios: keepRatios as number[] }),
     ...(keepTokens === undefined ? {} : { keepTokens: keepTokens as number[] }),
@@ -94,7 +99,17 @@ function readOwn(own: Record<string, unknown>, source: string): Pick<ModelConfig
   return {
     ...(layerNormEps === undefined ? {} : { layerNormEps: layerNormEps as number }),
     ...(Object.keys(idle).length > 0 ? { idle } : {}),
+    ...(preprocess === undefined ? {} : { preprocess: preprocess as Preprocess }),
   }
+}
+
+function isPreprocess(value: unknown): value is Preprocess {
+  if (!isRecord(value)) return false
+  const { resize, crop, mean, std } = value
+  const side = (pixels: unknown): pixels is number => Number.isInteger(pixels) && (pixels as number) > 0
+  const channels = (each: unknown): each is PerChannel =>
+    Array.isArray(each) && each.length === 3 && each.every(Number.isFinite)
+  return side(resize) && side(crop) && crop <= resize && channels(mean) && channels(std) && std.every((s) => s > 0)
 }
 
 /**
@@ -105,8 +120,9 @@ export function modelConfigJson(model: {
   readonly config: VitConfig
   readonly labels?: readonly string[]
   readonly idle?: IdleSettings
+  readonly preprocess?: Preprocess
 }): Record<string, unknown> {
-  const { config, idle } = model
+  const { config, idle, preprocess } = model
   const labels = model.labels ?? Array.from({ length: config.classes }, (_, index) => `LABEL_${index}`)
   return {
     architectures: [config.distilled ? 'DeiTForImageClassificationWithTeacher' : 'ViTForImageClassification'],
@@ -123,6 +139,6 @@ export function modelConfigJson(model: {
     layer_norm_eps: config.layerNormEps,
     id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
     label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
-    idlevit: { layerNormEps: config.layerNormEps, ...idle },
+    idlevit: { layerNormEps: config.layerNormEps, ...idle, ...(preprocess && { preprocess }) },
   }
 }

@@ -3,7 +3,9 @@ import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
+import { sceneClasses } from '../data/scenes/scene.js'
 import { InputError } from '../errors.js'
+import { imagenetPreprocess, preprocessOf } from '../images/preprocess.js'
 import { presets, type VitConfig, vitParameters } from '../models/config.js'
 import { modelConfigJson, parseModelConfig } from './config-file.js'
 import { saveSafetensors } from './files.js'
@@ -64,7 +66,8 @@ test('a folder written from a model gives the same model back', async () => {
   const config: VitConfig = { ...tiny, distilled: true, layerNormEps: 1e-5 }
   const state = randomVit(config, 1)
   const idle = { keepRatios: [1, 0.7], score: 'logits' } as const
-  const path = await folderWith(state, modelConfigJson({ config, labels: ['cat', 'dog'], idle }))
+  const preprocess = { resize: 20, crop: 16, mean: [0.5, 0.4, 0.3], std: [0.2, 0.2, 0.1] } as const
+  const path = await folderWith(state, modelConfigJson({ config, labels: ['cat', 'dog'], idle, preprocess }))
   assert.deepEqual(await loadModel(path), {
     name: path.split('/').at(-1),
     source: path,
@@ -72,7 +75,20 @@ test('a folder written from a model gives the same model back', async () => {
     state,
     labels: ['cat', 'dog'],
     idle,
+    preprocess,
   })
+  const larger = await loadModel(path, { imageSize: 32 })
+  assert.deepEqual(larger.preprocess, { ...preprocess, resize: 40, crop: 32 })
+})
+
+test('the embedded models know sixteen classes and take scenes as they are', async () => {
+  for (const name of ['demo', 'demo-dense']) {
+    const model = await loadModel(name)
+    assert.equal(model.name, name)
+    assert.deepEqual(model.labels, sceneClasses)
+    assert.deepEqual([model.config.imageSize, model.config.classes], [96, 16])
+    assert.deepEqual(preprocessOf(model), { ...imagenetPreprocess(96), resize: 96 })
+  }
 })
 
 test('a Hugging Face folder gives timm names, its heads and labels, and not its epsilon', async () => {
@@ -183,7 +199,7 @@ test('weights that do not fit are refused with the file and the lists', async ()
 
 test('names that lead nowhere are refused with what was wanted', async () => {
   const known = Object.keys(presets).join(', ')
-  await refused('deit-tinny', new RegExp(`unknown model deit-tinny: .* nor one of ${known}$`))
+  await refused('deit-tinny', new RegExp(`unknown model deit-tinny: .* nor one of demo, demo-dense, ${known}$`))
   await refused('toString', /unknown model toString/)
   await refused('', /unknown model/)
   await refused('somewhere/model.pth', /^somewhere\/model\.pth: no such file$/)
@@ -209,6 +225,9 @@ test('a config.json that is wrong is refused by the field', () => {
     [{ idlevit: { keepRatios: [1, 1.5] } }, /idlevit\.keepRatios should be numbers above 0 and up to 1/],
     [{ idlevit: { keepTokens: [1.5] } }, /idlevit\.keepTokens should be positive integers/],
     [{ idlevit: { score: 'best' } }, /idlevit\.score should be softmax or logits, found "best"/],
+    [{ idlevit: { preprocess: { resize: 96, crop: 112, mean: [0, 0, 0], std: [1, 1, 1] } } }, /idlevit\.preprocess/],
+    [{ idlevit: { preprocess: { resize: 96, crop: 96, mean: [0, 0], std: [1, 1, 1] } } }, /idlevit\.preprocess/],
+    [{ idlevit: { preprocess: { resize: 96, crop: 96, mean: [0, 0, 0], std: [1, 0, 1] } } }, /idlevit\.preprocess/],
   ]
   for (const [json, reason] of cases)
     assert.throws(() => parseModelConfig(typeof json === 'string' ? json : JSON.stringify(json), 'c.json'), reason)

@@ -3,9 +3,11 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fail, InputError } from '../errors.js'
 import { fileError, readWholeFile } from '../files.js'
+import { type Preprocess, preprocessAt } from '../images/preprocess.js'
 import { type Preset, presets, type VitConfig, vitParameters } from '../models/config.js'
 import { readCheckpoint } from './checkpoint.js'
 import { type IdleSettings, type ModelConfigFile, parseModelConfig, weightFiles } from './config-file.js'
+import { embeddedFolder, embeddedNames } from './embedded.js'
 import type { HubProgress } from './hub.js'
 import { checkState, inferVitConfig, resizeVit, unflattenPatchWeights } from './infer.js'
 import { randomVit } from './init.js'
@@ -14,7 +16,7 @@ import type { StateDict } from './state.js'
 
 /** A model ready to be built: sizes and complete, checked weights under timm's names. */
 export interface LoadedModel {
-  /** Short name for people: the preset, the hub id or the file name. */
+  /** Short name for people: the preset, the embedded model, the hub id or the file name. */
   readonly name: string
   /** Where the weights came from: a path, a hub id, or `random:SEED`. */
   readonly source: string
@@ -25,6 +27,8 @@ export interface LoadedModel {
   readonly labels?: readonly string[]
   /** How the model was finetuned to be idled, when its folder says so. */
   readonly idle?: IdleSettings
+  /** How pictures were made in its training, when its folder says so; at the size it runs at. */
+  readonly preprocess?: Preprocess
 }
 
 /** How to load a model. */
@@ -42,7 +46,8 @@ export interface LoadOptions {
 /**
  * Loads the model that `spec` names.
  *
- * @param spec - a preset (`deit-small`), a path to a weights file or folder, or a hub id (`facebook/deit-tiny-patch16-224`)
+ * @param spec - a preset (`deit-small`), an embedded model (`demo`), a path to a weights file or folder, or a hub id
+ *   (`facebook/deit-tiny-patch16-224`)
  * @throws InputError in one line: no such model or file, damaged or malicious weights, lists of keys that do not fit, or
  *   what keeps the hub from answering.
  *
@@ -56,12 +61,15 @@ export async function loadModel(spec: string, options: LoadOptions = {}): Promis
   const preset = Object.hasOwn(presets, spec) ? presets[spec] : undefined
   if (options.init !== undefined) return loadRandom(spec, preset, options.init, options)
   if (preset) return { ...(await loadHub(preset.hub, options)), name: spec }
+  const embedded = embeddedFolder(spec)
+  if (embedded !== undefined) return { ...(await loadFolder(embedded, options)), name: spec }
   const kind = await kindOf(spec)
   if (kind === 'folder') return loadFolder(spec, options)
   if (kind === 'file') return loadFile(spec, options)
   if (/\.(safetensors|pth|pt|bin|json|tar)$/.test(spec) || /^[./~\\]/.test(spec)) fail(`${spec}: no such file`)
   if (/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(spec)) return loadHub(spec, options)
-  return fail(`unknown model ${spec}: neither a file or folder, nor a hub id (owner/name), nor one of ${presetNames()}`)
+  const known = [...embeddedNames, presetNames()].join(', ')
+  return fail(`unknown model ${spec}: neither a file or folder, nor a hub id (owner/name), nor one of ${known}`)
 }
 
 const presetNames = (): string => Object.keys(presets).join(', ')
@@ -128,9 +136,11 @@ function buildVit(stored: StateDict, file: ModelConfigFile, options: LoadOptions
   checkState(state, expected)
   // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
   const ordered: StateDict = new Map([...expected.keys()].map((name) => [name, state.get(name) ?? fail(`no ${name}`)]))
+  const { imageSize = config.imageSize } = options
   return {
-    ...resizeVit(config, ordered, options.imageSize ?? config.imageSize),
+    ...resizeVit(config, ordered, imageSize),
     ...(file.labels?.length === config.classes ? { labels: file.labels } : {}),
     ...(file.idle ? { idle: file.idle } : {}),
+    ...(file.preprocess ? { preprocess: preprocessAt(file.preprocess, imageSize) } : {}),
   }
 }
