@@ -127,6 +127,7 @@ export const presets = {
     minLr: 1e-6,
     clip: 1,
     emaDecay: 0.99,
+    cut: { kind: 'both', reduction: 'official', blocks: 'every-second' },
     featureRows: 'class',
     smoothing: 0,
     mix: { mixup: 0, cutmix: 0, switchProbability: 0.5 },

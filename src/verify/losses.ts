@@ -46,6 +46,8 @@ export async function replayLosses(
   const inter = await run({ cut: { kind: 'inter' } })
   const intra = await run({ cut: { kind: 'intra' } })
   const everyBlock = await run({ cut: { blocks: 'all' } })
+  const paperInter = await run({ cut: { kind: 'inter', reduction: 'paper', blocks: 'all' } })
+  const paperIntra = await run({ cut: { kind: 'intra', reduction: 'paper', blocks: 'all' } })
   const sum = (parts: Record<string, number>) => scalar((parts.cut ?? Number.NaN) * idleBlocks)
   return new Map<string, Actual>([
     ['teacher_logits', logits],
@@ -59,5 +61,7 @@ export async function replayLosses(
     ['code.cut_sum_intra', sum(intra.parts)],
     ['clean.total', scalar(everyBlock.loss)],
     ['clean.cut_mean', scalar(everyBlock.parts.cut)],
+    ['paper.inter_total', scalar(paperInter.parts.cut)],
+    ['paper.intra_total', scalar(paperIntra.parts.cut)],
   ])
 }
