@@ -13,7 +13,7 @@ const find = (name: string) => (existsSync(golden(name)) ? golden(name) : shared
 const files = {
   'deit.safetensors': 11,
   'deit-distilled.safetensors': 12,
-  'idlevit-deit.safetensors': 44,
+  'idlevit-deit.safetensors': 46,
   'preprocess-png.safetensors': 25,
   'preprocess-jpeg.safetensors': 25,
   'idlevit-deit.pth': 152,

@@ -1,0 +1,68 @@
+/**
+ * How long a model takes from its weights file to a running session, beside reading the file: reading and checking the
+ * weights, building and encoding the graph, and opening it, in one process, in turn.
+ *
+ *   npx tsx bench/load.ts --model deit-small.safetensors [--keep-ratio 0.7] [--rounds 7]
+ *
+ * Without `--model`, DeiT-S with random weights is written to a temporary file first.
+ */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { encodeOnnx } from '../src/graph/onnx.js'
+import { buildGraph } from '../src/models/build.js'
+import { imageTokens, presets, type VitConfig } from '../src/models/config.js'
+import { planKeep } from '../src/reduction/schedule.js'
+import { createSession } from '../src/runtime/node.js'
+import { saveSafetensors } from '../src/weights/files.js'
+import { randomVit } from '../src/weights/init.js'
+import { loadModel } from '../src/weights/load.js'
+import { spread } from './statistics.js'
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    'keep-ratio': { type: 'string', default: '0.7' },
+    rounds: { type: 'string', default: '7' },
+  },
+})
+const folder = mkdtempSync(join(tmpdir(), 'idlevit-load-'))
+const file = values.model ?? join(folder, 'deit-small.safetensors')
+if (!values.model) await saveSafetensors(file, randomVit(presets['deit-small']?.config as VitConfig, 0))
+
+const stages = { bytes: [], read: [], encode: [], open: [] } as Record<string, number[]>
+for (let round = 0; round <= Number(values.rounds); round++) {
+  let start = performance.now()
+  const lap = (stage: string) => {
+    const now = performance.now()
+    if (round > 0) stages[stage]?.push(now - start) // the first round warms up
+    start = performance.now()
+  }
+  readFileSync(file)
+  lap('bytes')
+  const { config, state } = await loadModel(file)
+  lap('read')
+  const { keep } = planKeep({ keepRatio: Number(values['keep-ratio']) }, config.depth, imageTokens(config))
+  const graph = buildGraph(config, state, { keep })
+  encodeOnnx(graph, { external: true })
+  lap('encode')
+  const session = await createSession(graph)
+  lap('open')
+  await session.close()
+}
+rmSync(folder, { recursive: true })
+
+const [bytes = [], read = [], encode = [], open = []] = Object.values(stages)
+const text = (times: readonly number[], digits = 1) => spread(times, digits).text
+console.log(`bytes of the file             ${text(bytes)} ms`)
+console.log(`weights read and checked      ${text(read)} ms`)
+console.log(`graph built and encoded       ${text(encode)} ms`)
+console.log(`encoded again and opened      ${text(open)} ms`)
+console.log(
+  `build, encode and open / read ${text(
+    open.map((time, i) => time / (read[i] as number)),
+    2,
+  )}`,
+)
