@@ -74,11 +74,15 @@ const config: NonNullable<Spec['config']> = {
 /** Of a whole chart, in pixels: charts side by side have their axes at one height. */
 const size = { width: 500, height: 330, padding: 4, autosize: { type: 'fit', contains: 'padding' } } as const
 
-/** Numbers of one kind, one for each place on the x axis. */
+/** Numbers of one kind, one for each place on the x axis, or at places of their own. */
 export interface Series {
   readonly name: string
   readonly colour: Colour
   readonly values: readonly number[]
+  /** Where on a linear x axis the values are; for all series of a line chart or for none. */
+  readonly at?: readonly number[]
+  /** What is written at the points of a line chart. */
+  readonly labels?: readonly string[]
   /** A line told apart without colour. */
   readonly dashed?: boolean
 }
@@ -96,7 +100,10 @@ export interface ChartOptions {
 }
 
 const rowsOf = (series: readonly Series[], { places }: ChartOptions) =>
-  series.flatMap(({ name, values }) => values.map((y, i) => ({ x: places?.[i] ?? i, y, name })))
+  series.flatMap(({ name, values, at, labels = [] }, of) =>
+    // Labels of the first series stand above its points, those of the others below.
+    values.map((y, i) => ({ x: at?.[i] ?? places?.[i] ?? i, y, name, label: labels[i] ?? '', shift: of ? 17 : -9 })),
+  )
 
 /** Scales by series: what a legend shows. */
 const seriesScale = (name: string, type: 'ordinal', series: readonly Series[], range: readonly unknown[]) => ({
@@ -148,6 +155,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
           from: { data: 'curve' },
           encode: { enter: { ...at, fill: { scale: 'colour', field: 'name' }, size: { value: 26 } } },
         },
+        ...(series.some(({ labels }) => labels) ? [pointLabels(at)] : []),
       ],
     },
   ]
@@ -155,7 +163,14 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
     ...size,
     data: [{ name: 'points', values: rowsOf(series, options) }],
     scales: [
-      { name: 'x', type: 'point', range: 'width', padding: 0.3, domain: { data: 'points', field: 'x' } },
+      {
+        name: 'x',
+        range: 'width',
+        domain: { data: 'points', field: 'x' },
+        ...(series.some(({ at }) => at)
+          ? ({ type: 'linear', zero: false, nice: true, padding: 20 } as const)
+          : ({ type: 'point', padding: 0.3 } as const)),
+      },
       {
         name: 'y',
         type: 'linear',
@@ -191,6 +206,23 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
     marks,
   })
 }
+
+/** What is written at the points of a curve. */
+const pointLabels = (at: { readonly x: object; readonly y: object }): Mark => ({
+  type: 'text',
+  from: { data: 'curve' },
+  encode: {
+    enter: {
+      ...at,
+      dy: { field: 'shift' },
+      text: { field: 'label' },
+      align: { value: 'center' },
+      font: { value: font },
+      fontSize: { value: 12 },
+      fill: { value: plain('soft') },
+    },
+  },
+})
 
 /** Bars of parts, one on the other in the order of the series. */
 export function stackedBars(series: readonly Series[], options: ChartOptions): Promise<Chart> {

@@ -1,105 +1,149 @@
-/**
- * `idlevit demo`: token idling at work on a generated picture.
- *
- * The weights are seeded random numbers, so the labels mean nothing; cost, speed and the choice of tokens are real.
- */
+/** `idlevit demo`: the embedded model at work, and `--finetune`: how a model learns to be idled. */
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { BlockSelection } from '../../runtime/classifier.js'
-import { emit, table } from '../output.js'
+import type { FinetuneFindings } from '../../demo/finetune.js'
+import type { Row } from '../../demo/measure.js'
+import type { Findings } from '../../demo/report.js'
+import { emit, type Progress, startProgress, table } from '../output.js'
+import { text, whole } from '../values.js'
 
-const KEEP_RATIOS = [1, 0.9, 0.7, 0.5]
-const BATCH = 8
-const ROUNDS = 5
+interface DemoOptions {
+  readonly images: number
+  readonly out?: string
+  readonly finetune?: boolean
+  readonly trainImages: number
+  readonly json?: boolean
+}
+
+/** Of the pictures: how many have their tokens followed, and how many are drawn. */
+const WATCHED = 128
+const SHOWN = 4
 
 export function addDemo(program: Command): void {
+  const path = text('a path')
   program
     .command('demo')
-    .description('idle a randomly initialised DeiT-Tiny on a generated picture and time it')
+    .description('the embedded model on generated pictures, dense and idled: accuracy, speed and a report')
+    .option('--images <N>', 'pictures to classify', (given) => whole(16, 10_000)(given, '--images'), 640)
+    .option(
+      '--out <path>',
+      'the report (default: idlevit-demo.html); with --finetune a folder for the model (default: kept nowhere)',
+      (given) => path(given, '--out'),
+    )
+    .option('--finetune', 'instead: finetune the dense model for about two minutes, so that it can be idled')
+    .option(
+      '--train-images <N>',
+      'pictures to finetune on',
+      (given) => whole(64, 1_000_000)(given, '--train-images'),
+      6000,
+    )
     .option('--json', 'one JSON document on stdout')
-    .action(demo)
+    .action((options: DemoOptions) => (options.finetune ? finetuneDemo(options) : demo(options)))
 }
 
-async function demo(options: { readonly json?: boolean }): Promise<void> {
-  const [{ loadModel }, { openNodeClassifier }, { modelCost }, { imagenetPreprocess, normalise }] = await Promise.all([
-    import('../../weights/load.js'),
-    import('../../runtime/node.js'),
-    import('../../models/cost.js'),
-    import('../../images/preprocess.js'),
+async function demo({ images, out = 'idlevit-demo.html', json }: DemoOptions): Promise<void> {
+  const { runDemo } = await import('../../demo/demo.js')
+  const display = createDisplay()
+  try {
+    const found = await runDemo(out, { images, watched: WATCHED, shown: SHOWN, onProgress: display.show })
+    display.stop()
+    emit(json, { ...found, report: out }, show)
+  } finally {
+    display.stop()
+  }
+}
+
+/** A bar for one stage after the other. */
+function createDisplay() {
+  let bar: { readonly stage: string; readonly total: number; readonly progress: Progress } | undefined
+  const stop = () => {
+    bar?.progress.stop()
+    bar = undefined
+  }
+  return {
+    show(stage: string, done: number, total: number) {
+      if (bar?.stage !== stage || bar.total !== total) stop()
+      bar ??= { stage, total, progress: startProgress(stage, total) }
+      bar.progress.update(done)
+    },
+    stop,
+  }
+}
+
+function show({ images, rows, reference, watched, report }: Findings & { readonly report: string }): void {
+  const { coverage, selfCorrection, pictures, keepRatio } = watched
+  process.stdout.write(`${images} generated pictures that nothing was trained on\n\n`)
+  table([
+    ['keep ratio', 'numbers', 'top-1', 'GMACs', 'images/s', 'ratio'],
+    ...[...rows, reference].map((row) => [
+      row === reference ? 'before finetuning' : row.keepRatio,
+      row.precision,
+      `${row.top1Percent.toFixed(1)} %`,
+      row.gmacs.toFixed(3),
+      row.imagesPerSecond.toFixed(0),
+      `${row.speedup.toFixed(2)}x`,
+    ]),
   ])
-  const model = await loadModel('deit-tiny', { init: 'random:0' })
-  const side = model.config.imageSize
-  const picture = normalise(rings(side), imagenetPreprocess(side)) // [3, S, S]
-  const batch = new Float32Array(BATCH * picture.length) // [B, 3, S, S]
-  for (let b = 0; b < BATCH; b++) batch.set(picture, b * picture.length)
-
-  const runs = []
-  for (const keepRatio of KEEP_RATIOS) {
-    const classifier = await openNodeClassifier(model, { keepRatio, method: keepRatio === 1 ? 'none' : 'idle' })
-    await classifier.forward(batch)
-    runs.push({ keepRatio, classifier, seconds: [] as number[] })
-  }
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const { classifier, seconds } of runs) {
-      const start = performance.now()
-      await classifier.forward(batch)
-      seconds.push((performance.now() - start) / 1000)
-    }
-  }
-  const rows = runs.map(({ keepRatio, classifier, seconds }) => ({
-    keepRatio,
-    gmacs: modelCost(model.config, classifier.plan).macs / 1e9,
-    imagesPerSecond: BATCH / median(seconds),
-  }))
-  const traced = await openNodeClassifier(model, { keepRatio: 0.7, trace: true })
-  const { selections } = await traced.forward(picture)
-  await Promise.all([...runs.map(({ classifier }) => classifier.close()), traced.close()])
-
-  emit(options.json, { model: 'deit-tiny with random weights', rows }, () => {
-    const [dense] = rows
-    process.stdout.write('DeiT-Tiny with random weights (seed 0) on a generated picture: the labels would mean\n')
-    process.stdout.write('nothing; cost, speed and the choice of tokens are real.\n\n')
-    table([
-      ['keep ratio', 'GMACs', 'images/s', 'speed-up'],
-      ...rows.map(({ keepRatio, gmacs, imagesPerSecond }) => [
-        keepRatio,
-        gmacs.toFixed(3),
-        imagesPerSecond.toFixed(1),
-        `${(imagesPerSecond / (dense?.imagesPerSecond ?? Number.NaN)).toFixed(2)}x`,
-      ]),
-    ])
-    process.stdout.write('\nTokens at keep ratio 0.7: # selected and computed, . idle\n\n')
-    process.stdout.write(tokenMaps(selections?.[0] ?? [], side / model.config.patchSize, [3, 6, 9, 11]))
-  })
-}
-
-/** Coloured rings on a gradient, 8-bit RGB [S, S, 3]. */
-function rings(side: number): Uint8Array {
-  const rgb = new Uint8Array(side * side * 3)
-  for (let y = 0, at = 0; y < side; y++) {
-    for (let x = 0; x < side; x++, at += 3) {
-      const radius = Math.hypot(x - 0.62 * side, y - 0.4 * side)
-      const inside = radius < side / 4
-      rgb[at] = inside ? 230 - (radius % 24) * 6 : (160 * x) / side
-      rgb[at + 1] = inside ? 90 + (radius % 24) * 4 : (140 * y) / side
-      rgb[at + 2] = inside ? 60 : 120
-    }
-  }
-  return rgb
-}
-
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
-
-/** Grids of some blocks side by side. */
-function tokenMaps(selections: readonly BlockSelection[], grid: number, blocks: readonly number[]): string {
-  const shown = selections.filter(({ block }) => blocks.includes(block))
-  const header = shown.map(({ block }) => `block ${block}`.padEnd(grid)).join('   ')
-  const lines = Array.from({ length: grid }, (_, y) =>
-    shown.map(({ selected }) => gridRow(new Set(selected), grid, y)).join('   '),
+  process.stdout.write(`\nObject pixels in computed tokens at keep ratio ${keepRatio}, over ${pictures} pictures\n\n`)
+  table([
+    ['block', 'tokens', 'idle model', 'dense order', 'random'],
+    ...coverage.map(({ block, kept, idle, dense, random }) => [
+      block,
+      kept,
+      ...[idle, dense, random].map((share) => percent(share)),
+    ]),
+  ])
+  const { all, object } = selfCorrection
+  process.stdout.write(
+    `\n${percent(all.returned)} of all tokens idle and are computed again later; of the object's tokens that idle, ` +
+      `${percent(object.recovered)} are recovered.\n${report}\n`,
   )
-  return `${[header, ...lines].join('\n')}\n`
 }
 
-const gridRow = (selected: ReadonlySet<number>, grid: number, y: number): string =>
-  Array.from({ length: grid }, (_, x) => (selected.has(y * grid + x) ? '#' : '.')).join('')
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+async function finetuneDemo({ images, out, trainImages, json }: DemoOptions): Promise<void> {
+  const { finetuneDense } = await import('../../demo/finetune.js')
+  const display = createDisplay()
+  try {
+    const found = await finetuneDense({
+      testImages: images,
+      trainImages,
+      out: out ?? passingFolder(),
+      onProgress: display.show,
+      onAccuracy({ epoch, top1Percent, images }) {
+        display.stop()
+        const when = epoch === 0 ? 'before finetuning' : `after epoch ${epoch}`
+        process.stderr.write(`${when}: top-1 ${top1Percent.toFixed(1)} % of ${images} pictures\n`)
+      },
+    })
+    display.stop()
+    emit(json, { ...found, ...(out !== undefined && { out }) }, showFinetuned)
+  } finally {
+    display.stop()
+  }
+}
+
+/** A folder that is gone with the process. */
+function passingFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'idlevit-demo-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+function showFinetuned({ before, after, ...found }: FinetuneFindings & { readonly out?: string }): void {
+  const { keepRatio, trainImages, testImages, seconds, out } = found
+  const accuracy = (row: Row | undefined) => row && `${row.top1Percent.toFixed(1)} %`
+  process.stdout.write(
+    `The dense model, finetuned at keep ratio ${keepRatio} for ${seconds.toFixed(0)} s on ${trainImages} pictures, ` +
+      `tested on ${testImages} others\n\n`,
+  )
+  table([
+    ['keep ratio', 'top-1 before', 'top-1 after'],
+    ...before.map((row, i) => [row.keepRatio, accuracy(row), accuracy(after[i])]),
+  ])
+  if (out !== undefined) process.stdout.write(`\nmodel and report are in ${out}\n`)
+}
