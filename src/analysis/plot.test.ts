@@ -29,6 +29,15 @@ describe('charts', () => {
     }
   })
 
+  it('put points at places of their own on a linear axis, with labels', async () => {
+    const placed = [{ ...series[0], at: [10, 20, 50], labels: ['k = 1', 'k = 0.7', 'k = 0.5'] }]
+    const { svg } = await lineChart(placed, options)
+    const points = [...svg.matchAll(/transform="translate\(([\d.]+),([\d.]+)\)" d="M[^"]*A/g)]
+    const [a = 0, b = 0, c = 0] = points.slice(-3).map(([, x]) => Number(x))
+    assert.ok(Math.abs((c - b) / (b - a) - 3) < 1e-6, `points at ${a}, ${b}, ${c}`)
+    for (const label of placed[0]?.labels ?? []) assert.ok(svg.includes(`>${label}</text>`), label)
+  })
+
   it('stack bars to the sum of their parts', async () => {
     const halves = series.map((each) => ({ ...each, values: [0.5, 0.5] }))
     const { svg } = await stackedBars(halves, { ...options, range: [0, 1] })

@@ -177,6 +177,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
         range: 'height',
         nice: true,
         zero: false,
+        ...(series.some(({ labels }) => labels) && { padding: 24 }), // room for what is written there
         domain: options.range ? [...options.range] : { data: 'points', field: 'y' },
       },
       seriesScale(

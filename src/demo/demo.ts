@@ -1,8 +1,11 @@
 /** The demo from end to end: the embedded model on generated pictures, dense and idled, and a report of it. */
 
+import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { drawSections } from '../analysis/visualization.js'
 import { inspectPictures } from '../analysis/visualize.js'
-import { writeFileAtomic } from '../files.js'
+import { fail, InputError } from '../errors.js'
+import { fileError, writeFileAtomic } from '../files.js'
 import { loadModel } from '../weights/load.js'
 import { measure, type Setting } from './measure.js'
 import { drawPictures } from './pictures.js'
@@ -35,6 +38,7 @@ export interface DemoOptions {
  */
 export async function runDemo(out: string, options: DemoOptions): Promise<Findings> {
   const { images, onProgress } = options
+  await checkFile(out)
   const watched = Math.min(options.watched, images)
   const shown = Math.min(options.shown, images)
   const stage = (name: string, total: number) => (done: number) => onProgress?.(name, done, total)
@@ -65,4 +69,15 @@ export async function runDemo(out: string, options: DemoOptions): Promise<Findin
   const visualization = await drawSections(setting, inspected, (done) => looking(shown + done))
   await writeFileAtomic(out, await drawReport(findings, visualization))
   return findings
+}
+
+/** What cannot be written is told before the work, not behind it. */
+async function checkFile(path: string): Promise<void> {
+  const folder = dirname(path)
+  const kind = async (of: string) => ((await stat(of)).isDirectory() ? 'folder' : 'file')
+  const found = await kind(folder).catch((error) => {
+    throw error.code === 'ENOENT' ? new InputError(`${folder}: no such folder`) : fileError(error, folder)
+  })
+  if (found === 'file') fail(`${folder}: wanted a folder, found a file`)
+  if ((await kind(path).catch(() => 'file')) === 'folder') fail(`${path}: wanted a file for the report, found a folder`)
 }

@@ -79,7 +79,7 @@ function show({ images, rows, reference, watched, report }: Findings & { readonl
   table([
     ['keep ratio', 'numbers', 'top-1', 'GMACs', 'images/s', 'ratio'],
     ...[...rows, reference].map((row) => [
-      row === reference ? 'before finetuning' : row.keepRatio,
+      row === reference ? '1, before it learned to be idled' : row.keepRatio,
       row.precision,
       `${row.top1Percent.toFixed(1)} %`,
       row.gmacs.toFixed(3),
