@@ -13,9 +13,9 @@ import { drawPictures } from './pictures.js'
 /** What the model is trained with, and what it is tested at. */
 const TRAINED_AT = 0.7
 const TESTED_AT = [1, 0.7, 0.5]
-/** Looks at the validation pictures; each follows a pass over a part of the training pictures. */
+/** Passes over the training pictures, each with a look at as many validation pictures, but at most so many. */
 const EPOCHS = 4
-const VALIDATION = 256
+const MOST_VALIDATION = 256
 
 export interface FinetuneDemoOptions {
   /** Pictures to train on in all, over all epochs. */
@@ -69,8 +69,9 @@ export async function finetuneDense(options: FinetuneDemoOptions): Promise<Finet
   const before = await test(dense, 'evaluating before')
   const untrained = before.find(({ keepRatio }) => keepRatio === TRAINED_AT)
   if (untrained) onAccuracy?.({ epoch: 0, top1Percent: untrained.top1Percent, images: testImages })
-  const training = await openDataset(`scenes:${sceneSeeds.train}:${Math.ceil(trainImages / EPOCHS)}`)
-  const validation = await openDataset(`scenes:${sceneSeeds.validation}:${VALIDATION}`)
+  const perEpoch = Math.ceil(trainImages / EPOCHS)
+  const training = await openDataset(`scenes:${sceneSeeds.train}:${perEpoch}`)
+  const validation = await openDataset(`scenes:${sceneSeeds.validation}:${Math.min(MOST_VALIDATION, perEpoch)}`)
   const { progress } = await finetune({
     model: dense,
     teacher: dense,

@@ -37,7 +37,7 @@ export function addDemo(program: Command): void {
     .option(
       '--train-images <N>',
       'pictures to finetune on',
-      (given) => whole(64, 1_000_000)(given, '--train-images'),
+      (given) => whole(128, 1_000_000)(given, '--train-images'),
       6000,
     )
     .option('--json', 'one JSON document on stdout')
