@@ -88,6 +88,21 @@ describe('loadBatches', () => {
     })
   })
 
+  it('keeps batches valid for as long as is asked for', async () => {
+    const seen: { readonly pixels: Float32Array; readonly copy: Float32Array }[] = []
+    for await (const { pixels } of loadBatches(madeUp(40), {
+      batch: 4,
+      preprocess,
+      workers: 1,
+      prefetch: 1,
+      held: 2,
+    })) {
+      seen.push({ pixels, copy: pixels.slice() })
+      for (const { pixels, copy } of seen.slice(-3)) assert.deepEqual(pixels, copy)
+    }
+    assert.equal(seen.length, 10)
+  })
+
   it('ends without a batch when nothing can be read', async () => {
     const { batches, skipped } = await collect(madeUp(7, new Set(range(7))), { batch: 2, workers: 2 })
     assert.deepEqual(batches, [])

@@ -20,7 +20,7 @@ import type { Work } from './worker.js'
 
 /** A batch, ready for a model. */
 export interface Batch {
-  /** [n, 3, S, S]. Valid until the next batch is asked for: then its memory is used again. */
+  /** [n, 3, S, S]. Valid until the next batch is asked for (or later, see `held`): then its memory is used again. */
   readonly pixels: Float32Array
   /** [n] */
   readonly labels: Int32Array
@@ -41,6 +41,8 @@ export interface LoaderOptions {
   readonly order?: ArrayLike<number>
   /** Worker threads; a quarter of the cores, at least one, when left out. */
   readonly workers?: number
+  /** Batches that stay valid when the next is asked for; none when left out. */
+  readonly held?: number
   /** Batches decoded ahead of the one in use; one more than there are workers when left out. */
   readonly prefetch?: number
   /**
@@ -72,7 +74,7 @@ interface Chunk {
  * Decodes and preprocesses pictures in the given order.
  *
  * Workers start at the call, so that they are at work while a model loads; idle ones never keep the process alive.
- * Leaving the loop early, or calling `return()`, stops them. At most `prefetch + 2` batches are in memory.
+ * Leaving the loop early, or calling `return()`, stops them. At most `prefetch + held + 2` batches are in memory.
  *
  * @example
  * for await (const { pixels, labels } of loadBatches(dataset, { batch: 16, preprocess: imagenetPreprocess() })) …
@@ -89,6 +91,7 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
   const workers = Array.from({ length: count }, startDecoder)
 
   const free: Chunk['pixels'][] = []
+  const held: Chunk['pixels'][] = []
   const ahead: Promise<Chunk>[] = []
   let asked = 0 // pictures of `order` handed out
   let good = 0 // of these, delivered, read or hoped for
@@ -149,7 +152,8 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
         indices: Int32Array.from(indices),
         positions: Int32Array.from(positions),
       }
-      free.push(pixels)
+      held.push(pixels)
+      if (held.length > (options.held ?? 0)) free.push(held.shift() as Chunk['pixels'])
       next ??= await arrival()
     }
   }

@@ -65,9 +65,12 @@ export async function evaluateClassifier(
   let top5 = 0
   let loss = 0
   const start = performance.now()
+  // Lanes must not wait for each other at the end of a batch: the next one is under way by then.
+  const ahead = classifier.lanes > 1 ? 1 : 0
   const batches = loadBatches(dataset, {
     batch,
     preprocess,
+    held: ahead,
     order: Array.from({ length: limit }, (_, i) => i),
     ...(workers !== undefined && { workers }),
     onSkip(name, reason) {
@@ -86,12 +89,9 @@ export async function evaluateClassifier(
     images += labels.length
     onProgress?.({ images, top1 })
   }
-  // Lanes must not wait for each other at the end of a batch: the next one is under way by then, on pixels of its own.
-  const ahead = classifier.lanes > 1 ? 1 : 0
   const underWay: Promise<void>[] = []
   for await (const { pixels, labels } of batches) {
-    const own = ahead > 0 ? pixels.slice() : pixels
-    underWay.push(classifier.forward(own).then((result) => count(result, labels)))
+    underWay.push(classifier.forward(pixels).then((result) => count(result, labels)))
     if (underWay.length > ahead) await underWay.shift()
   }
   await Promise.all(underWay)

@@ -6,6 +6,7 @@
  * = 0.5 and no crop; the weights were trained with ImageNet's statistics, resize 256 and crop 224).
  */
 
+import { kernels, reserve, write } from './kernels.js'
 import { type RgbImage, resizeCrop } from './resample.js'
 
 /** One value per channel: red, green, blue. */
@@ -73,12 +74,11 @@ export function normalise(
   out: Float32Array = new Float32Array(rgb.length),
 ): Float32Array {
   const table = normaliseTable(preprocess)
-  const plane = rgb.length / 3
-  for (let i = 0, p = 0; i < plane; i++, p += 3) {
-    out[i] = table[rgb[p] as number] as number
-    out[i + plane] = table[256 + (rgb[p + 1] as number)] as number
-    out[i + 2 * plane] = table[512 + (rgb[p + 2] as number)] as number
-  }
+  const [source, tableAt, planes] = reserve(rgb.length, table.byteLength, rgb.length * 4)
+  write(source, rgb)
+  write(tableAt, table)
+  kernels().normalise(source, rgb.length / 3, tableAt, planes)
+  out.set(new Float32Array(kernels().memory.buffer, planes, rgb.length))
   return out
 }
 

@@ -6,6 +6,8 @@
  * neither what a canvas does nor torch's `interpolate` (a = -0.75). Only the rows and columns asked for are computed.
  */
 
+import { bytesAt, kernels, reserve, write } from './kernels.js'
+
 /** An 8-bit sRGB picture: `data` is [height, width, 3], interleaved. */
 export interface RgbImage {
   readonly width: number
@@ -29,8 +31,7 @@ interface Weights {
 }
 
 const FRACTION_BITS = 22
-const HALF = 1 << (FRACTION_BITS - 1)
-const MIN_TAPS = 4 // the width of the kernel when it is not widened: the unrolled loops below
+const MIN_TAPS = 4 // the width of the kernel when it is not widened
 
 /** Keys' cubic convolution kernel with a = -0.5, zero outside (-2, 2). */
 function cubic(x: number): number {
@@ -86,6 +87,9 @@ function packed({ taps, first, weights }: Weights, widest: number, inSize: numbe
   return { taps: widest, first, weights: out }
 }
 
+/** Bytes of source lines that are resampled at once. */
+const BAND_BYTES = 2 ** 22
+
 // Data sets hold few distinct sizes; random crops many. The table is emptied when full.
 const cache = new Map<string, Weights>()
 const CACHE_ENTRIES = 256
@@ -99,80 +103,6 @@ function cachedWeights(inSize: number, outSize: number, start: number, count: nu
   if (cache.size >= CACHE_ENTRIES) cache.clear()
   if (made.weights.length <= CACHEABLE_WEIGHTS) cache.set(key, made)
   return made
-}
-
-// Both passes store into a Uint8ClampedArray, which clamps like Pillow's clip8, and have a second loop for tables of
-// four taps: every upscale is one, and unrolled it takes half the time.
-
-/** Resamples `rows` lines of `src`, `stride` bytes apart from byte `origin` on, to `axis.first.length` columns. */
-function horizontal(src: RgbImage['data'], origin: number, stride: number, rows: number, axis: Weights) {
-  const { taps, first, weights } = axis
-  const width = first.length * 3
-  const out = new Uint8ClampedArray(rows * width) // [rows, columns, 3]
-  if (taps === MIN_TAPS) {
-    for (let x = 0, k = 0; x < first.length; x++, k += 4) {
-      const k0 = weights[k] as number
-      const k1 = weights[k + 1] as number
-      const k2 = weights[k + 2] as number
-      const k3 = weights[k + 3] as number
-      const at = origin + (first[x] as number) * 3
-      for (let c = 0; c < 3; c++) {
-        for (let y = 0, p = at + c, o = x * 3 + c; y < rows; y++, p += stride, o += width) {
-          const near = Math.imul(src[p] as number, k0) + Math.imul(src[p + 3] as number, k1)
-          const far = Math.imul(src[p + 6] as number, k2) + Math.imul(src[p + 9] as number, k3)
-          out[o] = (HALF + near + far) >> FRACTION_BITS
-        }
-      }
-    }
-    return out
-  }
-  for (let y = 0, o = 0, line = origin; y < rows; y++, line += stride) {
-    for (let x = 0, k = 0; x < first.length; x++, o += 3) {
-      let p = line + (first[x] as number) * 3
-      let r = HALF
-      let g = HALF
-      let b = HALF
-      for (const end = k + taps; k < end; k++, p += 3) {
-        const weight = weights[k] as number
-        r = (r + Math.imul(src[p] as number, weight)) | 0
-        g = (g + Math.imul(src[p + 1] as number, weight)) | 0
-        b = (b + Math.imul(src[p + 2] as number, weight)) | 0
-      }
-      out[o] = r >> FRACTION_BITS
-      out[o + 1] = g >> FRACTION_BITS
-      out[o + 2] = b >> FRACTION_BITS
-    }
-  }
-  return out
-}
-
-/** Resamples columns: `src` starts at input row `top` and has lines of `stride` bytes. */
-function vertical(src: Uint8ClampedArray, stride: number, top: number, axis: Weights) {
-  const { taps, first, weights } = axis
-  const out = new Uint8ClampedArray(first.length * stride) // [rows, columns, 3]
-  for (let y = 0, k = 0, o = 0; y < first.length; y++, k += taps) {
-    let line = ((first[y] as number) - top) * stride
-    if (taps === MIN_TAPS) {
-      const k0 = weights[k] as number
-      const k1 = weights[k + 1] as number
-      const k2 = weights[k + 2] as number
-      const k3 = weights[k + 3] as number
-      for (const end = o + stride; o < end; o++, line++) {
-        const near = Math.imul(src[line] as number, k0) + Math.imul(src[line + stride] as number, k1)
-        const far = Math.imul(src[line + 2 * stride] as number, k2) + Math.imul(src[line + 3 * stride] as number, k3)
-        out[o] = (HALF + near + far) >> FRACTION_BITS
-      }
-      continue
-    }
-    for (const end = o + stride; o < end; o++, line++) {
-      let sum = HALF
-      for (let t = 0, p = line; t < taps; t++, p += stride) {
-        sum = (sum + Math.imul(src[p] as number, weights[k + t] as number)) | 0
-      }
-      out[o] = sum >> FRACTION_BITS
-    }
-  }
-  return out
 }
 
 /** Rows of the source box that the rows of `axis` read. */
@@ -190,9 +120,33 @@ function resample(image: RgbImage, box: Box, width: number, height: number, part
   const vertically = cachedWeights(box.height, height, part.top, part.height)
   const { from, rows } = span(vertically)
   const horizontally = cachedWeights(box.width, width, part.left, part.width)
-  const origin = ((box.top + from) * image.width + box.left) * 3
-  const middle = horizontal(image.data, origin, stride, rows, horizontally) // [rows, part.width, 3]
-  return new Uint8Array(vertical(middle, part.width * 3, from, vertically).buffer) // [part.height, part.width, 3]
+  const line = part.width * 3
+  const band = Math.min(rows, Math.max(1, Math.floor(BAND_BYTES / stride)))
+  const [source, middle, out, firstX, weightsX, firstY, weightsY] = reserve(
+    band * stride,
+    rows * line,
+    part.height * line,
+    horizontally.first.byteLength,
+    horizontally.weights.byteLength,
+    vertically.first.byteLength,
+    vertically.weights.byteLength,
+  )
+  write(firstX, horizontally.first)
+  write(weightsX, horizontally.weights)
+  write(firstY, vertically.first)
+  write(weightsY, vertically.weights)
+  const left = box.left * 3
+  for (let row = 0; row < rows; row += band) {
+    const count = Math.min(band, rows - row)
+    const start = (box.top + from + row) * stride
+    write(source, image.data.subarray(start, start + count * stride))
+    const at = middle + row * line // [count, part.width, 3]
+    kernels().horizontal(source + left, stride, count, firstX, weightsX, horizontally.taps, part.width, at)
+  }
+  // Rows of the table count from the box's first row, rows in memory from the first one that is read.
+  const top = middle - from * line
+  kernels().vertical(top, line, part.height, firstY, weightsY, vertically.taps, out)
+  return bytesAt(out, part.height * line).slice() // [part.height, part.width, 3]
 }
 
 /**
