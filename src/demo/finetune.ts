@@ -11,7 +11,7 @@ import { measure, type Row } from './measure.js'
 import { drawPictures } from './pictures.js'
 
 /** What the model is trained with, and what it is tested at. */
-const TRAINED_AT = 0.7
+const TRAINED_AT = 0.5
 const TESTED_AT = [1, 0.7, 0.5]
 /** Passes over the training pictures, each with a look at as many validation pictures, but at most so many. */
 const EPOCHS = 4
