@@ -5,6 +5,7 @@
  * @module
  */
 
+export { type Scene, scene, sceneClasses, sceneMask, sceneSeeds } from './data/scenes/scene.js'
 export { InputError } from './errors.js'
 export { type EncodeOptions, encodeOnnx, type OnnxModel } from './graph/onnx.js'
 export { lower, type Precision, type Target } from './graph/passes/precision.js'
