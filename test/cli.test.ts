@@ -1,42 +1,19 @@
 /** The built command as a user runs it: exit codes, JSON, one clear line for every mistake. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { saveSafetensors } from '../src/weights/files.js'
 import { loadModel } from '../src/weights/load.js'
+import { runCommand } from './support/command.js'
 import { golden, needs, sharedPath } from './support/shared.js'
 
-const main = fileURLToPath(new URL('../dist/bin/main.js', import.meta.url))
-
-interface Outcome {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
 /** Runs `idlevit` with arguments, and without network: the hub is a closed port. */
-function idlevit(...args: string[]): Promise<Outcome> {
-  const env = { ...process.env, HF_ENDPOINT: 'http://127.0.0.1:9', HF_HOME: join(folder, 'hub') }
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { env })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk
-    })
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-}
+const idlevit = (...args: string[]) =>
+  runCommand(args, { ...process.env, HF_ENDPOINT: 'http://127.0.0.1:9', HF_HOME: join(folder, 'hub') })
 
 let folder = ''
 let weights = ''

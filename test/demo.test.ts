@@ -1,33 +1,18 @@
 /** `idlevit demo` from the embedded model to the report, which is then opened in a browser. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { loadModel } from '../src/weights/load.js'
 import { brightness, launchChromium, needsChromium, openPage } from './support/chromium.js'
+import { runCommand } from './support/command.js'
 import { temporaryFolder } from './support/folder.js'
 
-const main = fileURLToPath(new URL('../dist/bin/main.js', import.meta.url))
 const folder = temporaryFolder()
 const report = join(folder.path, 'demo.html')
 const IMAGES = 32
 
-function demo(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, 'demo', '--images', String(IMAGES), ...args])
-    let [stdout, stderr] = ['', '']
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk
-    })
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-}
+const demo = (...args: string[]) => runCommand(['demo', '--images', String(IMAGES), ...args])
 
 describe('idlevit demo', () => {
   it('measures the embedded model at every keep ratio and precision', async () => {

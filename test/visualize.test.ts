@@ -1,20 +1,18 @@
 /** `idlevit visualize` from pictures to the page, which is then opened in a browser. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { VitConfig } from '../src/models/config.js'
 import { saveSafetensors } from '../src/weights/files.js'
 import type { StateDict } from '../src/weights/state.js'
 import { brightness, launchChromium, needsChromium, openPage } from './support/chromium.js'
+import { runCommand } from './support/command.js'
 import { temporaryFolder } from './support/folder.js'
 import { randomWeights } from './support/models.js'
 import { golden } from './support/shared.js'
 
-const main = fileURLToPath(new URL('../dist/bin/main.js', import.meta.url))
 const folder = temporaryFolder()
 const weights = join(folder.path, 'small <model>.safetensors')
 const out = join(folder.path, 'out')
@@ -32,20 +30,7 @@ const config: VitConfig = {
   layerNormEps: 1e-6,
 }
 
-function visualize(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, 'visualize', ...args, '--threads', '1'])
-    let [stdout, stderr] = ['', '']
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk
-    })
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-}
+const visualize = (...args: string[]) => runCommand(['visualize', ...args, '--threads', '1'])
 
 before(async () => {
   const state: StateDict = new Map()

@@ -64,6 +64,7 @@ export async function* updatesOf(
       ...(counts && { keep: counts }),
       ...(recipe.dropPath > 0 && { dropPath: dropPathFactors(recipe, run.depth, targets, step, sofar.asked) }),
     })
+    result.catch(() => {}) // a failure is met when the result is waited for
     underWay.push(result)
     sofar = { ...sofar, asked: sofar.asked + 1, waited }
     if (underWay.length === lanes || sofar.asked === many) {

@@ -1,6 +1,6 @@
 /**
- * What lies around the object: textured grounds, and distractors that are like objects in colour, texture, size and
- * even in their parts, so that only the whole shape tells the class.
+ * What lies around the object: textured grounds, and distractors that are like objects in texture and even in
+ * their parts, but dull and smaller, so that the class is in the whole shape.
  */
 import type { Random } from '../../random.js'
 import { between, chance, count, pick } from './draws.js'

@@ -1,7 +1,8 @@
 /**
  * Colours, textures, and the canvas they are laid on.
  *
- * Colours are drawn without regard to what they are for, so that no colour or texture tells the class.
+ * Objects are light and what lies around them is dull, so that they can be found; colours are drawn without regard to the
+ * class, so that none tells it.
  */
 import type { Random } from '../../random.js'
 import { between, chance, count, pick } from './draws.js'
