@@ -1,8 +1,8 @@
 /** Pictures of maps: idle tokens over a photograph as SVG, an attention map as PNG. */
 
 import sharp from 'sharp'
+import { rampColours } from '../page/ramp.js'
 import type { BlockAttention } from './inspect.js'
-import { rampColours } from './plot.js'
 import type { TokenState } from './tokens.js'
 
 const DIM = '#0d1117'

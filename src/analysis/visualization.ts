@@ -1,8 +1,8 @@
 /** The page and the files of `idlevit visualize`: figures 2, 5 and 6 of the paper for pictures of one's own. */
 
-import type { FolderFiles } from './folder.js'
-import type { Inspection } from './inspect.js'
-import { ATTENTION_RANGE, attentionPng, jpeg, stateSwatch, tokenSvg } from './maps.js'
+import { stackedBars } from '../page/bars.js'
+import type { Chart } from '../page/chart.js'
+import { lineChart } from '../page/curves.js'
 import {
   dataTable,
   dataUri,
@@ -14,8 +14,11 @@ import {
   type Picture,
   page,
   type Section,
-} from './page.js'
-import { type Chart, lineChart, rampLegend, stackedBars } from './plot.js'
+} from '../page/page.js'
+import { rampLegend } from '../page/ramp.js'
+import type { FolderFiles } from './folder.js'
+import type { Inspection } from './inspect.js'
+import { ATTENTION_RANGE, attentionPng, jpeg, stateSwatch, tokenSvg } from './maps.js'
 import { type BlockSummary, type Summary, summarise } from './summary.js'
 import { countStates, type TokenState } from './tokens.js'
 

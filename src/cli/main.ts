@@ -17,7 +17,21 @@ const program = new Command('idlevit')
   .description('Vision transformers that let tokens idle: classify, evaluate, measure, export, finetune.')
   .version('0.1.0')
 
-for (const add of [addClassify, addEval, addInfo, addVerify, addBench, addExport, addFinetune, addVisualize, addDemo])
-  add(program)
+const commands = {
+  classify: addClassify,
+  eval: addEval,
+  info: addInfo,
+  verify: addVerify,
+  bench: addBench,
+  export: addExport,
+  finetune: addFinetune,
+  visualize: addVisualize,
+  demo: addDemo,
+}
+
+// The options of the others cost a cold start ten milliseconds, and nobody looks at them.
+const [, , name = ''] = process.argv
+for (const [command, add] of Object.entries(commands))
+  if (command === name || !Object.hasOwn(commands, name)) add(program)
 
 process.exitCode = await run(program, process.argv.slice(2))

@@ -1,8 +1,9 @@
 /** The demo's report: one HTML file with everything in it. */
 
-import { dataTable, figure, gallery, type Html, html, keyNumbers, page, type Section } from '../analysis/page.js'
-import { type Chart, lineChart } from '../analysis/plot.js'
 import type { Visualization } from '../analysis/visualization.js'
+import type { Chart } from '../page/chart.js'
+import { lineChart } from '../page/curves.js'
+import { dataTable, figure, gallery, type Html, html, keyNumbers, page, type Section } from '../page/page.js'
 import type { Row } from './measure.js'
 import type { Fate, Watched } from './watch.js'
 

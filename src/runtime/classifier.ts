@@ -125,8 +125,6 @@ export async function openClassifier(
   const half = onHalf && (await computesHalf(openSession, options))
   const narrow = onHalf && !half ? [`${device} computes no float16 here: weights are stored in it, and widened`] : []
   const graph = lower(buildGraph(config, model.state, { ...build, elastic }), { ...options, computesHalf: half })
-  const everyToken = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens]))
-  const [one, two] = [1, 2].map((batch) => peakMemory(graph, { ...everyToken, batch })) as [number, number]
   const { microBatch = defaultMicroBatch(config, options) } = options
   const session = inMicroBatches(await openSession(graph, options), microBatch, [KEEP_INPUT])
   const S = config.imageSize
@@ -168,7 +166,14 @@ export async function openClassifier(
     warnings: [...plan.warnings, ...narrow],
     lanes: session.lanes ?? 1,
     forward,
-    memory: (batch) => one + (Math.min(batch, microBatch) - 1) * (two - one),
+    memory(batch) {
+      const everyToken = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens]))
+      const [one, two] = [1, 2].map((pictures) => peakMemory(graph, { ...everyToken, batch: pictures })) as [
+        number,
+        number,
+      ]
+      return one + (Math.min(batch, microBatch) - 1) * (two - one)
+    },
     async predict(pixels, top = 5) {
       const { logits, classes } = await forward(pixels)
       return Array.from({ length: logits.length / classes }, (_, b) =>

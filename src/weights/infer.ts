@@ -123,10 +123,20 @@ export function compareState(state: StateDict, expected: ReadonlyMap<string, rea
   return { missing, unexpected, misshaped, mistyped, notFinite }
 }
 
-const strange = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
-
-/** By the engine's own search: in a process that has just started, a loop of ours over millions of numbers is slow. */
-const allFinite = (data: Float32Array): boolean => !strange.some((value) => data.includes(value))
+/** x · 0 is 0 for every finite x, and NaN, which no sum loses, for all others; four sums that do not wait for each other. */
+function allFinite(data: Float32Array): boolean {
+  const { length } = data
+  const whole = length - (length % 4)
+  let [a, b, c, d] = [0, 0, 0, 0]
+  for (let i = 0; i < whole; i += 4) {
+    a += (data[i] as number) * 0
+    b += (data[i + 1] as number) * 0
+    c += (data[i + 2] as number) * 0
+    d += (data[i + 3] as number) * 0
+  }
+  for (let i = whole; i < length; i++) a += (data[i] as number) * 0
+  return a + b + c + d === 0
+}
 
 /**
  * Makes sure that a state dict holds exactly the expected parameters, as finite floats.

@@ -39,7 +39,10 @@ async function classify(images: string[], options: SharedOptions & { readonly to
     return path === undefined ? undefined : settle(readPicture(decoder, path, preprocess))
   }
   let next = load(0)
-  const classifier = await openNodeClassifier(model, setup.classifierOptions(options, model))
+  const asked = setup.classifierOptions(options, model)
+  // The runtime's rewriting pays over many pictures; it changes the last digits of float16.
+  const optimize = paths.length > 1 || (asked.precision ?? 'fp32') !== 'fp32'
+  const classifier = await openNodeClassifier(model, { ...asked, optimize })
   setup.warnAll(classifier.warnings)
   const results: Classified[] = []
   const failures: string[] = []

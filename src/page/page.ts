@@ -189,7 +189,8 @@ thead th { white-space: normal; color: var(--soft); border-bottom: 1px solid var
 tbody tr + tr > * { border-top: 1px solid var(--line) }
 @media (max-width: 30rem) { table { font-size: .85rem } }
 footer { margin-top: 3rem; padding-top: .9rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .9rem }
-code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere }
+pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem .8rem }
+pre, code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere }
 @media print {
   body { padding: 0; max-width: none; font-size: 10pt }
   nav { display: none }

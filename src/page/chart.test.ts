@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { lineChart, rampColours, rampLegend, stackedBars } from './plot.js'
+import { stackedBars } from './bars.js'
+import { lineChart } from './curves.js'
+import { rampColours, rampLegend } from './ramp.js'
 
 const series = [
   { name: 'dense <1>', colour: 'blue', dashed: true, values: [0.2, 0.3, 0.5] },
