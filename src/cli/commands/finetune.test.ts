@@ -55,6 +55,7 @@ const arguments_ = (out: string) => [
 
 interface End {
   readonly code: number | null
+  readonly signal: NodeJS.Signals | null
   readonly stdout: string
   readonly stderr: string
 }
@@ -73,7 +74,7 @@ function start(args: readonly string[], during?: (stderr: string, kill: (signal:
       during?.(stderr, (signal) => child.kill(signal))
     })
     child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
   })
 }
 
@@ -88,16 +89,20 @@ test('interrupted, killed and resumed, it ends with the weights of a run that wa
   )
 
   const out = join(root, 'killed')
-  let signalled = false
-  const interrupted = await start(arguments_(out), (stderr, kill) => {
-    if (stderr.includes('epoch 1/3:') && !signalled) kill('SIGINT')
-    signalled ||= stderr.includes('epoch 1/3:')
-  })
-  assert.equal(interrupted.code, 130, interrupted.stderr)
-  assert.match(
-    interrupted.stderr,
-    /saved update \d+ of 18 as .*\.safetensors\ngo on with: idlevit finetune .* --resume\n$/,
-  )
+  for (const [i, signal] of (['SIGINT', 'SIGTERM'] as const).entries()) {
+    const epoch = `epoch ${i + 1}/3:`
+    let signalled = false
+    const interrupted = await start([...arguments_(out), ...(i > 0 ? ['--resume'] : [])], (stderr, kill) => {
+      if (stderr.includes(epoch) && !signalled) kill(signal)
+      signalled ||= stderr.includes(epoch)
+    })
+    const { code, signal: by } = interrupted
+    assert.deepEqual([code, by], signal === 'SIGINT' ? [130, null] : [null, 'SIGTERM'], interrupted.stderr)
+    assert.match(
+      interrupted.stderr,
+      /saved update \d+ of 18 as .*\.safetensors\ngo on with: idlevit finetune .* --resume\n$/,
+    )
+  }
   for (let i = 0; i < KILLS; i++) {
     let planned = false
     await start([...arguments_(out), '--resume'], (stderr, kill) => {

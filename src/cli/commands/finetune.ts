@@ -55,7 +55,7 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
     })
     display.stop()
     if (summary.interrupted === undefined) emit(options.json, summaryOf(summary, options), show)
-    else leave(summary, summary.interrupted, interrupt.release)
+    else leave(summary, summary.interrupted, interrupt.end)
   } finally {
     display.stop()
     interrupt.release()
@@ -98,33 +98,46 @@ async function openTeacher(options: FinetuneOptions, model: Awaited<ReturnType<t
   return loadModel(teacher, { imageSize: model.config.imageSize })
 }
 
-/** The first Ctrl-C asks the run to save and end, the second ends the process at once. */
+/** What asks a run to end: Ctrl-C, and the schedulers of clusters. */
+const endings = ['SIGINT', 'SIGTERM'] as const
+
+/** The first signal asks the run to save and end, the second ends the process at once. */
 function catchInterrupts() {
   const controller = new AbortController()
   const others = process.listeners('SIGINT')
+  let received: NodeJS.Signals = 'SIGINT'
   const release = () => {
-    process.off('SIGINT', caught)
+    for (const ending of endings) process.off(ending, caught)
     for (const other of others) if (!process.listeners('SIGINT').includes(other)) process.on('SIGINT', other)
   }
-  const caught = () => {
+  const caught = (signal: NodeJS.Signals) => {
+    received = signal
     warn('interrupted: saving (once more ends at once)')
     controller.abort()
     release()
   }
   process.removeAllListeners('SIGINT')
-  process.on('SIGINT', caught)
-  return { signal: controller.signal, release }
+  for (const ending of endings) process.on(ending, caught)
+  return {
+    signal: controller.signal,
+    release,
+    /** Ends the process as the signal would have. */
+    end() {
+      release()
+      if (received === 'SIGINT') process.emit('SIGINT')
+      else process.kill(process.pid, received)
+    },
+  }
 }
 
 /** Says how to go on and ends the way an interrupted command does. */
-function leave({ progress, updates }: TrainingSummary, checkpoint: string, release: () => void): void {
+function leave({ progress, updates }: TrainingSummary, checkpoint: string, end: () => void): void {
   const quoted = process.argv
     .slice(2)
     .map((arg) => (/^[\w./:=,@+-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))
   const again = ['idlevit', ...quoted.filter((arg) => arg !== '--resume'), '--resume'].join(' ')
   process.stderr.write(`saved update ${progress.step} of ${updates} as ${checkpoint}\ngo on with: ${again}\n`)
-  release()
-  process.emit('SIGINT')
+  end()
 }
 
 /** Progress on stderr: a bar per epoch and per evaluation, a line for every epoch that is done. */
