@@ -18,6 +18,7 @@ const {
   loadModel,
   openDataset,
   openNodeClassifier,
+  startDecoders,
   throughputLanes,
 } = (await import(built)) as typeof import('../src/node.js')
 
@@ -42,6 +43,7 @@ const plan = { keepRatio: Number(values['keep-ratio']) }
 const bare = await openNodeClassifier(model, { ...plan, microBatch: Infinity })
 const pieces = await openNodeClassifier(model, plan)
 const classifier = await openNodeClassifier(model, { ...plan, lanes: throughputLanes(model, {}) })
+const decoders = startDecoders(workers === undefined ? undefined : Number(workers)) // running, as in `idlevit eval`
 const options = { preprocess: imagenetPreprocess(model.config.imageSize), batch: Number(values.batch) }
 const limit = Math.min(Number(values.limit), dataset.samples.length)
 
@@ -55,8 +57,7 @@ const onTensors = (session: typeof bare) => async (): Promise<number> => {
   return limit / ((performance.now() - start) / 1000)
 }
 const fromFiles = async (): Promise<number> => {
-  const limits = { ...options, limit, ...(workers !== undefined && { workers: Number(workers) }) }
-  return (await evaluateClassifier(classifier, dataset, limits)).imagesPerSecond
+  return (await evaluateClassifier(classifier, dataset, { ...options, limit, decoders })).imagesPerSecond
 }
 
 const contestants = [
@@ -75,5 +76,5 @@ const [ofBare, ofPieces, whole] = contestants.map(({ rates }) => rates) as [numb
 const ratio = (base: readonly number[]) => spread(whole.map((rate, i) => rate / (base[i] ?? Number.NaN))).text
 console.log(`ratio to the bare session    ${ratio(ofBare)} (wanted: at least 0.9)`)
 console.log(`ratio to pieces              ${ratio(ofPieces)}`)
-await Promise.all([bare.close(), pieces.close(), classifier.close()])
+await Promise.all([bare, pieces, classifier, ...decoders].map((each) => each.close()))
 await dataset.close()

@@ -1,5 +1,6 @@
 /** Threads that decode and transform pictures beside what the main thread does. */
 
+import { availableParallelism } from 'node:os'
 import { InputError } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { startThread, type Thread } from '../threads.js'
@@ -11,6 +12,10 @@ export type Decoder = Thread<Work, Done>
 /** Starts a decoder. It loads the image library while its starter goes on. */
 export const startDecoder = (): Decoder =>
   startThread(new URL('./worker.js', import.meta.url), import.meta.url, undefined)
+
+/** Starts as many decoders as keep a model fed on the same machine: one for four cores. */
+export const startDecoders = (count = Math.ceil(availableParallelism() / 4)): readonly Decoder[] =>
+  Array.from({ length: count }, startDecoder)
 
 /**
  * Reads one picture as a person sees it: turned by its EXIF orientation.

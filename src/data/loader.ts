@@ -7,14 +7,13 @@
  * workers; pictures that cannot be read are left out and the next ones move up.
  */
 
-import { availableParallelism } from 'node:os'
 import { fail } from '../errors.js'
 // Also keeps libvips loaded in the process when the last worker leaves.
 import '../images/decode.js'
 import type { AugmentRecipe } from '../images/augment/augment.js'
 import type { Preprocess } from '../images/preprocess.js'
 import type { Dataset, Sample } from './dataset.js'
-import { type Decoder, startDecoder } from './decoder.js'
+import { type Decoder, startDecoders } from './decoder.js'
 import { type Transform, transformSize } from './transform.js'
 import type { Work } from './worker.js'
 
@@ -41,6 +40,8 @@ export interface LoaderOptions {
   readonly order?: ArrayLike<number>
   /** Worker threads; a quarter of the cores, at least one, when left out. */
   readonly workers?: number
+  /** Threads to use instead of ones of the loop's own: they start earlier, serve several loops, and the caller ends them. */
+  readonly decoders?: readonly Decoder[]
   /** Batches that stay valid when the next is asked for; none when left out. */
   readonly held?: number
   /** Batches decoded ahead of the one in use; one more than there are workers when left out. */
@@ -86,9 +87,8 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
   const size = 3 * transformSize(transform) ** 2
   const manner = { transform, orient: options.orient ?? false, first: augment?.first ?? 0 }
   const order = options.order ?? Array.from(dataset.samples.keys())
-  const count = Math.min(options.workers ?? Math.ceil(availableParallelism() / 4), Math.ceil(order.length / batch))
-  const prefetch = options.prefetch ?? count + 1
-  const workers = Array.from({ length: count }, startDecoder)
+  const workers = options.decoders ?? startDecoders(options.workers)
+  const prefetch = options.prefetch ?? workers.length + 1
 
   const free: Chunk['pixels'][] = []
   const held: Chunk['pixels'][] = []
@@ -161,7 +161,7 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
   handOut()
   const batches = deliver()
   const stop = async () => {
-    await Promise.all(workers.map((worker) => worker.close()))
+    if (!options.decoders) await Promise.all(workers.map((worker) => worker.close()))
   }
   return {
     [Symbol.asyncIterator]() {

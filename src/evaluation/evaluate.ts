@@ -2,17 +2,14 @@
 
 import { freemem } from 'node:os'
 import type { Dataset } from '../data/dataset.js'
-import { loadBatches } from '../data/loader.js'
+import { type LoaderOptions, loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
-import type { Preprocess } from '../images/preprocess.js'
 import { modelCost } from '../models/cost.js'
 import { type Classifier, type ForwardResult, topIndices } from '../runtime/classifier.js'
 
-export interface EvaluationOptions {
-  readonly preprocess: Preprocess
+export interface EvaluationOptions extends Pick<LoaderOptions, 'preprocess' | 'workers' | 'decoders'> {
   /** Pictures per run; default 16. */
   readonly batch?: number
-  readonly workers?: number
   /** Only the first pictures. */
   readonly limit?: number
   readonly onProgress?: (sofar: Pick<EvaluationReport, 'images' | 'top1'>) => void
@@ -56,7 +53,8 @@ export async function evaluateClassifier(
   dataset: Dataset,
   options: EvaluationOptions,
 ): Promise<EvaluationReport> {
-  const { preprocess, batch = DEFAULT_BATCH, workers, limit = dataset.samples.length, onProgress, onSkip } = options
+  const { preprocess, batch = DEFAULT_BATCH, limit = dataset.samples.length, onProgress, onSkip } = options
+  const { workers, decoders } = options
   const { model } = classifier
   checkMemory(classifier, Math.min(batch, limit))
   const skipped: Skipped[] = []
@@ -73,6 +71,7 @@ export async function evaluateClassifier(
     held: ahead,
     order: Array.from({ length: limit }, (_, i) => i),
     ...(workers !== undefined && { workers }),
+    ...(decoders !== undefined && { decoders }),
     onSkip(name, reason) {
       skipped.push({ name, reason })
       onSkip?.({ name, reason })

@@ -23,6 +23,8 @@ export function addEval(program: Command): void {
 }
 
 async function evaluate(options: EvalOptions): Promise<void> {
+  const { startDecoders } = await import('../../data/decoder.js')
+  const decoders = startDecoders(options.workers) // they start while the model loads
   const [{ openDataset }, setup, { openNodeClassifier, throughputLanes }, { evaluateClassifier }] = await Promise.all([
     import('../../data/dataset.js'),
     import('../setup.js'),
@@ -40,7 +42,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
     const report = await evaluateClassifier(classifier, dataset, {
       preprocess: setup.preprocessFor(options, model),
       ...(options.batch !== undefined && { batch: options.batch }),
-      ...(options.workers !== undefined && { workers: options.workers }),
+      decoders,
       limit: total,
       onProgress: ({ images, top1 }) => progress.update(images, `top-1 ${((100 * top1) / images).toFixed(1)} %`),
       onSkip: ({ name, reason }) => warn(`${name} skipped: ${reason}`),
@@ -49,7 +51,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
     emit(options.json, { ...report, precision: options.precision ?? 'fp32' }, show)
   } finally {
     progress.stop()
-    await classifier.close()
+    await Promise.all([classifier.close(), ...decoders.map((decoder) => decoder.close())])
     await dataset.close()
   }
 }
