@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { encode } from '../../test/support/pictures.js'
 import { type Preprocess, preprocessImage } from '../images/preprocess.js'
 import type { Dataset } from './dataset.js'
+import { startDecoders } from './decoder.js'
 import { type LoaderOptions, loadBatches } from './loader.js'
 
 const SIDE = 4
@@ -57,6 +58,18 @@ function chunked(indices: readonly number[], batch: number): number[][] {
 const range = (count: number) => Array.from({ length: count }, (_, i) => i)
 
 describe('loadBatches', () => {
+  it('leaves the caller’s own threads running, for one loop after the other', async () => {
+    const decoders = startDecoders(2)
+    try {
+      for (const batch of [2, 3]) {
+        const { batches } = await collect(madeUp(7), { batch, decoders })
+        assert.deepEqual(batches, chunked(range(7), batch))
+      }
+    } finally {
+      await Promise.all(decoders.map((decoder) => decoder.close()))
+    }
+  })
+
   for (const [workers, prefetch] of [
     [1, 1],
     [3, 2],
