@@ -46,8 +46,15 @@ export async function withFile<Result>(
 }
 
 /** `length` bytes of an open file from `position`; fewer when the file ends before. */
-export async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length)
+export const readAt = (file: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> =>
+  fill(new Uint8Array(length), file, position)
+
+async function fill<Memory extends ArrayBufferLike>(
+  bytes: Uint8Array<Memory>,
+  file: FileHandle,
+  position: number,
+): Promise<Uint8Array<Memory>> {
+  const { length } = bytes
   let done = 0
   while (done < length) {
     const { bytesRead } = await file.read(bytes, done, length - done, position + done)
@@ -62,11 +69,22 @@ export async function readAt(file: FileHandle, position: number, length: number)
  *
  * @throws InputError when there is no such file, it is a folder, or it is larger than `limit` bytes.
  */
-export function readWholeFile(path: string, limit = 2 ** 32 - 1): Promise<Uint8Array<ArrayBuffer>> {
-  return withFile(path, (file, size) => {
-    if (size > limit) fail(`${path}: ${size} bytes is more than the ${limit} that can be read at once`)
-    return readAt(file, 0, size)
-  })
+export const readWholeFile = (path: string, limit = READABLE): Promise<Uint8Array<ArrayBuffer>> =>
+  withFile(path, (file, size) => readAt(file, 0, checked(path, size, limit)))
+
+/**
+ * {@link readWholeFile} into memory that threads share: handing weights to a thread copies nothing, and V8, which could
+ * not free them anyway, is not pressed by their size to look for garbage.
+ */
+export const readShared = (path: string, limit = READABLE): Promise<Uint8Array<SharedArrayBuffer>> =>
+  withFile(path, (file, size) => fill(new Uint8Array(new SharedArrayBuffer(checked(path, size, limit))), file, 0))
+
+/** The most bytes that are read at once. */
+const READABLE = 2 ** 32 - 1
+
+function checked(path: string, size: number, limit: number): number {
+  if (size > limit) fail(`${path}: ${size} bytes is more than the ${limit} that can be read at once`)
+  return size
 }
 
 /**

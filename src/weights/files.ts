@@ -1,13 +1,13 @@
 /** Safetensors files on disk: one file, or several shards behind a `model.safetensors.index.json`. */
 import { dirname, join } from 'node:path'
 import { fail } from '../errors.js'
-import { readWholeFile, writeFileAtomic } from '../files.js'
+import { readShared, readWholeFile, writeFileAtomic } from '../files.js'
 import { parseSafetensors, type Safetensors, writeSafetensors } from './safetensors.js'
 import { nameText, type StateDict } from './state.js'
 
 /** Reads one safetensors file; throws InputError, naming it, when it is missing or breaks the format. */
 export async function readSafetensorsFile(path: string): Promise<Safetensors> {
-  return parseSafetensors(await readWholeFile(path), path)
+  return parseSafetensors(await readShared(path), path)
 }
 
 /** Writes a state dict as a safetensors file, whole or not at all. */
