@@ -49,13 +49,14 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   for (const [i, image] of paths.entries()) {
     const picture = await next
     next = load(i + 1)
+    if (!next) void decoder.close() // it leaves while the last picture is classified
     if (picture instanceof Float32Array) {
       const start = performance.now()
       const [predictions = []] = await classifier.predict(picture, options.top)
       results.push({ image, predictions, milliseconds: performance.now() - start })
     } else if (picture) failures.push(picture.message)
   }
-  await Promise.all([classifier.close(), decoder.close()])
+  await classifier.close()
   if (paths.length === 1 && failures[0] !== undefined) fail(failures[0])
   emit(options.json, results, show)
   if (failures.length > 0) fail(`${failures.length} of ${paths.length} pictures: ${failures.join('; ')}`)
