@@ -54,6 +54,7 @@ export function summarise(events: readonly TraceEvent[]): OperatorTime[] {
   const nodes = new Map<string, { operator: string; times: number[] }>()
   for (const { cat, name, dur, args } of events) {
     if (cat !== 'Node' || !name.endsWith('_kernel_time') || args?.op_name === undefined) continue
+    if (args.op_name === 'If') continue // the operators of its body are listed themselves
     const node = nodes.get(name) ?? { operator: args.op_name, times: [] }
     node.times.push(dur)
     nodes.set(name, node)

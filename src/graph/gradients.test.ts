@@ -6,9 +6,10 @@ import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
 import { evaluateShape, type Shape } from './dims.js'
 import { gradients } from './gradients.js'
-import { createGraph, input, output, scoped, type Tensor } from './graph.js'
+import { createGraph, input, output, scalar, scoped, type Tensor } from './graph.js'
 import { attend, attention } from './ops/attention.js'
-import { add, cast, div, exp, gelu, mul, neg, scale, sqrt, sub } from './ops/elementwise.js'
+import { choose } from './ops/choose.js'
+import { add, cast, div, equal, exp, gelu, mul, neg, scale, sqrt, sub } from './ops/elementwise.js'
 import { linear, matmul } from './ops/linear.js'
 import { layerNorm, logSoftmax, softmax } from './ops/normalise.js'
 import { after } from './ops/order.js'
@@ -159,6 +160,13 @@ const cases: Record<string, Case> = {
     range: [-3, 3],
   },
   'topK values': { inputs: ({ n }) => [[B, n + 2]], build: ([x]) => topK(x as Tensor, 2).values, range: [-3, 3] },
+  'choose, either side': binary((a, b) => {
+    const [yes, no] = [true, false].map((holds) => equal(scalar(a.graph, 0), scalar(a.graph, holds ? 0 : 1))) as [
+      Tensor,
+      Tensor,
+    ]
+    return choose(yes, choose(no, exp(a), mul(a, b)), add(a, b))
+  }),
   attention: {
     inputs: ({ n, m, h, d }) => [
       [B, n, h * d],

@@ -35,8 +35,13 @@ export interface Node<A = unknown> {
   readonly scope: string
 }
 
-/** What an ONNX node's attribute may hold: integers are plain, floats are tagged. */
-export type OnnxAttribute = number | readonly number[] | string | { readonly float: number }
+/** What an ONNX node's attribute may hold: integers are plain, floats and graphs are tagged. */
+export type OnnxAttribute =
+  | number
+  | readonly number[]
+  | string
+  | { readonly float: number }
+  | { readonly graph: Readonly<Record<string, unknown>> }
 
 /** Where an operator writes the ONNX nodes that compute it. */
 export interface Emitter {
@@ -54,11 +59,15 @@ export interface Emitter {
   constant(data: TensorData, shape: readonly number[], dtype?: DType): string
   /** True when somebody reads this tensor. */
   used(tensor: Tensor): boolean
+  /** What nobody but a lazy input of `reader` needs, as a graph of its own. */
+  body(reader: Node, input: number): OnnxAttribute
 }
 
 /** An operator. A = its attributes. */
 export interface Op<A = unknown> {
   readonly name: string
+  /** Inputs that are computed only when the operator asks for them. */
+  readonly lazy?: readonly number[]
   /** Shapes and element types of the outputs; throws on inputs that do not fit. */
   infer(inputs: readonly Tensor[], attrs: A): readonly TensorType[]
   /** Writes ONNX nodes. */

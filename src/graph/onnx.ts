@@ -5,7 +5,7 @@
  */
 
 import type { Shape } from './dims.js'
-import type { DType, Emitter, Graph, OnnxAttribute, Tensor, TensorData, TensorType } from './graph.js'
+import type { DType, Emitter, Graph, Node, OnnxAttribute, Tensor, TensorData, TensorType } from './graph.js'
 import { liveNodes } from './graph.js'
 import { encodeMessage, type Message } from './schema.js'
 
@@ -24,7 +24,7 @@ const onnxTypes: Record<DType, number> = {
 }
 
 /** AttributeProto.AttributeType */
-const attributeTypes = { float: 1, int: 2, string: 3, ints: 7 } as const
+const attributeTypes = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const
 
 /** Constants of at least this many bytes stay outside the protobuf when `external` is asked for. */
 const EXTERNAL_BYTES = 1024
@@ -56,6 +56,7 @@ function attributeProto(name: string, value: OnnxAttribute) {
   if (typeof value === 'number') return { name, i: value, type: attributeTypes.int }
   if (typeof value === 'string') return { name, s: new TextEncoder().encode(value), type: attributeTypes.string }
   if ('float' in value) return { name, f: value.float, type: attributeTypes.float }
+  if ('graph' in value) return { name, g: value.graph, type: attributeTypes.graph }
   return { name, ints: value as readonly number[], type: attributeTypes.ints }
 }
 
@@ -70,6 +71,8 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
   const live = liveNodes(graph)
   const read = new Set<Tensor>([...live.flatMap((node) => node.inputs), ...graph.outputs.values()])
   const nodes: Message[] = []
+  const bodies = lazyBodies(graph, live)
+  let list = nodes // where nodes are written
   const initializers: Message[] = []
   const externalData: { path: string; data: Uint8Array }[] = []
   const emitted = new Set<Tensor>()
@@ -104,7 +107,7 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
         value === undefined ? [] : [attributeProto(name, value)],
       )
       const name = `${names[0]}:${type}`
-      nodes.push({ name, opType: type, input: [...inputs], output: names, attribute, domain })
+      list.push({ name, opType: type, input: [...inputs], output: names, attribute, domain })
       return names
     },
     constant(data, shape, dtype = data instanceof BigInt64Array ? 'int64' : 'float32') {
@@ -117,12 +120,20 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
       return name
     },
     used: (tensor) => read.has(tensor),
+    body(reader, input) {
+      const tensor = reader.inputs[input] as Tensor
+      const name = `${tensor.name}#${fresh++}`
+      const result = { name, opType: 'Identity', input: [tensor.name], output: [name] }
+      return { graph: { name, node: [...bodies.of(reader, input), result], output: [valueInfo(name, tensor)] } }
+    },
   }
 
   for (const node of live) {
     for (const tensor of node.inputs) emitConstant(tensor)
+    list = bodies.around(node) ?? nodes
     node.op.emit(node, onnx)
   }
+  list = nodes
   const outputs = [...graph.outputs].map(([name, tensor]) => {
     emitConstant(tensor)
     onnx.node('Identity', [tensor.name], [name])
@@ -145,6 +156,36 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
     },
   })
   return { bytes, externalData }
+}
+
+/** ONNX nodes of the parts of a graph that only a lazy input of some node needs. */
+interface Bodies {
+  /** The body that a node belongs to; `undefined` for the graph itself. */
+  around(node: Node): Message[] | undefined
+  /** What a lazy input needs. */
+  of(reader: Node, input: number): readonly Message[]
+}
+
+/**
+ * Sorts nodes into bodies, from the last reader back: a node whose every reader is in one body belongs there, too.
+ * Constants stay with the graph itself.
+ */
+function lazyBodies(graph: Graph, live: readonly Node[]): Bodies {
+  const bodies = new Map<Node, Map<number, Message[]>>() // by reader and input
+  const homes = new Map<Node, Message[]>()
+  const readIn = new Map<Tensor, Set<Message[] | undefined>>()
+  const note = (tensor: Tensor, body: Message[] | undefined) =>
+    readIn.set(tensor, (readIn.get(tensor) ?? new Set()).add(body))
+  for (const tensor of graph.outputs.values()) note(tensor, undefined)
+  for (const node of [...live].reverse()) {
+    const places = new Set(node.outputs.flatMap((tensor) => [...(readIn.get(tensor) ?? [])]))
+    const [home] = places.size === 1 ? places : []
+    if (home) homes.set(node, home)
+    const lazy = new Map(node.op.lazy?.map((input) => [input, []]))
+    bodies.set(node, lazy)
+    for (const [i, tensor] of node.inputs.entries()) note(tensor, lazy.get(i) ?? home)
+  }
+  return { around: (node) => homes.get(node), of: (reader, input) => bodies.get(reader)?.get(input) ?? [] }
 }
 
 /** An int64 constant from numbers. */

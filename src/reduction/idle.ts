@@ -8,7 +8,8 @@
 import { addDims, type Dim } from '../graph/dims.js'
 import { constant, type Graph, scalar, type Tensor } from '../graph/graph.js'
 import { attend, attention, mergeHeads, splitHeads } from '../graph/ops/attention.js'
-import { add, mul, scale, sub } from '../graph/ops/elementwise.js'
+import { choose } from '../graph/ops/choose.js'
+import { add, equal, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
@@ -99,7 +100,8 @@ function select(block: Block, y: Tensor, options: IdleOptions): Choice {
     ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys)
     : foldedLogits(block, y, score === 'logits') // [B, H, N]
   const scores = headMean(block, logits, score) // [B, N]
-  const rows = bestRows(block, scores, keep, count) // [B, n]
+  const best = bestRows(block, scores, keep, count) // [B, n]
+  const rows = count ? unlessAll(block, y, count, best) : best // [B, n]
   const selected = sub(slice(rows, 1, block.prefix), int64(y.graph, block.prefix)) // [B, K]
   return { selected, scores: slice(scores, 1, block.prefix), rows, queries, keys }
 }
@@ -116,16 +118,22 @@ function bestRows(block: Block, scores: Tensor, keep: Dim, count: Tensor | undef
   return topK(add(scores, constant(graph, lead, [N], 'prefix')), addDims(keep, block.prefix), all).indices // [B, n]
 }
 
+/** `best`, or where `count` keeps every token all rows in their order: then nothing is scored. */
+function unlessAll(block: Block, y: Tensor, count: Tensor, best: Tensor): Tensor {
+  const { graph } = y
+  const N = y.shape[1] as number
+  const every = expandBatch(constant(graph, rowNumbers(N), [1, N]), y) // [B, N]
+  return choose(equal(count, int64(graph, N - block.prefix)), every, best) // [B, n]
+}
+
+const rowNumbers = (rows: number) => BigInt64Array.from({ length: rows }, (_, row) => BigInt(row))
+
 const int64 = (graph: Graph, value: number): Tensor => constant(graph, BigInt64Array.of(BigInt(value)), [])
 
 /** Selected image tokens as rows of x, behind the prefix rows, which are always computed. */
 function withPrefix(block: Block, selected: Tensor): Tensor {
   const { graph } = selected
-  const prefix = constant(
-    graph,
-    BigInt64Array.from({ length: block.prefix }, (_, i) => BigInt(i)),
-    [1, block.prefix],
-  )
+  const prefix = constant(graph, rowNumbers(block.prefix), [1, block.prefix])
   return concat([expandBatch(prefix, selected), add(selected, int64(graph, block.prefix))], 1) // [B, n]
 }
 

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { createSession } from '../../runtime/node.js'
+import { constant, createGraph, input, output } from '../graph.js'
+import { choose } from './choose.js'
+import { equal, neg, scale } from './elementwise.js'
+import { gatherRows, selectRows } from './rows.js'
+
+/** x doubled where the flag holds, else the rows of x at `rows`: a body that fails when a row does not exist. */
+function example(seeRows: boolean) {
+  const graph = createGraph()
+  const flag = input(graph, 'flag', [1], 'int64')
+  const x = input(graph, 'x', ['batch', 3, 1])
+  const rows = input(graph, 'rows', ['batch', 'n'], 'int64')
+  const picked = gatherRows(neg(x), selectRows(rows, 3)) // [B, n, 1]
+  output('y', choose(equal(flag, constant(graph, BigInt64Array.of(1n), [1])), scale(x, 2), scale(picked, 3)))
+  if (seeRows) output('picked', picked)
+  const feeds = (holds: boolean, at: readonly bigint[]) => ({
+    flag: { data: BigInt64Array.of(holds ? 1n : 0n), shape: [1] },
+    x: { data: Float32Array.of(1, 2, 3), shape: [1, 3, 1] },
+    rows: { data: BigInt64Array.from(at), shape: [1, at.length] },
+  })
+  return { graph, feeds }
+}
+
+describe('choose', () => {
+  it('gives the one side or the other', async () => {
+    const { graph, feeds } = example(false)
+    const session = await createSession(graph)
+    assert.deepEqual((await session.run(feeds(true, [2n, 0n]))).y?.data, Float32Array.of(2, 4, 6))
+    assert.deepEqual((await session.run(feeds(false, [2n, 0n]))).y?.data, Float32Array.of(-9, -3))
+    await session.close()
+  })
+
+  it('runs nothing that only the other side needs', async () => {
+    const { graph, feeds } = example(false)
+    const session = await createSession(graph)
+    assert.deepEqual((await session.run(feeds(true, [7n]))).y?.data, Float32Array.of(2, 4, 6))
+    await assert.rejects(session.run(feeds(false, [7n])), /indices|bounds/)
+    await session.close()
+  })
+
+  it('runs what somebody else reads too', async () => {
+    const { graph, feeds } = example(true)
+    const session = await createSession(graph)
+    const { y, picked } = await session.run(feeds(true, [1n]))
+    assert.deepEqual([y?.data, picked?.data], [Float32Array.of(2, 4, 6), Float32Array.of(-2)])
+    await assert.rejects(session.run(feeds(true, [7n])), /indices|bounds/)
+    await session.close()
+  })
+
+  it('refuses sides that do not fit', () => {
+    const graph = createGraph()
+    const [flag, x] = [input(graph, 'flag', [1], 'bool'), input(graph, 'x', [3])]
+    assert.throws(() => choose(flag, x, input(graph, 'y', [4])), /sizes 3 and 4 differ/)
+    assert.throws(() => choose(x, x, x), /a condition is bool, found float32/)
+  })
+})
