@@ -46,13 +46,23 @@ function pictures(count: number, seed: number, broken = -1): Dataset {
   }
 }
 
+/** A model whose weights lie in shared memory, as those read from a file do. */
 const model = (seed: number) => ({
   name: 'tiny',
   config: tiny,
   state: new Map(
-    [...randomWeights(tiny, seed, 0.1)].map(([name, { shape, data }]) => [name, float32(data as Float32Array, shape)]),
+    [...randomWeights(tiny, seed, 0.1)].map(([name, { shape, data }]) => [
+      name,
+      float32(shared(data as Float32Array), shape),
+    ]),
   ),
 })
+
+function shared(values: Float32Array): Float32Array {
+  const data = new Float32Array(new SharedArrayBuffer(4 * values.length))
+  data.set(values)
+  return data
+}
 
 function options(out: string, changes: RecipeChanges = {}, more: Partial<FinetuneOptions> = {}): FinetuneOptions {
   return {

@@ -30,7 +30,7 @@ export const decays = (name: string, shape: readonly number[]): boolean =>
   shape.filter((size) => size > 1).length > 1 && !name.endsWith('pos_embed')
 
 /**
- * Copies a model's float32 weights into trainable form.
+ * Copies a model's weights into trainable form.
  *
  * @param isTrained - which tensors learn; default all
  * @throws InputError when a tensor is not float32 or nothing is left to train
@@ -55,8 +55,12 @@ export function createParameters(state: StateDict, isTrained: (name: string) => 
     values.set(data, start)
   }
   const decayEnd = trained.filter(({ name, shape }) => decays(name, shape)).at(-1)?.end ?? 0
-  return { trained, values, decayEnd, frozen: new Map([...state].filter(([name]) => !isTrained(name))) }
+  const frozen = [...state].filter(([name]) => !isTrained(name))
+  return { trained, values, decayEnd, frozen: new Map(frozen.map(([name, tensor]) => [name, copyOf(tensor)])) }
 }
+
+/** In memory of its own: the runtime takes no feeds from memory that is shared between threads, as files are read into. */
+const copyOf = (tensor: WeightTensor): WeightTensor => ({ ...tensor, data: tensor.data.slice() })
 
 /** Views into `flat`, an array laid out like `parameters.values`, by name. */
 export const viewsOf = (parameters: Parameters, flat: Float32Array): Map<string, WeightTensor> =>
