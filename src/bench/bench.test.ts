@@ -105,6 +105,7 @@ it('sums a profile by operator: medians of nodes, the first run left out', () =>
     ...[9000, 1000, 3000, 2000].map((dur) => event('a_kernel_time', 'Gemm', dur)),
     ...[9000, 4000, 4000, 4000].map((dur) => event('b_kernel_time', 'Gemm', dur)),
     ...[9000, 2000, 2000, 2000].map((dur) => event('c_kernel_time', 'Add', dur)),
+    ...[9000, 2500, 2500, 2500].map((dur) => event('d_kernel_time', 'If', dur)), // holds the Add
     event('c_fence_before', 'Add', 70000),
     { cat: 'Session', name: 'model_run', dur: 1e6 },
   ]
