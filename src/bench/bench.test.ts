@@ -3,13 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { randomWeights, tiny } from '../../test/support/models.js'
+import { randomPixels, randomWeights, tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
 import { encodeOnnx } from '../graph/onnx.js'
-import { buildGraph } from '../models/build.js'
+import { buildGraph, KEEP_INPUT } from '../models/build.js'
 import { modelCost } from '../models/cost.js'
+import { createSession } from '../runtime/node.js'
 import { type BenchmarkReport, benchmark } from './models.js'
-import { summarise } from './profile.js'
+import { profileOperators, summarise } from './profile.js'
 
 const model = { name: 'tiny', config: tiny, state: randomWeights(tiny, 1) }
 const request = {
@@ -113,4 +114,26 @@ it('sums a profile by operator: medians of nodes, the first run left out', () =>
     { operator: 'Gemm', nodes: 2, milliseconds: 6, share: 0.75 },
     { operator: 'Add', nodes: 1, milliseconds: 2, share: 0.25 },
   ])
+})
+
+describe('an elastic graph', () => {
+  for (const [tokens, selects] of [
+    [[16, 16, 16, 16], false],
+    [[16, 16, 16, 9], true],
+  ] as const)
+    it(`told to keep ${tokens} of 16 ${selects ? 'selects' : 'selects nothing'}`, async () => {
+      const graph = buildGraph(tiny, model.state, { keep: [16, 9, 9, 9], elastic: true })
+      const feeds = {
+        pixel_values: randomPixels(tiny, 2, 3),
+        [KEEP_INPUT]: { data: BigInt64Array.from(tokens, BigInt), shape: [tokens.length] },
+      }
+      const profile = await profileOperators(
+        (prefix) => createSession(graph, { profile: prefix }),
+        (session) => session.run(feeds),
+      )
+      assert.equal(
+        profile.some(({ operator }) => operator === 'TopK'),
+        selects,
+      )
+    })
 })

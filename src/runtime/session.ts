@@ -23,10 +23,10 @@ export interface SessionOptions {
    */
   readonly memoryPattern?: boolean
   /**
-   * Let ONNX Runtime rewrite the graph when it opens; default true. Our graphs leave it little to do: without, a session
-   * opens a tenth sooner, which counts where it runs once.
+   * The session answers once: leave out what pays only over many runs, that is rewriting the graph and threads that
+   * wait for work in a loop, which takes a core from whoever prepares the picture. Default false.
    */
-  readonly optimize?: boolean
+  readonly once?: boolean
   /** Write a profile of every operator to a file with this prefix. */
   readonly profile?: string
 }
@@ -62,19 +62,25 @@ export interface OrtPackage {
   readonly Tensor: TensorConstructor
 }
 
+/** Keys: onnxruntime_session_options_config_keys.h */
+const onceOptions = {
+  graphOptimizationLevel: 'disabled',
+  extra: { session: { intra_op: { allow_spinning: '0' } } },
+}
+
 /** A running model from ONNX bytes. */
 export async function openSession(
   ort: OrtPackage,
   model: { readonly bytes: Uint8Array; readonly externalData?: readonly { path: string; data: Uint8Array }[] },
   options: SessionOptions & { readonly executionProviders?: readonly (string | object)[] } = {},
 ): Promise<Session> {
-  const { threads, memoryPattern, optimize = true, profile, executionProviders = ['cpu'] } = options
+  const { threads, memoryPattern, once = false, profile, executionProviders = ['cpu'] } = options
   const session = await ort.InferenceSession.create(model.bytes, {
     executionProviders: [...executionProviders],
     ...(model.externalData?.length && { externalData: model.externalData }),
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...(memoryPattern !== undefined && { enableMemPattern: memoryPattern }),
-    ...(!optimize && { graphOptimizationLevel: 'disabled' }),
+    ...(once && onceOptions),
     ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     logSeverityLevel: 4, // what goes wrong is thrown; the native log would only repeat it on stderr
   })

@@ -40,9 +40,9 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   }
   let next = load(0)
   const asked = setup.classifierOptions(options, model)
-  // The runtime's rewriting pays over many pictures; it changes the last digits of float16.
-  const optimize = paths.length > 1 || (asked.precision ?? 'fp32') !== 'fp32'
-  const classifier = await openNodeClassifier(model, { ...asked, optimize })
+  // A graph that is not rewritten has other last digits in float16.
+  const once = paths.length === 1 && (asked.precision ?? 'fp32') === 'fp32'
+  const classifier = await openNodeClassifier(model, { ...asked, once })
   setup.warnAll(classifier.warnings)
   const results: Classified[] = []
   const failures: string[] = []
