@@ -1,6 +1,6 @@
 /** Pictures of maps: idle tokens over a photograph as SVG, an attention map as PNG. */
 
-import sharp from 'sharp'
+import { sharp } from '../images/sharp.js'
 import { rampColours } from '../page/ramp.js'
 import type { BlockAttention } from './inspect.js'
 import type { TokenState } from './tokens.js'

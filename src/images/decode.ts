@@ -12,15 +12,11 @@
  */
 
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
-import sharp, { type Sharp, type SharpOptions } from 'sharp'
 import { fail, InputError } from '../errors.js'
 import { fileError } from '../files.js'
 import { jpegFrame, type PictureFormat, pictureFormat } from './format.js'
 import type { RgbImage } from './resample.js'
-
-// Many small pictures on threads of our own: libvips' operation cache and inner threads would only cost memory.
-sharp.cache(false)
-sharp.concurrency(1)
+import { type Sharp, type SharpOptions, sharp } from './sharp.js'
 
 /** The most pixels a picture may have: where PIL refuses (twice its `MAX_IMAGE_PIXELS`). */
 export const MAX_PIXELS = 178_956_970

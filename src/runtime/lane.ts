@@ -1,9 +1,9 @@
 /** The thread behind a lane: one session, one run at a time, answers in the order of the questions. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import * as ort from 'onnxruntime-node'
 import type { OnnxModel } from '../graph/onnx.js'
-import { memoryOf, type OrtPackage, openSession, type SessionOptions, type Values } from './session.js'
+import { nodeRuntime } from './ort.js'
+import { memoryOf, openSession, type SessionOptions, type Values } from './session.js'
 
 /** What a lane opens. */
 export interface LaneSettings {
@@ -29,8 +29,7 @@ export type LaneAnswer =
 const port = parentPort
 if (port) {
   const { model, options } = workerData as LaneSettings
-  ort.env.logLevel = 'fatal'
-  const opening = openSession(ort as unknown as OrtPackage, model, options)
+  const opening = openSession(nodeRuntime, model, options)
   const answer = (message: LaneAnswer, memory: ArrayBuffer[] = []) => port.postMessage(message, memory)
 
   opening.catch(() => {}) // told to whoever asks

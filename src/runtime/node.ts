@@ -1,16 +1,13 @@
 /** Sessions over onnxruntime-node. */
 
 import { availableParallelism, freemem } from 'node:os'
-import * as ort from 'onnxruntime-node'
 import { fail } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { encodeOnnx, type OnnxModel } from '../graph/onnx.js'
 import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
 import { openLanes } from './lanes.js'
-import { type OrtPackage, openGraph, openSession, type Session, type SessionOptions } from './session.js'
-
-// What goes wrong is thrown and told by whoever catches it; the native log would only repeat it on stderr.
-ort.env.logLevel = 'fatal'
+import { nodeRuntime } from './ort.js'
+import { openGraph, openSession, type Session, type SessionOptions } from './session.js'
 
 /**
  * Opens a graph, or an ONNX file's bytes, as a session.
@@ -23,8 +20,8 @@ export async function createSession(model: Graph | Uint8Array, options: SessionO
   const withProviders = { ...options, executionProviders: device === 'cpu' ? ['cpu'] : [device] }
   try {
     return model instanceof Uint8Array
-      ? await openSession(ort as unknown as OrtPackage, { bytes: model }, withProviders)
-      : await openGraph(ort as unknown as OrtPackage, model, withProviders)
+      ? await openSession(nodeRuntime, { bytes: model }, withProviders)
+      : await openGraph(nodeRuntime, model, withProviders)
   } catch (error) {
     if (device === 'cpu') throw error
     const [reason] = String((error as Error).message).split('\n')
