@@ -6,6 +6,7 @@
 
 import { lineChart } from '../src/page/curves.js'
 import { type EpochEntry, readLog } from '../src/training/log.js'
+import { chartsOf } from '../src/training/report.js'
 
 const epochs: EpochEntry[] = []
 for (const path of process.argv.slice(2)) {
@@ -13,14 +14,7 @@ for (const path of process.argv.slice(2)) {
   for (const entry of await readLog(path))
     if (entry.kind === 'epoch') epochs.push({ ...entry, epoch: before + entry.epoch })
 }
-const evaluated = epochs.filter(({ evaluation, average }) => evaluation && average)
-if (evaluated.length === 0) throw new Error('wanted log.jsonl files of runs that were evaluated and averaged')
-const at = evaluated.map(({ epoch }) => epoch + 1)
-const { svg } = await lineChart(
-  [
-    { name: 'weights', colour: 'blue', at, values: evaluated.map(({ evaluation }) => evaluation?.top1Percent ?? 0) },
-    { name: 'their average', colour: 'orange', at, values: evaluated.map(({ average }) => average?.top1Percent ?? 0) },
-  ],
-  { x: 'epoch', y: 'top-1, %', counts: true },
-)
+const accuracy = chartsOf(epochs)[0]
+if (!accuracy) throw new Error('wanted log.jsonl files of runs that were evaluated')
+const { svg } = await lineChart(accuracy.curves, { x: accuracy.x, y: accuracy.title, counts: true })
 process.stdout.write(`${svg}\n`)

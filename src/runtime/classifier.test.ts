@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import { maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
 import { topIndices, topPredictions } from './classifier.js'
 import { openNodeClassifier } from './node.js'
 
@@ -55,6 +55,18 @@ describe('a classifier', () => {
         assert.equal(scores.filter((score) => score > least).length < selected.length, true)
       }
     }
+  })
+
+  it('opened to answer once gives the answers of any other', async () => {
+    const pixels = randomPixels(tiny, 2, 3).data as Float32Array
+    const logits = []
+    for (const once of [false, true]) {
+      const classifier = await openNodeClassifier(model, { keepRatio: 0.5, once })
+      logits.push((await classifier.forward(pixels)).logits)
+      await classifier.close()
+    }
+    const [many, single] = logits as [Float32Array, Float32Array]
+    assert.ok(maxAbsDiff(many, single) < 1e-5)
   })
 
   it('refuses pixels that are no whole pictures', async () => {
