@@ -84,7 +84,8 @@ export interface Op<A = unknown> {
 export interface Graph {
   readonly nodes: Node[]
   readonly inputs: Tensor[]
-  readonly constants: Tensor[]
+  /** Constants by the memory that holds them. */
+  readonly constants: Map<ArrayBufferLike, Tensor[]>
   readonly outputs: Map<string, Tensor>
   /** Current scope, see {@link scoped}. */
   scope: string
@@ -95,7 +96,7 @@ export interface Graph {
 export const createGraph = (): Graph => ({
   nodes: [],
   inputs: [],
-  constants: [],
+  constants: new Map(),
   outputs: new Map(),
   scope: '',
   names: new Set(),
@@ -117,7 +118,7 @@ export function input(graph: Graph, name: string, shape: Shape, dtype: DType = '
   return tensor
 }
 
-/** Adds a constant (a weight, usually). The data is kept by reference, not copied. */
+/** Adds a constant (a weight, usually). The data is kept by reference: the same view of the same memory is one constant. */
 export function constant(
   graph: Graph,
   data: TensorData,
@@ -128,10 +129,25 @@ export function constant(
   const count = shape.reduce((a, b) => a * b, 1)
   if (data.length !== count)
     throw new Error(`constant ${name}: shape [${shape}] wants ${count} values, found ${data.length}`)
+  const neighbours = graph.constants.get(data.buffer) ?? []
+  const known = neighbours.find((t) => sameView(t, { dtype, data }) && sameShape(t.shape, shape))
+  if (known) return known
   const tensor: Tensor = { graph, name: uniqueName(graph, name), dtype, shape, data }
-  graph.constants.push(tensor)
+  neighbours.push(tensor)
+  graph.constants.set(data.buffer, neighbours)
   return tensor
 }
+
+/** True when two constants are the same elements of the same memory, whatever their shapes. */
+export const sameView = (a: Constant, b: Constant): boolean =>
+  a.dtype === b.dtype &&
+  a.data?.buffer === b.data?.buffer &&
+  a.data?.byteOffset === b.data?.byteOffset &&
+  a.data?.byteLength === b.data?.byteLength
+
+type Constant = Pick<Tensor, 'dtype' | 'data'>
+
+const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i])
 
 /** A float32 scalar constant. */
 export const scalar = (graph: Graph, value: number): Tensor =>

@@ -6,7 +6,7 @@
 
 import type { Shape } from './dims.js'
 import type { DType, Emitter, Graph, Node, OnnxAttribute, Tensor, TensorData, TensorType } from './graph.js'
-import { liveNodes } from './graph.js'
+import { liveNodes, sameView } from './graph.js'
 import { encodeMessage, type Message } from './schema.js'
 
 const OPSET = 17
@@ -94,8 +94,11 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
 
   function emitConstant(tensor: Tensor) {
     if (!tensor.data || emitted.has(tensor)) return
+    const same = graph.constants.get(tensor.data.buffer)?.find((other) => emitted.has(other) && sameView(other, tensor))
     emitted.add(tensor)
-    initializer(tensor.name, tensor.data, tensor.shape as readonly number[], tensor.dtype)
+    const shape = tensor.shape as readonly number[]
+    if (!same) initializer(tensor.name, tensor.data, shape, tensor.dtype)
+    else onnx.node('Reshape', [same.name, onnx.constant(int64s(shape), [shape.length])], [tensor.name])
   }
 
   const onnx: Emitter = {
@@ -129,6 +132,7 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
   }
 
   for (const node of live) {
+    list = nodes
     for (const tensor of node.inputs) emitConstant(tensor)
     list = bodies.around(node) ?? nodes
     node.op.emit(node, onnx)

@@ -22,18 +22,16 @@ const attentionOp: Op<{ heads: number }> = {
     return [{ dtype, shape }, map, split(query), split(key), split(value)]
   },
   emit({ inputs, outputs, attrs: { heads } }, onnx) {
-    const [q, k, v, bias] = inputs as [Tensor, Tensor, Tensor, Tensor | undefined]
+    const [q, k, v] = inputs as [Tensor, Tensor, Tensor]
     const [result, map, ...parts] = outputs.map((t) => t.name) as [string, string, string, string, string]
     const width = q.shape[2] as number
     const scale = (width / heads) ** -0.5
     const saved = outputs.slice(1).some((tensor) => onnx.used(tensor))
     if (onnx.contrib && !saved) {
       const attributes = { num_heads: heads, scale: { float: scale } }
-      const operands = [q, k, v, ...(bias ? [bias] : [])].map((t) => t.name)
-      onnx.node('MultiHeadAttention', operands, [result], attributes, 'com.microsoft')
+      onnx.node('MultiHeadAttention', [q.name, k.name, v.name], [result], attributes, 'com.microsoft')
       return
     }
-    if (bias) throw new Error("attention with a bias wants ONNX Runtime's own operator")
     const intoHeads = (x: Tensor, name: string) => {
       const shape = onnx.constant(int64s([0, 0, heads, width / heads]), [4])
       return onnx.node('Transpose', onnx.node('Reshape', [x.name, shape], 1), [name], {
@@ -80,10 +78,6 @@ function portableLogits(q: string, k: string, scale: number, onnx: Emitter): str
  */
 export const attention = (q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor =>
   applyAll(attentionOp, [q, k, v], { heads })[0] as Tensor
-
-/** The same after adding a bias `[3·C]` to q, k and v: their parts one after the other. For inference only. */
-export const attentionWithBias = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, heads: number): Tensor =>
-  applyAll(attentionOp, [q, k, v, bias], { heads })[0] as Tensor
 
 /** `[B, n, C]` → `[B, H, n, C/H]`. */
 export function splitHeads(x: Tensor, heads: number): Tensor {

@@ -5,13 +5,15 @@ import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from 
 import { toFloat16 } from '../../float16.js'
 import { buildGraph } from '../../models/build.js'
 import { createSession } from '../../runtime/node.js'
-import { type Graph, liveNodes, totalMacs } from '../graph.js'
+import { createGraph, type Graph, input, liveNodes, output, type Tensor, totalMacs } from '../graph.js'
 import { encodeOnnx } from '../onnx.js'
+import { linear } from '../ops/linear.js'
 import { quantizeColumns } from '../ops/quantized.js'
-import { fuseAttentionBias } from './fuse.js'
+import { split } from '../ops/shape.js'
 import { toHalf, withHalfWeights } from './half.js'
 import { toInt8 } from './int8.js'
 import { rewrite } from './rewrite.js'
+import { separateProducts } from './separate.js'
 
 const weights = randomWeights(tiny, 3)
 const pixels = randomPixels(tiny, 2, 4)
@@ -104,31 +106,48 @@ describe('float16', () => {
   })
 })
 
-describe('fusion of the attention bias', () => {
-  it('changes nothing but rounding, selections included', async () => {
-    const [plain, fused] = [
-      await evaluate(graph(), { pixel_values: pixels }),
-      await evaluate(fuseAttentionBias(graph()), { pixel_values: pixels }),
-    ]
-    assert.ok(maxAbsDiff(floats(plain.logits), floats(fused.logits)) < 1e-5)
-    for (const l of [1, 2, 3]) assert.deepEqual(fused[`selected.${l}`], plain[`selected.${l}`])
+describe('separated products', () => {
+  it('give the same numbers, selections included', async () => {
+    const feeds = { pixel_values: pixels }
+    const [packed, separate] = [await evaluate(graph(), feeds), await evaluate(separateProducts(graph()), feeds)]
+    assert.ok(maxAbsDiff(floats(packed.logits), floats(separate.logits)) < 1e-5)
+    for (const l of [1, 2, 3]) assert.deepEqual(separate[`selected.${l}`], packed[`selected.${l}`])
   })
 
-  it('takes the bias off the packed products', () => {
-    const packed = (g: Graph) =>
-      liveNodes(g).filter(({ op, inputs }) => op.name === 'linear' && inputs[1]?.shape[0] === 3 * tiny.width)
-    assert.deepEqual(
-      packed(graph()).map(({ inputs }) => inputs.length),
-      [3, 3, 3],
-    )
-    assert.deepEqual(
-      packed(fuseAttentionBias(graph())).map(({ inputs }) => inputs.length),
-      [2, 2, 2],
-    )
+  it('leave no Split behind, and no weight twice', () => {
+    const separate = separateProducts(graph())
+    assert.ok(liveNodes(graph()).some(({ op }) => op.name === 'split'))
+    assert.ok(!liveNodes(separate).some(({ op }) => op.name === 'split'))
+    assert.equal(totalMacs(separate), totalMacs(graph()))
+    const numbers = [...weights.values()].reduce((sum, { data }) => sum + (data as Float32Array).length, 0)
+    for (const [lowered, bytes] of [[separate, 4] as const, [withHalfWeights(separate), 2] as const]) {
+      const stored = encodeOnnx(lowered, { external: true }).externalData.reduce(
+        (sum, { data }) => sum + data.length,
+        0,
+      )
+      assert.ok(stored <= bytes * numbers, `${stored} bytes for ${numbers} numbers`)
+    }
   })
 
-  it('leaves a product alone that somebody else reads', () => {
-    const watched = buildGraph(tiny, weights, { keep, form: 'masked' })
-    assert.equal(liveNodes(fuseAttentionBias(watched)).length, liveNodes(watched).length)
+  it('share what they read in integers', () => {
+    const nodes = liveNodes(toInt8(separateProducts(graph())))
+    const read = nodes.filter(({ op }) => op.name === 'quantize').map(({ inputs: [x] }) => x)
+    const matrices = new Set(
+      nodes.flatMap(({ op, inputs }) => (op.name === 'quantizedLinear' ? [inputs[3]?.data] : [])),
+    )
+    assert.equal(new Set(read).size, read.length)
+    // patches, head; in every block query, key, value, projection, two of the MLP; the class token's query shares its matrix
+    assert.equal(matrices.size, 2 + 6 * tiny.depth)
+  })
+
+  it('leave trained weights packed', () => {
+    const g = createGraph()
+    const x = input(g, 'x', ['batch', 5, 4])
+    const [first] = split(linear(x, input(g, 'w', [6, 4])), 2, 3) as [Tensor]
+    output('y', first)
+    assert.deepEqual(
+      liveNodes(separateProducts(g)).map(({ op }) => op.name),
+      ['linear', 'split'],
+    )
   })
 })

@@ -1,9 +1,9 @@
 /** Number formats of inference, and how a graph gets there. */
 
 import type { Graph } from '../graph.js'
-import { fuseAttentionBias } from './fuse.js'
 import { toHalf, withHalfWeights } from './half.js'
 import { toInt8 } from './int8.js'
+import { separateProducts } from './separate.js'
 
 export type Precision = 'fp32' | 'fp16' | 'int8'
 
@@ -16,10 +16,10 @@ export interface Target {
   readonly computesHalf?: boolean
 }
 
-/** Gets an inference graph ready for a target: number format, and the fusions that pay there. */
+/** Gets an inference graph ready for a target: number format, and the rewrites that pay there. */
 export function lower(graph: Graph, { precision = 'fp32', contrib = true, computesHalf = false }: Target = {}): Graph {
-  if (precision === 'int8') return toInt8(graph) // its products add the bias where they end: nothing to move
-  const fused = contrib ? fuseAttentionBias(graph) : graph
-  if (precision === 'fp32') return fused
-  return computesHalf && contrib ? toHalf(fused) : withHalfWeights(graph)
+  const separate = separateProducts(graph)
+  if (precision === 'int8') return toInt8(separate)
+  if (precision === 'fp32') return separate
+  return computesHalf && contrib ? toHalf(separate) : withHalfWeights(separate)
 }
