@@ -118,7 +118,10 @@ export function input(graph: Graph, name: string, shape: Shape, dtype: DType = '
   return tensor
 }
 
-/** Adds a constant (a weight, usually). The data is kept by reference: the same view of the same memory is one constant. */
+/**
+ * Adds a constant (a weight, usually). The data is kept by reference. The same view of the same memory in the same shape is
+ * one constant, and in other shapes the same array.
+ */
 export function constant(
   graph: Graph,
   data: TensorData,
@@ -130,22 +133,17 @@ export function constant(
   if (data.length !== count)
     throw new Error(`constant ${name}: shape [${shape}] wants ${count} values, found ${data.length}`)
   const neighbours = graph.constants.get(data.buffer) ?? []
-  const known = neighbours.find((t) => sameView(t, { dtype, data }) && sameShape(t.shape, shape))
+  const same = neighbours.filter((t) => t.dtype === dtype && sameView(t.data as TensorData, data))
+  const known = same.find((t) => sameShape(t.shape, shape))
   if (known) return known
-  const tensor: Tensor = { graph, name: uniqueName(graph, name), dtype, shape, data }
+  const tensor: Tensor = { graph, name: uniqueName(graph, name), dtype, shape, data: same[0]?.data ?? data }
   neighbours.push(tensor)
   graph.constants.set(data.buffer, neighbours)
   return tensor
 }
 
-/** True when two constants are the same elements of the same memory, whatever their shapes. */
-export const sameView = (a: Constant, b: Constant): boolean =>
-  a.dtype === b.dtype &&
-  a.data?.buffer === b.data?.buffer &&
-  a.data?.byteOffset === b.data?.byteOffset &&
-  a.data?.byteLength === b.data?.byteLength
-
-type Constant = Pick<Tensor, 'dtype' | 'data'>
+const sameView = (a: TensorData, b: TensorData): boolean =>
+  a.byteOffset === b.byteOffset && a.byteLength === b.byteLength
 
 const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i])
 

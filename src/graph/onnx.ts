@@ -6,7 +6,7 @@
 
 import type { Shape } from './dims.js'
 import type { DType, Emitter, Graph, Node, OnnxAttribute, Tensor, TensorData, TensorType } from './graph.js'
-import { liveNodes, sameView } from './graph.js'
+import { liveNodes } from './graph.js'
 import { encodeMessage, type Message } from './schema.js'
 
 const OPSET = 17
@@ -94,7 +94,9 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
 
   function emitConstant(tensor: Tensor) {
     if (!tensor.data || emitted.has(tensor)) return
-    const same = graph.constants.get(tensor.data.buffer)?.find((other) => emitted.has(other) && sameView(other, tensor))
+    const same = graph.constants
+      .get(tensor.data.buffer)
+      ?.find((other) => emitted.has(other) && other.data === tensor.data)
     emitted.add(tensor)
     const shape = tensor.shape as readonly number[]
     if (!same) initializer(tensor.name, tensor.data, shape, tensor.dtype)

@@ -9,7 +9,7 @@ import { add, gelu, mul } from '../graph/ops/elementwise.js'
 import { linear } from '../graph/ops/linear.js'
 import { layerNorm } from '../graph/ops/normalise.js'
 import { concat, expandBatch, reshape, slice, split, transpose } from '../graph/ops/shape.js'
-import type { Block, BlockTrace, ReducedBlock } from '../reduction/block.js'
+import type { Block, BlockTrace, Projection, ReducedBlock } from '../reduction/block.js'
 import { denseBlock } from '../reduction/dense.js'
 import { prefixTokens, type VitConfig } from './config.js'
 
@@ -89,7 +89,7 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number): Block 
     const biases = split(w('attn.qkv.bias'), 0, 3) // [C] each
     return split(w('attn.qkv.weight'), 0, 3).map((weight, i) => ({ weight, bias: biases[i] as Tensor })) // [C, C] each
   })
-  const part = (i: 0 | 1 | 2) => parts()[i] as Part
+  const part = (i: 0 | 1 | 2) => parts()[i] as Projection
   const projection = (i: 0 | 1 | 2) => (y: Tensor) => linear(y, part(i).weight, part(i).bias)
   return {
     index: l,
@@ -104,6 +104,9 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number): Block 
     get keyProjection() {
       return part(1)
     },
+    get valueProjection() {
+      return part(2)
+    },
     project: (o) => linear(o, w('attn.proj.weight'), w('attn.proj.bias')),
     feedForward: (x) => {
       const y = layerNorm(x, w('norm2.weight'), w('norm2.bias'), eps) // [B, n, C]
@@ -111,11 +114,6 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number): Block 
       return linear(hidden, w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
     },
   }
-}
-
-interface Part {
-  readonly weight: Tensor
-  readonly bias: Tensor
 }
 
 /** Builds at the first call, and once. */

@@ -21,12 +21,19 @@ export interface Block {
   value(y: Tensor): Tensor
   /** All three from one product. */
   queryKeyValue(y: Tensor): readonly [Tensor, Tensor, Tensor]
-  /** The key projection itself, for methods that fold it: weight `[C, C]` in PyTorch layout, bias `[C]` if any. */
-  readonly keyProjection: { readonly weight: Tensor; readonly bias: Tensor | undefined }
+  /** The projections themselves, for those who fold them. */
+  readonly keyProjection: Projection
+  readonly valueProjection: Projection
   /** Output projection of the attention branch. */
   project(o: Tensor): Tensor
   /** MLP(LN2(x)). */
   feedForward(x: Tensor): Tensor
+}
+
+/** A linear layer: weight `[C, C]` in PyTorch's layout, bias `[C]` if any. */
+export interface Projection {
+  readonly weight: Tensor
+  readonly bias: Tensor | undefined
 }
 
 /** What a block did with its tokens, by picture. */

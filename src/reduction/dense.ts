@@ -3,6 +3,7 @@
 import { attention } from '../graph/ops/attention.js'
 import { slice } from '../graph/ops/shape.js'
 import { type ReducedBlock, residual } from './block.js'
+import { foldedAttention } from './folded.js'
 
 /** x + MHSA(LN1 x), then + MLP(LN2 ·). With readout `prefix` only the prefix rows are queries. */
 export const denseBlock: ReducedBlock = (block, x, readout) => {
@@ -12,6 +13,5 @@ export const denseBlock: ReducedBlock = (block, x, readout) => {
     return { x: residual(block, x, attention(q, k, v, block.heads)) } // [B, N, C]
   }
   const first = (t: typeof x) => slice(t, 1, 0, block.prefix) // [B, 1, C]
-  const q = block.query(first(y)) // [B, 1, C]
-  return { x: residual(block, first(x), attention(q, block.key(y), block.value(y), block.heads)) } // [B, 1, C]
+  return { x: residual(block, first(x), foldedAttention(block, first(y), y)) } // [B, 1, C]
 }

@@ -37,11 +37,16 @@ describe('idling', () => {
     })
   }
 
-  it('changes nothing when fewer blocks are read out', async () => {
-    const lean = await forward({ keep })
-    const full = await forward({ keep, features: true, blocks: true })
-    assert.ok(maxAbsDiff(floats(lean.logits), floats(full.logits)) < 1e-5)
-  })
+  for (const distilled of [false, true])
+    for (const method of ['none', 'idle'] as const)
+      it(`changes nothing when only ${distilled ? 'two rows are' : 'one row is'} read out (${method})`, async () => {
+        const config = { ...tiny, distilled }
+        const values = randomWeights(config, 1)
+        const read = (options: BuildOptions) =>
+          evaluate(buildGraph(config, values, { keep, method, ...options }), { pixel_values: pixels })
+        const [lean, full] = [await read({}), await read({ features: true })]
+        assert.ok(maxAbsDiff(floats(lean.logits), floats(full.logits)) < 1e-5)
+      })
 
   it('passes idle rows by, bit for bit, and computes the others', async () => {
     const result = await forward({ keep, trace: true, blocks: true })

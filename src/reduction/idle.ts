@@ -14,8 +14,9 @@ import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { gatherRows, type Rows, rowMask, scatterRows, selectRows, topK } from '../graph/ops/rows.js'
-import { concat, expandBatch, reshape, slice, transpose } from '../graph/ops/shape.js'
+import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
 import { type Block, type Readout, type ReducedBlock, residual } from './block.js'
+import { foldedAttention, foldedLogits } from './folded.js'
 
 /**
  * How image tokens are ranked: the class token's row of the softmax map, or of its raw logits, averaged over heads.
@@ -68,8 +69,10 @@ function computeRows(block: Block, x: Tensor, y: Tensor, rows: Rows, known: Choi
   const yS = pick(y)
   if (readout === 'prefix') {
     const first = (t: Tensor) => slice(t, 1, 0, block.prefix) // [B, 1, C]
-    const q = queries ? first(queries) : block.query(first(y)) // [B, 1, C]
-    const o = attention(q, keys ? pick(keys) : block.key(yS), block.value(yS), block.heads)
+    const o =
+      queries && keys
+        ? attention(first(queries), pick(keys), block.value(yS), block.heads)
+        : foldedAttention(block, first(y), yS)
     return residual(block, first(x), o) // [B, 1, C]
   }
   const [q, k, v] = keys
@@ -98,7 +101,7 @@ function select(block: Block, y: Tensor, options: IdleOptions): Choice {
   const cls = (t: Tensor) => slice(t, 1, 0, 1) // [B, 1, C]
   const logits = keys
     ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys)
-    : foldedLogits(block, y, score === 'logits') // [B, H, N]
+    : foldedLogits(block, cls(y), y, score === 'logits') // [B, H, N]
   const scores = headMean(block, logits, score) // [B, N]
   const best = bestRows(block, scores, keep, count) // [B, n]
   const rows = count ? unlessAll(block, y, count, best) : best // [B, n]
@@ -135,27 +138,6 @@ function withPrefix(block: Block, selected: Tensor): Tensor {
   const { graph } = selected
   const prefix = constant(graph, rowNumbers(block.prefix), [1, block.prefix])
   return concat([expandBatch(prefix, selected), add(selected, int64(graph, block.prefix))], 1) // [B, n]
-}
-
-/**
- * Class-token logits of every row without projecting keys: q_cls · (W_K y_j + b) = (W_Kᵀ q_cls) · y_j + q_cls · b.
- * The query is folded through W_K once per picture.
- *
- * @param shifted - add the head's constant q_cls · b too, so that the logits are those of the projected form. It changes
- * no ranking, and a softmax takes it out again
- */
-export function foldedLogits(block: Block, y: Tensor, shifted: boolean): Tensor {
-  const [B, , C] = y.shape as [Dim, Dim, number]
-  const { weight, bias } = block.keyProjection
-  const H = block.heads
-  const d = C / H
-  const q = reshape(block.query(slice(y, 1, 0, 1)), [B, H, 1, d]) // [B, H, 1, d]
-  const folded = reshape(matmul(q, reshape(weight, [H, d, C])), [B, H, C]) // [B, H, C]
-  // Tokens are the rows of this product: rows are summed in one order wherever they stand, so equal tokens tie exactly.
-  const logits = transpose(matmul(y, folded, { transB: true }), [0, 2, 1]) // [B, H, N]
-  if (!bias || !shifted) return logits
-  const shift = matmul(q, reshape(bias, [H, d, 1])) // [B, H, 1, 1]
-  return add(logits, reshape(shift, [B, H, 1])) // [B, H, N]
 }
 
 /** Class-token logits from its query `[B, 1, C]` and keys of every row, as the official code computes them. */

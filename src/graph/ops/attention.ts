@@ -79,15 +79,17 @@ function portableLogits(q: string, k: string, scale: number, onnx: Emitter): str
 export const attention = (q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor =>
   applyAll(attentionOp, [q, k, v], { heads })[0] as Tensor
 
-/** `[B, n, C]` → `[B, H, n, C/H]`. */
+/** `[B, n, C]` → `[B, H, n, C/H]`; of a single row a view. */
 export function splitHeads(x: Tensor, heads: number): Tensor {
   const [B, n, C] = x.shape as [Dim, Dim, number]
+  if (n === 1) return reshape(x, [B, heads, 1, C / heads])
   return transpose(reshape(x, [B, n, heads, C / heads]), [0, 2, 1, 3])
 }
 
-/** `[B, H, n, d]` → `[B, n, H·d]`. */
+/** `[B, H, n, d]` → `[B, n, H·d]`; of a single row a view. */
 export function mergeHeads(x: Tensor): Tensor {
   const [B, H, n, d] = x.shape as [Dim, number, Dim, number]
+  if (n === 1) return reshape(x, [B, 1, H * d])
   return reshape(transpose(x, [0, 2, 1, 3]), [B, n, H * d])
 }
 
