@@ -85,6 +85,8 @@ export function evaluateDim(dim: Dim, bindings: Bindings = {}): number {
 export const evaluateShape = (shape: Shape, bindings: Bindings = {}): number[] =>
   shape.map((dim) => evaluateDim(dim, bindings))
 
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i])
+
 /** Dimensions of `a` and `b` broadcast together (ONNX multidirectional broadcasting). */
 export function broadcast(a: Shape, b: Shape): Dim[] {
   const rank = Math.max(a.length, b.length)

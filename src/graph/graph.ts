@@ -4,7 +4,7 @@
  * Operators live in `ops/`; each carries its shape rule, ONNX emission, cost and gradient side by side.
  */
 
-import { type Bindings, evaluateShape, type Shape } from './dims.js'
+import { type Bindings, evaluateShape, type Shape, sameShape } from './dims.js'
 
 export type DType = 'float32' | 'float16' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool'
 
@@ -144,8 +144,6 @@ export function constant(
 
 const sameView = (a: TensorData, b: TensorData): boolean =>
   a.byteOffset === b.byteOffset && a.byteLength === b.byteLength
-
-const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i])
 
 /** A float32 scalar constant. */
 export const scalar = (graph: Graph, value: number): Tensor =>

@@ -94,12 +94,12 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
 
   function emitConstant(tensor: Tensor) {
     if (!tensor.data || emitted.has(tensor)) return
-    const same = graph.constants
-      .get(tensor.data.buffer)
-      ?.find((other) => emitted.has(other) && other.data === tensor.data)
+    const { data, dtype } = tensor
+    const neighbours = graph.constants.get(data.buffer) ?? []
+    const same = neighbours.find((other) => emitted.has(other) && other.data === data && other.dtype === dtype)
     emitted.add(tensor)
     const shape = tensor.shape as readonly number[]
-    if (!same) initializer(tensor.name, tensor.data, shape, tensor.dtype)
+    if (!same) initializer(tensor.name, data, shape, dtype)
     else onnx.node('Reshape', [same.name, onnx.constant(int64s(shape), [shape.length])], [tensor.name])
   }
 

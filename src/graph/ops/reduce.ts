@@ -1,6 +1,6 @@
 /** Reductions, and their reverse. */
 
-import type { Dim, Shape } from '../dims.js'
+import { type Dim, type Shape, sameShape } from '../dims.js'
 import { apply, type Op, scalar, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
 import { cast, div, equal, mul, scale } from './elementwise.js'
@@ -99,8 +99,6 @@ export const countOf = (x: Tensor, axes: readonly number[]): Tensor => {
   if (sizes.every((size) => typeof size === 'number')) return scalar(x.graph, product(sizes as number[]))
   return apply(countOp, [x], { axes })
 }
-
-const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i])
 
 /** `x` summed over whatever was broadcast to get from `shape` to its own. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {

@@ -67,16 +67,3 @@ const copyConstant = (tensor: Tensor, graph: Graph): Tensor =>
     tensor.name,
     tensor.dtype,
   )
-
-/** The nodes that read every tensor; an output of the graph counts as a reader `undefined`. */
-export function readers(graph: Graph): Map<Tensor, (Node | undefined)[]> {
-  const found = new Map<Tensor, (Node | undefined)[]>()
-  const note = (tensor: Tensor, node: Node | undefined) => {
-    const list = found.get(tensor)
-    if (list) list.push(node)
-    else found.set(tensor, [node])
-  }
-  for (const node of liveNodes(graph)) for (const tensor of node.inputs) note(tensor, node)
-  for (const tensor of graph.outputs.values()) note(tensor, undefined)
-  return found
-}
