@@ -8,8 +8,8 @@
  */
 
 import { fail } from '../errors.js'
-// Also keeps libvips loaded in the process when the last worker leaves.
-import '../images/decode.js'
+// Keeps libvips loaded in the process when the last worker leaves.
+import '../images/sharp.js'
 import type { AugmentRecipe } from '../images/augment/augment.js'
 import type { Preprocess } from '../images/preprocess.js'
 import type { Dataset, Sample } from './dataset.js'
