@@ -85,6 +85,7 @@ export function evaluateDim(dim: Dim, bindings: Bindings = {}): number {
 export const evaluateShape = (shape: Shape, bindings: Bindings = {}): number[] =>
   shape.map((dim) => evaluateDim(dim, bindings))
 
+/** True for equal dimensions in the same order; a symbol equals itself alone. */
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i])
 
 /** Dimensions of `a` and `b` broadcast together (ONNX multidirectional broadcasting). */

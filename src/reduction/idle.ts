@@ -69,11 +69,9 @@ function computeRows(block: Block, x: Tensor, y: Tensor, rows: Rows, known: Choi
   const yS = pick(y)
   if (readout === 'prefix') {
     const first = (t: Tensor) => slice(t, 1, 0, block.prefix) // [B, 1, C]
-    const o =
-      queries && keys
-        ? attention(first(queries), pick(keys), block.value(yS), block.heads)
-        : foldedAttention(block, first(y), yS)
-    return residual(block, first(x), o) // [B, 1, C]
+    if (!keys) return residual(block, first(x), foldedAttention(block, first(y), yS)) // [B, 1, C]
+    const q = queries ? first(queries) : block.query(first(y)) // [B, 1, C]
+    return residual(block, first(x), attention(q, pick(keys), block.value(yS), block.heads)) // [B, 1, C]
   }
   const [q, k, v] = keys
     ? [queries ? pick(queries) : block.query(yS), pick(keys), block.value(yS)]
