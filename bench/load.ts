@@ -47,7 +47,7 @@ for (let round = 0; round <= Number(values.rounds); round++) {
   const { keep } = planKeep({ keepRatio: Number(values['keep-ratio']) }, config.depth, imageTokens(config))
   const graph = lower(buildGraph(config, state, { keep }))
   lap('build')
-  const session = await createSession(graph)
+  const session = await createSession(graph, { rewrite: false })
   lap('open')
   await session.close()
 }

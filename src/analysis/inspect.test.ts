@@ -20,7 +20,10 @@ describe('openInspector', () => {
     await classifier.close()
 
     assert.deepEqual(inspector.keep, [16, 9, 5, 3])
-    assert.deepEqual(seen.predictions.idle, best?.[0])
+    const { score, ...said } = seen.predictions.idle
+    const { score: expected = Number.NaN, ...known } = best?.[0] ?? {}
+    assert.deepEqual(said, known)
+    assert.ok(Math.abs(score - expected) < 1e-6) // the classifier's graph is lowered: other roundings
     for (const { block, selected } of selections?.[0] ?? []) {
       const states = seen.tokens[block] ?? []
       const computed = states.flatMap((state, token) => (state === 'idle' ? [] : [token]))

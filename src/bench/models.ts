@@ -17,7 +17,7 @@ import { modelCost } from '../models/cost.js'
 import { createRandom } from '../random.js'
 import type { Score } from '../reduction/idle.js'
 import { planKeep } from '../reduction/schedule.js'
-import { defaultMicroBatch, type Model } from '../runtime/classifier.js'
+import { defaultMicroBatch, type Model, needsRewriting } from '../runtime/classifier.js'
 import { inMicroBatches } from '../runtime/microbatch.js'
 import { createSession } from '../runtime/node.js'
 import type { Device, Session, SessionOptions, Values } from '../runtime/session.js'
@@ -238,7 +238,7 @@ function plainEntry(model: Model, request: BenchmarkRequest): Entry {
   }
   const gmacs = modelCost(model.config, { method: 'none' }).denseMacs / 1e9
   const row = { model: 'plain', method: 'none', keepRatio: 1, precision: 'fp32', gmacs } as const
-  return { row, microBatch: Infinity, lanes: 1, ...fromGraph(graph, request, false) }
+  return { row, microBatch: Infinity, lanes: 1, ...fromGraph(graph, request, { contrib: false }) }
 }
 
 const pictureInput = ({ inputs }: Session): string => inputs.find((name) => name !== KEEP_INPUT) as string
@@ -257,10 +257,11 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
         lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
       const gmacs = modelCost(config, plan).macs / 1e9
       const row = { model: 'idlevit', method, keepRatio, precision, gmacs }
-      const fixed = { row, microBatch, lanes, ...fromGraph(graph(plan), request, true) }
+      const how = { contrib: true, rewrite: needsRewriting({ device, precision }) }
+      const fixed = { row, microBatch, lanes, ...fromGraph(graph(plan), request, how) }
       if (!elastic) return [fixed]
       const feeds = { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
-      const free = fromGraph(graph({ ...plan, elastic }), request, true)
+      const free = fromGraph(graph({ ...plan, elastic }), request, how)
       return [fixed, { row: { ...row, model: 'elastic' }, microBatch, lanes, feeds, ...free }]
     }),
   )
@@ -281,9 +282,13 @@ function otherEntries({ against = [], ...request }: BenchmarkRequest): Entry[] {
   })
 }
 
-const fromGraph = (graph: () => Graph, request: BenchmarkRequest, contrib: boolean): Pick<Entry, 'open' | 'bytes'> => ({
-  open: (options) => createSession(graph(), { ...sessionOptions(request), ...options, contrib }),
-  bytes: async () => encodeOnnx(graph(), { contrib }).bytes,
+const fromGraph = (
+  graph: () => Graph,
+  request: BenchmarkRequest,
+  how: Pick<SessionOptions, 'contrib' | 'rewrite'>,
+): Pick<Entry, 'open' | 'bytes'> => ({
+  open: (options) => createSession(graph(), { ...sessionOptions(request), ...options, ...how }),
+  bytes: async () => encodeOnnx(graph(), how).bytes,
 })
 
 const sessionOptions = ({ device, threads }: Pick<BenchmarkRequest, 'device' | 'threads'>): SessionOptions => ({

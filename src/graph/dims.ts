@@ -43,9 +43,21 @@ export function addDims(a: Dim, b: Dim): Dim {
   return canonical(sum)
 }
 
+/** Products of symbols found so far: a graph asks for the same few over and over. */
+const products = new Map<string, Dim>()
+
 export function multiplyDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a * b
   if (a === 1 || b === 1) return a === 1 ? b : a
+  const key = `(${a})(${b})`
+  const known = products.get(key)
+  if (known !== undefined) return known
+  const product = multiplyTerms(a, b)
+  products.set(key, product)
+  return product
+}
+
+function multiplyTerms(a: Dim, b: Dim): Dim {
   const product: Terms = new Map()
   for (const [ka, ca] of terms(a)) {
     for (const [kb, cb] of terms(b)) {

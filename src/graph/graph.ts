@@ -89,8 +89,8 @@ export interface Graph {
   readonly outputs: Map<string, Tensor>
   /** Current scope, see {@link scoped}. */
   scope: string
-  /** Names given so far. */
-  readonly names: Set<string>
+  /** Names given so far, and how often they were wanted again. */
+  readonly names: Map<string, number>
 }
 
 export const createGraph = (): Graph => ({
@@ -99,20 +99,22 @@ export const createGraph = (): Graph => ({
   constants: new Map(),
   outputs: new Map(),
   scope: '',
-  names: new Set(),
+  names: new Map(),
 })
 
-function uniqueName(graph: Graph, wanted: string): string {
+function uniqueName({ names }: Graph, wanted: string): string {
   let name = wanted
-  for (let i = 1; graph.names.has(name); i++) name = `${wanted}_${i}`
-  graph.names.add(name)
+  let count = names.get(wanted) ?? 0
+  for (; names.has(name); count++) name = `${wanted}_${count + 1}`
+  names.set(wanted, count)
+  if (name !== wanted) names.set(name, 0)
   return name
 }
 
 /** Adds a graph input, fed at every run. */
 export function input(graph: Graph, name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
   if (graph.names.has(name)) throw new Error(`input ${name} exists already`)
-  graph.names.add(name)
+  graph.names.set(name, 0)
   const tensor: Tensor = { graph, name, dtype, shape }
   graph.inputs.push(tensor)
   return tensor

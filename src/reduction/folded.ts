@@ -6,30 +6,39 @@
 import type { Dim } from '../graph/dims.js'
 import type { Tensor } from '../graph/graph.js'
 import { attend, mergeHeads, splitHeads } from '../graph/ops/attention.js'
-import { add, scale } from '../graph/ops/elementwise.js'
+import { add } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
 import { reshape, transpose } from '../graph/ops/shape.js'
 import type { Block, Projection } from './block.js'
 
+export interface LogitOptions {
+  /** Factor of the logits; default 1. */
+  readonly alpha?: number
+  /**
+   * Add the constant q · b too, so that the logits are those of projected keys; default false. It changes no ranking,
+   * and a softmax takes it out again.
+   */
+  readonly shifted?: boolean
+}
+
 /**
- * Attention logits, not yet scaled, of some rows towards all: q · (W_K y_j + b) = (W_Kᵀ q) · y_j + q · b.
+ * Attention logits of some rows towards all: q · (W_K y_j + b) = (W_Kᵀ q) · y_j + q · b.
  *
  * @param asking - the rows that ask, normalised, `[B, P, C]`
  * @param y - the rows that are looked at, normalised, `[B, N, C]`
- * @param shifted - add the constant q · b too, so that the logits are those of projected keys. It changes no ranking, and
- * a softmax takes it out again
  * @returns `[B, H·P, N]`
  */
-export function foldedLogits(block: Block, asking: Tensor, y: Tensor, shifted: boolean): Tensor {
+export function foldedLogits(block: Block, asking: Tensor, y: Tensor, options: LogitOptions = {}): Tensor {
+  const { alpha = 1, shifted = false } = options
   const [B, P, C] = asking.shape as [Dim, number, number]
   const { bias } = block.keyProjection
   const H = block.heads
   const q = splitHeads(block.query(asking), H) // [B, H, P, d]
   const folded = reshape(matmul(q, byHead(block, block.keyProjection)), [B, H * P, C]) // [B, H·P, C]
   // Tokens are the rows of this product: rows are summed in one order wherever they stand, so equal tokens tie exactly.
-  const logits = transpose(matmul(y, folded, { transB: true }), [0, 2, 1]) // [B, H·P, N]
+  const logits = transpose(matmul(y, folded, { transB: true, alpha }), [0, 2, 1]) // [B, H·P, N]
   if (!bias || !shifted) return logits
-  const shift = matmul(q, reshape(bias, [H, C / H, 1])) // [B, H, P, 1]
+  const shift = matmul(q, reshape(bias, [H, C / H, 1]), { alpha }) // [B, H, P, 1]
   return add(logits, reshape(shift, [B, H * P, 1])) // [B, H·P, N]
 }
 
@@ -44,7 +53,7 @@ export function foldedAttention(block: Block, asking: Tensor, y: Tensor): Tensor
   const [B, P, C] = asking.shape as [Dim, number, number]
   const { bias } = block.valueProjection
   const H = block.heads
-  const logits = scale(foldedLogits(block, asking, y, false), (C / H) ** -0.5) // [B, H·P, N]
+  const logits = foldedLogits(block, asking, y, { alpha: (C / H) ** -0.5 }) // [B, H·P, N]
   const mixed = reshape(attend(logits, y).mixed, [B, H, P, C]) // [B, H, P, C]
   const o = mergeHeads(matmul(mixed, byHead(block, block.valueProjection), { transB: true })) // [B, P, C]
   return bias ? add(o, bias) : o

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
-import { constant, createGraph, input, output } from '../graph/graph.js'
+import { constant, createGraph, input, liveNodes, output } from '../graph/graph.js'
 import { type BuildOptions, buildGraph, constantWeights } from '../models/build.js'
 import { vitBlock } from '../models/vit.js'
 import { createRandom } from '../random.js'
@@ -92,6 +92,11 @@ describe('idling', () => {
     assert.ok(maxAbsDiff(floats(raster.features), floats(shuffled.features)) < 1e-5)
     const others = await choose([0, 4, 7, 9, 12, 15])
     assert.ok(maxAbsDiff(floats(raster.features), floats(others.features)) > 1e-3)
+  })
+
+  it('counts the pictures of a batch once for all blocks', () => {
+    const nodes = liveNodes(buildGraph(tiny, weights, { keep }))
+    assert.equal(nodes.filter(({ op }) => op.name === 'firstRows').length, 1)
   })
 
   it('computes the same with standard operators only', async () => {

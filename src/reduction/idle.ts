@@ -97,10 +97,11 @@ function select(block: Block, y: Tensor, options: IdleOptions): Choice {
   const keys = fullAttention || (scoring === 'projected' && !selection) ? block.key(y) : undefined // [B, N, C]
   if (selection) return { selected: selection, rows: withPrefix(block, selection), scores: undefined, queries, keys }
   const cls = (t: Tensor) => slice(t, 1, 0, 1) // [B, 1, C]
+  const alpha = logitScale(block, score)
   const logits = keys
-    ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys)
-    : foldedLogits(block, cls(y), y, score === 'logits') // [B, H, N]
-  const scores = headMean(block, logits, score) // [B, N]
+    ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys, alpha)
+    : foldedLogits(block, cls(y), y, { alpha, shifted: score === 'logits' }) // [B, H, N]
+  const scores = headMean(logits, score) // [B, N]
   const best = bestRows(block, scores, keep, count) // [B, n]
   const rows = count ? unlessAll(block, y, count, best) : best // [B, n]
   const selected = sub(slice(rows, 1, block.prefix), int64(y.graph, block.prefix)) // [B, K]
@@ -139,19 +140,22 @@ function withPrefix(block: Block, selected: Tensor): Tensor {
 }
 
 /** Class-token logits from its query `[B, 1, C]` and keys of every row, as the official code computes them. */
-function projectedLogits(block: Block, query: Tensor, keys: Tensor): Tensor {
+function projectedLogits(block: Block, query: Tensor, keys: Tensor, alpha: number): Tensor {
   const [B, N] = keys.shape as [Dim, Dim]
   const H = block.heads
-  const logits = matmul(splitHeads(query, H), splitHeads(keys, H), { transB: true }) // [B, H, 1, N]
+  const logits = matmul(splitHeads(query, H), splitHeads(keys, H), { transB: true, alpha }) // [B, H, 1, N]
   return reshape(logits, [B, H, N]) // [B, H, N]
 }
 
-/** Scores of all rows `[B, N]` from the class token's logits `[B, H, N]`. */
-function headMean(block: Block, logits: Tensor, score: Score): Tensor {
-  const C = block.keyProjection.weight.shape[0] as number
-  const perHead = score === 'softmax' ? softmax(scale(logits, (C / block.heads) ** -0.5)) : logits // [B, H, N]
-  return reduceMean(perHead, [1]) // [B, N]
+/** Factor of the logits that are ranked: a softmax wants them scaled, the official code's are raw. */
+function logitScale({ heads, keyProjection }: Block, score: Score): number {
+  const C = keyProjection.weight.shape[0] as number
+  return score === 'softmax' ? (C / heads) ** -0.5 : 1
 }
+
+/** Scores of all rows `[B, N]` from the class token's logits `[B, H, N]`. */
+const headMean = (logits: Tensor, score: Score): Tensor =>
+  reduceMean(score === 'softmax' ? softmax(logits) : logits, [1]) // [B, N]
 
 /** Added to the logits of idle keys; the official code's value. */
 const MASKED = -1e5
@@ -169,7 +173,7 @@ export function maskedIdleBlock(options: IdleOptions): ReducedBlock {
     const [q, k, v] = [queries, keys, values].map((t) => splitHeads(t, H)) as [Tensor, Tensor, Tensor] // [B, H, N, d]
     const raw = matmul(q, k, { transB: true }) // [B, H, N, N]
     const cls = reshape(slice(raw, 2, 0, 1), [B, H, N]) // [B, H, N]
-    const scores = slice(headMean(block, cls, score), 1, block.prefix) // [B, N0]
+    const scores = slice(headMean(scale(cls, logitScale(block, score)), score), 1, block.prefix) // [B, N0]
     const selected = topK(scores, keep, count).indices // [B, K]
     const mask = rowMask(withPrefix(block, selected), N) // [B, N]
 

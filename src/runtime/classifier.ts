@@ -126,7 +126,8 @@ export async function openClassifier(
   const narrow = onHalf && !half ? [`${device} computes no float16 here: weights are stored in it, and widened`] : []
   const graph = lower(buildGraph(config, model.state, { ...build, elastic }), { ...options, computesHalf: half })
   const { microBatch = defaultMicroBatch(config, options) } = options
-  const session = inMicroBatches(await openSession(graph, options), microBatch, [KEEP_INPUT])
+  const opened = await openSession(graph, { ...options, rewrite: needsRewriting(options) })
+  const session = inMicroBatches(opened, microBatch, [KEEP_INPUT])
   const S = config.imageSize
   const pictureLength = 3 * S * S
 
@@ -183,6 +184,13 @@ export async function openClassifier(
     close: () => session.close(),
   }
 }
+
+/**
+ * Whether the runtime still finds something in a lowered graph: float16 weights to widen once, integers to quantise in
+ * the operator that reads them, what a GPU likes.
+ */
+export const needsRewriting = ({ device = 'cpu', precision = 'fp32' }: ClassifierOptions): boolean =>
+  device !== 'cpu' || precision !== 'fp32'
 
 /** Pictures per run unless the caller says otherwise. */
 export function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: SessionOptions): number {

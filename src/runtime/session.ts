@@ -22,6 +22,8 @@ export interface SessionOptions {
    * stays taken: for a training step, twice the memory.
    */
   readonly memoryPattern?: boolean
+  /** Let the runtime rewrite the graph; default true. A graph that was lowered for it opens sooner without. */
+  readonly rewrite?: boolean
   /**
    * The session answers once: leave out what pays only over many runs, that is rewriting the graph and threads that
    * wait for work in a loop, which takes a core from whoever prepares the picture. Default false.
@@ -62,11 +64,8 @@ export interface OrtPackage {
   readonly Tensor: TensorConstructor
 }
 
-/** Keys: onnxruntime_session_options_config_keys.h */
-const onceOptions = {
-  graphOptimizationLevel: 'disabled',
-  extra: { session: { intra_op: { allow_spinning: '0' } } },
-}
+/** Key: onnxruntime_session_options_config_keys.h */
+const patientThreads = { extra: { session: { intra_op: { allow_spinning: '0' } } } }
 
 /** A running model from ONNX bytes. */
 export async function openSession(
@@ -74,13 +73,14 @@ export async function openSession(
   model: { readonly bytes: Uint8Array; readonly externalData?: readonly { path: string; data: Uint8Array }[] },
   options: SessionOptions & { readonly executionProviders?: readonly (string | object)[] } = {},
 ): Promise<Session> {
-  const { threads, memoryPattern, once = false, profile, executionProviders = ['cpu'] } = options
+  const { threads, memoryPattern, rewrite = true, once = false, profile, executionProviders = ['cpu'] } = options
   const session = await ort.InferenceSession.create(model.bytes, {
     executionProviders: [...executionProviders],
     ...(model.externalData?.length && { externalData: model.externalData }),
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...(memoryPattern !== undefined && { enableMemPattern: memoryPattern }),
-    ...(once && onceOptions),
+    ...((once || !rewrite) && { graphOptimizationLevel: 'disabled' }),
+    ...(once && patientThreads),
     ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     logSeverityLevel: 4, // what goes wrong is thrown; the native log would only repeat it on stderr
   })

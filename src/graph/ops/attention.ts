@@ -8,6 +8,11 @@ import { matmul } from './linear.js'
 import { reduceSum, sumTo } from './reduce.js'
 import { reshape, transpose } from './shape.js'
 
+/** Rows of `[B, n, C]` or, by head, `[B, H, n, d]`. */
+const rowsOf = (x: Tensor): Dim => x.shape.at(-2) as Dim
+
+const isByHead = (x: Tensor): boolean => x.shape.length === 4
+
 /** Outputs the result and, for the backward pass, the map `[B, H, n, m]` and the inputs split into heads. */
 const attentionOp: Op<{ heads: number }> = {
   name: 'attention',
@@ -16,9 +21,10 @@ const attentionOp: Op<{ heads: number }> = {
     const { dtype, shape } = query
     const width = shape[2] as number
     if (width % heads !== 0) throw new Error(`width ${width} is not a multiple of ${heads} heads`)
-    if (key.shape[1] !== value.shape[1]) throw new Error('keys and values differ in number')
-    const split = ({ shape: [B, n] }: Tensor) => ({ dtype, shape: [B as Dim, heads, n as Dim, width / heads] })
-    const map = { dtype, shape: [shape[0] as Dim, heads, shape[1] as Dim, key.shape[1] as Dim] }
+    if (rowsOf(key) !== rowsOf(value)) throw new Error('keys and values differ in number')
+    if (isByHead(key) !== isByHead(value)) throw new Error('of keys and values one is split into heads')
+    const split = (x: Tensor) => ({ dtype, shape: [shape[0] as Dim, heads, rowsOf(x), width / heads] })
+    const map = { dtype, shape: [shape[0] as Dim, heads, rowsOf(query), rowsOf(key)] }
     return [{ dtype, shape }, map, split(query), split(key), split(value)]
   },
   emit({ inputs, outputs, attrs: { heads } }, onnx) {
@@ -33,6 +39,7 @@ const attentionOp: Op<{ heads: number }> = {
       return
     }
     const intoHeads = (x: Tensor, name: string) => {
+      if (isByHead(x)) return x.name
       const shape = onnx.constant(int64s([0, 0, heads, width / heads]), [4])
       return onnx.node('Transpose', onnx.node('Reshape', [x.name, shape], 1), [name], {
         perm: [0, 2, 1, 3],
@@ -48,11 +55,12 @@ const attentionOp: Op<{ heads: number }> = {
   },
   macs({ inputs: [q, k] }, size) {
     const [batch, queries, width] = (q as Tensor).shape as [Dim, Dim, Dim]
-    const pairs = multiplyDims(queries, (k as Tensor).shape[1] as Dim)
+    const pairs = multiplyDims(queries, rowsOf(k as Tensor))
     const [b, p, w] = size([batch, pairs, width]) as [number, number, number]
     return 2 * b * p * w
   },
-  gradient({ outputs, attrs: { heads } }, [g]) {
+  gradient({ inputs: [, keys], outputs, attrs: { heads } }, [g]) {
+    if (isByHead(keys as Tensor)) throw new Error('attention: no gradient for keys by head')
     const [o, map, q, k, v] = outputs as [Tensor, Tensor, Tensor, Tensor, Tensor]
     const alpha = (q.shape[3] as number) ** -0.5
     const { dLogits, dValues } = attendGradients(map, v, splitHeads(o, heads), splitHeads(g as Tensor, heads))
@@ -72,7 +80,7 @@ function portableLogits(q: string, k: string, scale: number, onnx: Emitter): str
  * softmax(q kᵀ / √d) v for every head (Vaswani et al., arXiv 1706.03762).
  *
  * @param q - `[B, n, C]`, heads side by side in C
- * @param k - `[B, m, C]`
+ * @param k - `[B, m, C]`, or like the values by head `[B, H, m, d]` for passes without a gradient
  * @param v - `[B, m, C]`
  * @returns `[B, n, C]`
  */

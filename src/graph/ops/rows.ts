@@ -1,8 +1,9 @@
 /** Selecting rows: top-k, gather and scatter along the token axis, one selection per picture. */
 
 import type { Dim } from '../dims.js'
-import { apply, applyAll, type Op, type Tensor } from '../graph.js'
+import { apply, applyAll, type Emitter, type Node, type Op, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
+import { add } from './elementwise.js'
 import { zerosLike } from './shape.js'
 
 const topKOp: Op<{ k: Dim }> = {
@@ -60,26 +61,27 @@ export function topK(x: Tensor, k: Dim, count?: Tensor): { values: Tensor; indic
   return { values, indices }
 }
 
-/** Row numbers in the flattened `[B·N, …]` view, from row numbers inside each picture. */
-const flatRowsOp: Op<{ rows: Dim }> = {
-  name: 'flatRows',
-  infer: ([indices]) => [indices as Tensor],
-  emit({ inputs: [indices], outputs, attrs: { rows } }, onnx) {
-    const { name, graph, shape } = indices as Tensor
+/** Where every picture begins in the flattened `[B·N, …]` view: int64 `[B, 1]`; B is read off the first axis of the input. */
+const firstRowsOp: Op<{ rows: number }> = {
+  name: 'firstRows',
+  infer: ([like]) => [{ dtype: 'int64', shape: [(like as Tensor).shape[0] as Dim, 1] }],
+  emit({ inputs: [like], outputs: [first], attrs: { rows } }, onnx) {
     const value = (v: number) => onnx.constant(int64s([v]), [])
-    // Read off an input, the runtime sees that every selection computes the same and does it once.
-    const like = graph.inputs.find((input) => input.shape[0] === shape[0]) ?? { name }
-    const size = onnx.node('Shape', [like.name], 1, { start: 0, end: 1 })[0] as string
+    const size = onnx.node('Shape', [(like as Tensor).name], 1, { start: 0, end: 1 })[0] as string
     const [batch] = onnx.node('Squeeze', [size], 1) as [string]
     const [pictures] = onnx.node('Range', [value(0), batch, value(1)], 1) as [string]
-    const [first] = onnx.node('Mul', [pictures, value(rows as number)], 1) as [string]
-    const [column] = onnx.node('Unsqueeze', [first, onnx.constant(int64s([1]), [1])], 1) as [string]
-    onnx.node(
-      'Add',
-      [name, column],
-      outputs.map((t) => t.name),
-    )
+    const [row] = onnx.node('Mul', [pictures, value(rows)], 1) as [string]
+    onnx.node('Unsqueeze', [row, onnx.constant(int64s([1]), [1])], [(first as Tensor).name])
   },
+}
+
+/** First rows of pictures of so many rows, for as many as `indices` is about; all selections of a graph share them. */
+function firstRows(indices: Tensor, rows: number): Tensor {
+  const { inputs, nodes } = indices.graph
+  const like = inputs.find(({ shape }) => shape[0] === indices.shape[0]) ?? indices
+  const isSame = ({ op, attrs, inputs: [x] }: Node) =>
+    op === (firstRowsOp as Op) && x === like && (attrs as { rows: number }).rows === rows
+  return nodes.find(isSame)?.outputs[0] ?? apply(firstRowsOp, [like], { rows })
 }
 
 /** A selection of rows in every picture, ready for gather and scatter. */
@@ -89,20 +91,18 @@ export interface Rows {
 }
 
 /** Prepares a selection: `indices` int64 `[B, n]` are rows of a `[B, N, …]` tensor. */
-export const selectRows = (indices: Tensor, rows: number): Rows => ({ flat: apply(flatRowsOp, [indices], { rows }) })
+export const selectRows = (indices: Tensor, rows: number): Rows => ({ flat: add(indices, firstRows(indices, rows)) })
 
 const gatherOp: Op<null> = {
   name: 'gatherRows',
   infer([x, flat]) {
     const { dtype, shape } = x as Tensor
-    return [{ dtype, shape: [...(flat as Tensor).shape, shape[2] as Dim] }]
+    return [{ dtype, shape: [...(flat as Tensor).shape, shape.at(-1) as Dim] }]
   },
   emit({ inputs: [x, flat], outputs }, onnx) {
-    const { name, shape } = x as Tensor
-    const [table] = onnx.node('Reshape', [name, onnx.constant(int64s([-1, shape[2] as number]), [2])], 1) as [string]
     onnx.node(
       'Gather',
-      [table, (flat as Tensor).name],
+      [tableOf(x as Tensor, onnx), (flat as Tensor).name],
       outputs.map((t) => t.name),
       { axis: 0 },
     )
@@ -113,6 +113,12 @@ const gatherOp: Op<null> = {
   ],
 }
 
+/** x `[B, N, C]`, or merged already, as the table `[B·N, C]`. */
+function tableOf({ name, shape }: Tensor, onnx: Emitter): string {
+  if (shape.length === 2) return name
+  return onnx.node('Reshape', [name, onnx.constant(int64s([-1, shape.at(-1) as number]), [2])], 1)[0] as string
+}
+
 /** Selected rows: x `[B, N, C]` → `[B, n, C]`. */
 export const gatherRows = (x: Tensor, rows: Rows): Tensor => apply(gatherOp, [x, rows.flat], null)
 
@@ -120,17 +126,14 @@ const scatterOp: Op<null> = {
   name: 'scatterRows',
   infer: ([x]) => [x as Tensor],
   emit({ inputs: [x, flat, update], outputs }, onnx) {
-    const { name, shape } = x as Tensor
-    const [, N, C] = shape as [Dim, number, number]
-    const [table] = onnx.node('Reshape', [name, onnx.constant(int64s([-1, C]), [2])], 1) as [string]
+    const { shape } = x as Tensor
+    const names = outputs.map((t) => t.name)
     const index = onnx.node('Unsqueeze', [(flat as Tensor).name, onnx.constant(int64s([-1]), [1])], 1)[0] as string
-    const [written] = onnx.node('ScatterND', [table, index, (update as Tensor).name], 1) as [string]
-    const target = onnx.constant(int64s([-1, N, C]), [3])
-    onnx.node(
-      'Reshape',
-      [written, target],
-      outputs.map((t) => t.name),
-    )
+    const factors = [tableOf(x as Tensor, onnx), index, (update as Tensor).name]
+    const written = onnx.node('ScatterND', factors, shape.length === 2 ? names : 1)
+    if (shape.length === 2) return
+    const target = int64s([-1, ...(shape.slice(1) as number[])])
+    onnx.node('Reshape', [...written, onnx.constant(target, [target.length])], names)
   },
   gradient({ inputs: [, flat, update] }, [g]) {
     const rows = { flat: flat as Tensor }

@@ -12,8 +12,10 @@ import { quantizeColumns } from '../ops/quantized.js'
 import { split } from '../ops/shape.js'
 import { toHalf, withHalfWeights } from './half.js'
 import { toInt8 } from './int8.js'
+import { mergeRows } from './merge.js'
 import { rewrite } from './rewrite.js'
 import { separateProducts } from './separate.js'
+import { shareKeys } from './share.js'
 
 const weights = randomWeights(tiny, 3)
 const pixels = randomPixels(tiny, 2, 4)
@@ -150,5 +152,69 @@ describe('separated products', () => {
       liveNodes(separateProducts(g)).map(({ op }) => op.name),
       ['linear', 'split'],
     )
+  })
+})
+
+/** How every matrix of weights is read: its memory, and the shapes. */
+function readings(graph: Graph): Map<unknown, Set<string>> {
+  const shapes = new Map<unknown, Set<string>>()
+  for (const { data, shape } of liveNodes(graph).flatMap((node) => node.inputs)) {
+    if (!data || data.length < tiny.width ** 2) continue
+    shapes.set(data, (shapes.get(data) ?? new Set()).add(String(shape)))
+  }
+  return shapes
+}
+
+describe('shared keys', () => {
+  const separate = () => separateProducts(graph())
+
+  it('give the same numbers, selections included', async () => {
+    const feeds = { pixel_values: pixels }
+    const [apart, shared] = [await evaluate(separate(), feeds), await evaluate(shareKeys(separate()), feeds)]
+    assert.ok(maxAbsDiff(floats(apart.logits), floats(shared.logits)) < 1e-5)
+    for (const l of [1, 2, 3]) assert.deepEqual(shared[`selected.${l}`], apart[`selected.${l}`])
+    assert.ok(maxAbsDiff(await logits(shareKeys(separate()), false), floats(apart.logits)) < 1e-5)
+  })
+
+  it('leave no weight that is read in two shapes', () => {
+    const twice = (g: Graph) => [...readings(g).values()].filter((shapes) => shapes.size > 1).length
+    assert.equal(twice(separate()), 2) // the idle blocks 1 and 2; block 3, the last, projects no keys
+    assert.equal(twice(shareKeys(separate())), 0)
+    assert.equal(totalMacs(shareKeys(separate())), totalMacs(separate()))
+  })
+
+  it('leave dense blocks alone', () => {
+    const dense = separateProducts(buildGraph(tiny, weights, { method: 'none' }))
+    const steps = (g: Graph) => liveNodes(g).map(({ op }) => op.name)
+    assert.deepEqual(steps(shareKeys(dense)), steps(dense))
+  })
+})
+
+describe('merged rows', () => {
+  const plans = [{ keep }, { keep, elastic: true }, { method: 'none' as const }]
+
+  it('give the same bits', async () => {
+    for (const plan of plans) {
+      const g = separateProducts(buildGraph(tiny, weights, { ...plan, trace: true }))
+      const feeds = {
+        pixel_values: pixels,
+        ...('elastic' in plan && { keep_tokens: { data: BigInt64Array.from(keep, BigInt), shape: [4] } }),
+      }
+      assert.deepEqual(await evaluate(mergeRows(g), feeds), await evaluate(g, feeds))
+    }
+  })
+
+  it('leave no view around a linear layer, and never more views', () => {
+    const views = (g: Graph) => {
+      const { bytes } = encodeOnnx(g, { external: true })
+      return Buffer.from(bytes).toString('latin1').split('Reshape').length
+    }
+    for (const plan of plans) {
+      const g = separateProducts(buildGraph(tiny, weights, plan))
+      const merged = mergeRows(g)
+      assert.ok(views(merged) < views(g), `${views(merged)} of ${views(g)}`)
+      if ('elastic' in plan) continue // the number of its rows is a symbol
+      for (const { op, inputs } of liveNodes(merged)) if (op.name === 'linear') assert.equal(inputs[0]?.shape.length, 2)
+    }
   })
 })

@@ -3,7 +3,9 @@
 import type { Graph } from '../graph.js'
 import { toHalf, withHalfWeights } from './half.js'
 import { toInt8 } from './int8.js'
+import { mergeRows } from './merge.js'
 import { separateProducts } from './separate.js'
+import { shareKeys } from './share.js'
 
 export type Precision = 'fp32' | 'fp16' | 'int8'
 
@@ -19,7 +21,7 @@ export interface Target {
 /** Gets an inference graph ready for a target: number format, and the rewrites that pay there. */
 export function lower(graph: Graph, { precision = 'fp32', contrib = true, computesHalf = false }: Target = {}): Graph {
   const separate = separateProducts(graph)
-  if (precision === 'int8') return toInt8(separate)
-  if (precision === 'fp32') return separate
-  return computesHalf && contrib ? toHalf(separate) : withHalfWeights(separate)
+  if (precision === 'int8') return toInt8(mergeRows(separate))
+  if (precision === 'fp32') return mergeRows(contrib ? shareKeys(separate) : separate)
+  return computesHalf && contrib ? toHalf(mergeRows(separate)) : withHalfWeights(mergeRows(separate))
 }
