@@ -6,20 +6,17 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { runtimeOptions, type SessionOptions } from '../runtime/session.js'
 
 /** Loads a model, runs a batch three times in pieces, in as many threads as there are lanes, and prints its peak. */
 const script = `
 const { Worker, isMainThread } = require('node:worker_threads')
 const { readFileSync } = require('node:fs')
-const [ort, file, shape, piece, lanes, device, threads] = process.argv.slice(-7)
+const [ort, file, shape, piece, lanes, options] = process.argv.slice(-6)
 const { InferenceSession, Tensor } = require(ort)
 async function run() {
   const [batch, ...picture] = JSON.parse(shape)
-  const session = await InferenceSession.create(file, {
-    executionProviders: [device],
-    logSeverityLevel: 3,
-    ...(threads !== '' && { intraOpNumThreads: Number(threads) }),
-  })
+  const session = await InferenceSession.create(file, JSON.parse(options))
   const length = picture.reduce((a, b) => a * b, 1)
   const mine = Math.ceil(batch / lanes)
   const pixels = new Float32Array(mine * length)
@@ -42,7 +39,7 @@ function peak() {
 async function main() {
   if (lanes === '1') await run()
   else {
-    const thread = () => new Worker(process._eval, { eval: true, argv: process.argv.slice(-7) })
+    const thread = () => new Worker(process._eval, { eval: true, argv: process.argv.slice(-6) })
     await Promise.all(Array.from({ length: Number(lanes) }, () => new Promise((resolve, reject) => {
       thread().on('error', reject).on('exit', resolve)
     })))
@@ -64,25 +61,24 @@ export interface FootprintOptions {
   readonly shape: readonly number[]
   /** Pictures per run of the session. */
   readonly microBatch: number
-  /** Sessions side by side. */
-  readonly lanes?: number
-  readonly device?: string
-  readonly threads?: number
+  /** How the model is opened. */
+  readonly session?: SessionOptions
 }
 
 /** Peak resident bytes of a fresh process that loads an ONNX model, weights included, and runs batches. */
 export async function peakBytes(
   model: Uint8Array,
-  { shape, microBatch, lanes = 1, device = 'cpu', threads }: FootprintOptions,
+  { shape, microBatch, session = {} }: FootprintOptions,
 ): Promise<number> {
+  const { lanes = 1, device = 'cpu', threads = lanes > 1 ? 1 : undefined } = session
   const folder = await mkdtemp(join(tmpdir(), 'idlevit-memory-'))
   try {
     const file = join(folder, 'model.onnx')
     await writeFile(file, model)
     const ort = createRequire(import.meta.url).resolve('onnxruntime-node')
     const piece = Math.min(microBatch, shape[0] ?? 1)
-    const own = threads ?? (lanes > 1 ? 1 : '')
-    const args = ['-e', script, ort, file, JSON.stringify(shape), ...[piece, lanes, device, own].map(String)]
+    const options = runtimeOptions({ ...session, ...(threads && { threads }), executionProviders: [device] })
+    const args = ['-e', script, ort, file, ...[shape, piece, lanes, options].map((value) => JSON.stringify(value))]
     const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...steady } })
     return Number(stdout)
   } finally {

@@ -98,6 +98,8 @@ interface Entry {
   readonly lanes: number
   /** Inputs beside the pictures. */
   readonly feeds?: Readonly<Record<string, Values>>
+  /** How its sessions are opened. */
+  readonly settings: SessionOptions
   open(options?: SessionOptions): Promise<Session>
   bytes(): Promise<Uint8Array>
 }
@@ -195,10 +197,9 @@ function timedRow(
 async function inspect(
   entry: Entry,
   feeds: ReturnType<typeof randomPixels>,
-  { memory = false, profile = false, device, threads }: BenchmarkRequest,
+  { memory = false, profile = false }: BenchmarkRequest,
 ): Promise<Pick<BenchmarkRow, 'peakMemoryBytes' | 'profile'>> {
-  const options = { ...(device && { device }), ...(threads !== undefined && { threads }) }
-  const { microBatch } = entry
+  const { microBatch, settings } = entry
   const piece = firstPictures(feeds, microBatch)
   return {
     ...(memory &&
@@ -206,8 +207,7 @@ async function inspect(
         peakMemoryBytes: await peakBytes(await entry.bytes(), {
           shape: feeds.shape,
           microBatch,
-          lanes: lanesFor(entry, feeds.shape[0] ?? 1),
-          ...options,
+          session: { ...settings, lanes: lanesFor(entry, feeds.shape[0] ?? 1) },
         }),
       }),
     ...(profile && {
@@ -238,8 +238,11 @@ function plainEntry(model: Model, request: BenchmarkRequest): Entry {
   }
   const gmacs = modelCost(model.config, { method: 'none' }).denseMacs / 1e9
   const row = { model: 'plain', method: 'none', keepRatio: 1, precision: 'fp32', gmacs } as const
-  return { row, microBatch: Infinity, lanes: 1, ...fromGraph(graph, request, { contrib: false }) }
+  return { row, microBatch: Infinity, lanes: 1, ...fromGraph(graph, request, { contrib: false, ...asIs }) }
 }
+
+/** A model of somebody else's is opened the way ONNX Runtime opens one that it is told nothing about. */
+const asIs = { memoryPattern: true } satisfies SessionOptions
 
 const pictureInput = ({ inputs }: Session): string => inputs.find((name) => name !== KEEP_INPUT) as string
 
@@ -268,28 +271,33 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
 }
 
 function otherEntries({ against = [], ...request }: BenchmarkRequest): Entry[] {
+  const settings = { ...sessionOptions(request), ...asIs }
   return against.map((path) => {
     const bytes = () => readWholeFile(path)
     const open = async (options?: SessionOptions) => {
       try {
-        return await createSession(await bytes(), { ...sessionOptions(request), ...options })
+        return await createSession(await bytes(), { ...settings, ...options })
       } catch (error) {
         const [reason] = String((error as Error).message).split('\n')
         return fail(`--against ${path}: no model that ONNX Runtime can open (${reason})`)
       }
     }
-    return { row: { model: path }, microBatch: Infinity, lanes: 1, open, bytes }
+    return { row: { model: path }, microBatch: Infinity, lanes: 1, settings, open, bytes }
   })
 }
 
 const fromGraph = (
   graph: () => Graph,
   request: BenchmarkRequest,
-  how: Pick<SessionOptions, 'contrib' | 'rewrite'>,
-): Pick<Entry, 'open' | 'bytes'> => ({
-  open: (options) => createSession(graph(), { ...sessionOptions(request), ...options, ...how }),
-  bytes: async () => encodeOnnx(graph(), how).bytes,
-})
+  how: Pick<SessionOptions, 'contrib' | 'rewrite' | 'memoryPattern'>,
+): Pick<Entry, 'settings' | 'open' | 'bytes'> => {
+  const settings = { ...sessionOptions(request), ...how }
+  return {
+    settings,
+    open: (options) => createSession(graph(), { ...settings, ...options }),
+    bytes: async () => encodeOnnx(graph(), how).bytes,
+  }
+}
 
 const sessionOptions = ({ device, threads }: Pick<BenchmarkRequest, 'device' | 'threads'>): SessionOptions => ({
   ...(device && { device }),

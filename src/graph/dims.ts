@@ -77,6 +77,10 @@ export function elements(shape: Shape): Dim {
   return shape.reduce<Dim>((product, dim) => (typeof dim === 'number' ? product : multiplyDims(product, dim)), known)
 }
 
+/** How many elements a shape has where every symbol is 1: those of one picture, say. */
+export const unitElements = (shape: Shape): number =>
+  shape.reduce<number>((product, dim) => product * [...terms(dim).values()].reduce((sum, c) => sum + c, 0), 1)
+
 /** The number a dimension has under `bindings`; throws on an unbound symbol. */
 export function evaluateDim(dim: Dim, bindings: Bindings = {}): number {
   if (typeof dim === 'number') return dim

@@ -4,7 +4,7 @@
  * Format: onnx.ai, "Open Neural Network Exchange Intermediate Representation", IR version 8.
  */
 
-import type { Shape } from './dims.js'
+import { type Shape, unitElements } from './dims.js'
 import type { DType, Emitter, Graph, Node, OnnxAttribute, Tensor, TensorData, TensorType } from './graph.js'
 import { liveNodes } from './graph.js'
 import { encodeMessage, type Message } from './schema.js'
@@ -28,6 +28,15 @@ const attributeTypes = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as con
 
 /** Constants of at least this many bytes stay outside the protobuf when `external` is asked for. */
 const EXTERNAL_BYTES = 1024
+
+/**
+ * Results of at most so many elements a picture have their type declared.
+ *
+ * A runtime infers shapes, but not that 138 rows of every picture are 138·batch rows. Told so, it reuses memory that has become free for
+ * the next tensor of the same shape; else it looks through all that is free, and opening takes a time that grows with the
+ * square of the nodes. Large tensors are better left to its allocator, which also fills one's place with several others.
+ */
+const DECLARED_ELEMENTS = 2 ** 14
 
 export interface EncodeOptions {
   /** Use ONNX Runtime's `com.microsoft` operators. Default true. */
@@ -70,9 +79,9 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
   const { contrib = true, external = false, metadata = {} } = options
   const live = liveNodes(graph)
   const read = new Set<Tensor>([...live.flatMap((node) => node.inputs), ...graph.outputs.values()])
-  const nodes: Message[] = []
+  const main = emptyPart()
   const bodies = lazyBodies(graph, live)
-  let list = nodes // where nodes are written
+  let part = main // where nodes are written
   const initializers: Message[] = []
   const externalData: { path: string; data: Uint8Array }[] = []
   const emitted = new Set<Tensor>()
@@ -103,6 +112,8 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
     else onnx.node('Reshape', [same.name, onnx.constant(int64s(shape), [shape.length])], [tensor.name])
   }
 
+  const isDeclared = (tensor: Tensor) => read.has(tensor) && unitElements(tensor.shape) <= DECLARED_ELEMENTS
+
   const onnx: Emitter = {
     contrib,
     node(type, inputs, outputs, attributes = {}, domain = '') {
@@ -112,7 +123,7 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
         value === undefined ? [] : [attributeProto(name, value)],
       )
       const name = `${names[0]}:${type}`
-      list.push({ name, opType: type, input: [...inputs], output: names, attribute, domain })
+      part.nodes.push({ name, opType: type, input: [...inputs], output: names, attribute, domain })
       return names
     },
     constant(data, shape, dtype = data instanceof BigInt64Array ? 'int64' : 'float32') {
@@ -129,17 +140,19 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
       const tensor = reader.inputs[input] as Tensor
       const name = `${tensor.name}#${fresh++}`
       const result = { name, opType: 'Identity', input: [tensor.name], output: [name] }
-      return { graph: { name, node: [...bodies.of(reader, input), result], output: [valueInfo(name, tensor)] } }
+      const { nodes, values } = bodies.of(reader, input)
+      return { graph: { name, node: [...nodes, result], valueInfo: values, output: [valueInfo(name, tensor)] } }
     },
   }
 
   for (const node of live) {
-    list = nodes
+    part = main
     for (const tensor of node.inputs) emitConstant(tensor)
-    list = bodies.around(node) ?? nodes
+    part = bodies.around(node) ?? main
     node.op.emit(node, onnx)
+    for (const tensor of node.outputs.filter(isDeclared)) part.values.push(valueInfo(tensor.name, tensor))
   }
-  list = nodes
+  part = main
   const outputs = [...graph.outputs].map(([name, tensor]) => {
     emitConstant(tensor)
     onnx.node('Identity', [tensor.name], [name])
@@ -155,21 +168,30 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
     graph: {
       name: 'idlevit',
-      node: nodes,
+      node: main.nodes,
       initializer: initializers,
       input: graph.inputs.map((tensor) => valueInfo(tensor.name, tensor)),
       output: outputs,
+      valueInfo: main.values,
     },
   })
   return { bytes, externalData }
 }
 
-/** ONNX nodes of the parts of a graph that only a lazy input of some node needs. */
+/** Nodes, and the types of some of what they make. */
+interface GraphPart {
+  readonly nodes: Message[]
+  readonly values: Message[]
+}
+
+const emptyPart = (): GraphPart => ({ nodes: [], values: [] })
+
+/** The parts of a graph that only a lazy input of some node needs. */
 interface Bodies {
   /** The body that a node belongs to; `undefined` for the graph itself. */
-  around(node: Node): Message[] | undefined
+  around(node: Node): GraphPart | undefined
   /** What a lazy input needs. */
-  of(reader: Node, input: number): readonly Message[]
+  of(reader: Node, input: number): GraphPart
 }
 
 /**
@@ -177,21 +199,21 @@ interface Bodies {
  * Constants stay with the graph itself.
  */
 function lazyBodies(graph: Graph, live: readonly Node[]): Bodies {
-  const bodies = new Map<Node, Map<number, Message[]>>() // by reader and input
-  const homes = new Map<Node, Message[]>()
-  const readIn = new Map<Tensor, Set<Message[] | undefined>>()
-  const note = (tensor: Tensor, body: Message[] | undefined) =>
+  const bodies = new Map<Node, Map<number, GraphPart>>() // by reader and input
+  const homes = new Map<Node, GraphPart>()
+  const readIn = new Map<Tensor, Set<GraphPart | undefined>>()
+  const note = (tensor: Tensor, body: GraphPart | undefined) =>
     readIn.set(tensor, (readIn.get(tensor) ?? new Set()).add(body))
   for (const tensor of graph.outputs.values()) note(tensor, undefined)
   for (const node of [...live].reverse()) {
     const places = new Set(node.outputs.flatMap((tensor) => [...(readIn.get(tensor) ?? [])]))
     const [home] = places.size === 1 ? places : []
     if (home) homes.set(node, home)
-    const lazy = new Map(node.op.lazy?.map((input) => [input, []]))
+    const lazy = new Map(node.op.lazy?.map((input) => [input, emptyPart()]))
     bodies.set(node, lazy)
     for (const [i, tensor] of node.inputs.entries()) note(tensor, lazy.get(i) ?? home)
   }
-  return { around: (node) => homes.get(node), of: (reader, input) => bodies.get(reader)?.get(input) ?? [] }
+  return { around: (node) => homes.get(node), of: (reader, input) => bodies.get(reader)?.get(input) ?? emptyPart() }
 }
 
 /** An int64 constant from numbers. */

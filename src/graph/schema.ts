@@ -24,6 +24,7 @@ const messages = {
     initializer: [5, 'TensorProto[]'],
     input: [11, 'ValueInfoProto[]'],
     output: [12, 'ValueInfoProto[]'],
+    valueInfo: [13, 'ValueInfoProto[]'],
   },
   NodeProto: {
     input: [1, 'string[]'],

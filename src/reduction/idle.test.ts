@@ -102,7 +102,7 @@ describe('idling', () => {
   it('computes the same with standard operators only', async () => {
     const options = { keep, trace: true }
     const ours = await forward(options)
-    const standard = await evaluate(buildGraph(tiny, weights, options), { pixel_values: pixels }, false)
+    const standard = await evaluate(buildGraph(tiny, weights, options), { pixel_values: pixels }, { contrib: false })
     assert.ok(maxAbsDiff(floats(ours.logits), floats(standard.logits)) < 1e-5)
     assert.deepEqual(ours['selected.3']?.data, standard['selected.3']?.data)
   })

@@ -18,8 +18,8 @@ export interface SessionOptions {
   /** Use ONNX Runtime's own operators; default true. */
   readonly contrib?: boolean
   /**
-   * Plan memory for the shapes of the first run; default true. Faster for small graphs, but what the first run took
-   * stays taken: for a training step, twice the memory.
+   * One block of memory for the shapes of the first run, as is ONNX Runtime's default. No faster, and what the first
+   * run took before the block was planned stays taken. Default false.
    */
   readonly memoryPattern?: boolean
   /** Let the runtime rewrite the graph; default true. A graph that was lowered for it opens sooner without. */
@@ -67,22 +67,39 @@ export interface OrtPackage {
 /** Key: onnxruntime_session_options_config_keys.h */
 const patientThreads = { extra: { session: { intra_op: { allow_spinning: '0' } } } }
 
+/** Options of a session in the terms of ONNX Runtime. */
+export function runtimeOptions(
+  options: SessionOptions & { readonly executionProviders?: readonly (string | object)[] },
+) {
+  const {
+    threads,
+    memoryPattern = false,
+    rewrite = true,
+    once = false,
+    profile,
+    executionProviders = ['cpu'],
+  } = options
+  return {
+    executionProviders: [...executionProviders],
+    enableMemPattern: memoryPattern,
+    ...(threads !== undefined && { intraOpNumThreads: threads }),
+    ...((once || !rewrite) && { graphOptimizationLevel: 'disabled' }),
+    ...(once && patientThreads),
+    ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
+    logSeverityLevel: 4, // what goes wrong is thrown; the native log would only repeat it on stderr
+  }
+}
+
 /** A running model from ONNX bytes. */
 export async function openSession(
   ort: OrtPackage,
   model: { readonly bytes: Uint8Array; readonly externalData?: readonly { path: string; data: Uint8Array }[] },
   options: SessionOptions & { readonly executionProviders?: readonly (string | object)[] } = {},
 ): Promise<Session> {
-  const { threads, memoryPattern, rewrite = true, once = false, profile, executionProviders = ['cpu'] } = options
+  const { profile } = options
   const session = await ort.InferenceSession.create(model.bytes, {
-    executionProviders: [...executionProviders],
+    ...runtimeOptions(options),
     ...(model.externalData?.length && { externalData: model.externalData }),
-    ...(threads !== undefined && { intraOpNumThreads: threads }),
-    ...(memoryPattern !== undefined && { enableMemPattern: memoryPattern }),
-    ...((once || !rewrite) && { graphOptimizationLevel: 'disabled' }),
-    ...(once && patientThreads),
-    ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
-    logSeverityLevel: 4, // what goes wrong is thrown; the native log would only repeat it on stderr
   })
   return {
     inputs: session.inputNames,

@@ -168,7 +168,7 @@ export async function createStep(
   options: SessionOptions = {},
 ): Promise<TrainingStep> {
   const { graph, parts } = buildStep(plan, parameters)
-  const session = await createSession(graph, { memoryPattern: false, ...options })
+  const session = await createSession(graph, options)
   const weights = named('', stateOf(parameters))
   const written = named('gradient.', viewsOf(parameters, into))
   const { config } = plan

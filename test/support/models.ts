@@ -5,7 +5,7 @@ import type { WeightValues } from '../../src/models/build.js'
 import { type VitConfig, vitParameters } from '../../src/models/config.js'
 import { createRandom } from '../../src/random.js'
 import { createSession } from '../../src/runtime/node.js'
-import type { Values } from '../../src/runtime/session.js'
+import type { SessionOptions, Values } from '../../src/runtime/session.js'
 
 /** 16 image tokens, four blocks, two heads. */
 export const tiny: VitConfig = {
@@ -43,9 +43,9 @@ export function randomPixels(config: VitConfig, batch: number, seed: number): Va
 export async function evaluate(
   graph: Graph,
   feeds: Readonly<Record<string, Values>>,
-  contrib = true,
+  options: SessionOptions = {},
 ): Promise<Record<string, Values>> {
-  const session = await createSession(graph, { threads: 1, contrib })
+  const session = await createSession(graph, { threads: 1, ...options })
   try {
     return await session.run(feeds)
   } finally {
