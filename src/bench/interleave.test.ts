@@ -16,7 +16,7 @@ function machine() {
 }
 
 describe('interleave', () => {
-  it('alternates blocks, leaves out the first run of each, and counts rounds after the warm-up', async () => {
+  it('alternates blocks, leaves out the first runs of each, and counts rounds after the warm-up', async () => {
     const { log, contender, clock } = machine()
     const contenders = [contender('a', () => 10), contender('b', () => 4)]
     const rounds: number[] = []
@@ -24,10 +24,11 @@ describe('interleave', () => {
       rounds: 2,
       warmup: 1,
       blockMilliseconds: 10,
+      settleMilliseconds: 5,
       now: clock,
       onRound: (done) => rounds.push(done),
     })
-    assert.equal(log.join(''), 'aabbbb'.repeat(3))
+    assert.equal(log.join(''), 'aabbbbb'.repeat(3))
     assert.deepEqual(
       [a?.rounds, b?.rounds],
       [
@@ -42,7 +43,13 @@ describe('interleave', () => {
     const { log, contender, clock } = machine()
     const slow = () => (Math.floor(log.length / 8) % 2 === 0 ? 1 : 3)
     const contenders = [contender('a', () => 20 * slow()), contender('b', () => 10 * slow())]
-    const [a, b] = await interleave(contenders, { rounds: 4, warmup: 0, blockMilliseconds: 1, now: clock })
+    const [a, b] = await interleave(contenders, {
+      rounds: 4,
+      warmup: 0,
+      blockMilliseconds: 1,
+      settleMilliseconds: 0,
+      now: clock,
+    })
     assert.ok(a && b && a.max === 3 * a.min)
     assert.equal(speedup(a, b), 2)
   })

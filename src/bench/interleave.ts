@@ -12,8 +12,10 @@ export interface Contender {
 export interface BenchmarkOptions {
   /** Rounds that count. */
   readonly rounds: number
-  /** Shortest block of consecutive runs, in milliseconds. A block has at least two runs, of which the first warms. */
+  /** Shortest block of consecutive runs that count, in milliseconds. */
   readonly blockMilliseconds: number
+  /** Shortest time at the beginning of a block whose runs do not count, at least one; default 100 milliseconds. */
+  readonly settleMilliseconds?: number
   /** Rounds before those that count. */
   readonly warmup: number
   /** The clock, in milliseconds. */
@@ -34,22 +36,35 @@ export interface Timing {
 /**
  * Times contenders in alternating blocks.
  *
- * The first run of a block refills the caches that the others emptied and is not counted: figures are those of a
- * session that runs one batch after the other.
+ * The first runs of a block are not counted: they refill the caches that the others emptied, and threads of the one before
+ * may wait for work in a loop for a while longer (ONNX Runtime's for 45 ms), which takes a core. Figures are those of a session
+ * that runs one batch after the other, alone.
  */
 export async function interleave(contenders: readonly Contender[], options: BenchmarkOptions): Promise<Timing[]> {
-  const { rounds, warmup, blockMilliseconds, now = () => performance.now(), onRound } = options
+  const {
+    rounds,
+    warmup,
+    blockMilliseconds,
+    settleMilliseconds = 100,
+    now = () => performance.now(),
+    onRound,
+  } = options
   const times = contenders.map((): number[] => [])
+  /** Mean milliseconds of consecutive runs, at least one, that take so long together. */
+  async function timed({ run }: Contender, milliseconds: number): Promise<number> {
+    const start = now()
+    let runs = 0
+    do {
+      await run()
+      runs++
+    } while (now() - start < milliseconds)
+    return (now() - start) / runs
+  }
   for (let round = -warmup; round < rounds; round++) {
     for (const [i, contender] of contenders.entries()) {
-      await contender.run()
-      const start = now()
-      let runs = 0
-      do {
-        await contender.run()
-        runs++
-      } while (now() - start < blockMilliseconds)
-      if (round >= 0) times[i]?.push((now() - start) / runs)
+      await timed(contender, settleMilliseconds)
+      const time = await timed(contender, blockMilliseconds)
+      if (round >= 0) times[i]?.push(time)
     }
     onRound?.(round + warmup + 1, rounds + warmup)
   }

@@ -238,11 +238,8 @@ function plainEntry(model: Model, request: BenchmarkRequest): Entry {
   }
   const gmacs = modelCost(model.config, { method: 'none' }).denseMacs / 1e9
   const row = { model: 'plain', method: 'none', keepRatio: 1, precision: 'fp32', gmacs } as const
-  return { row, microBatch: Infinity, lanes: 1, ...fromGraph(graph, request, { contrib: false, ...asIs }) }
+  return { row, microBatch: Infinity, lanes: 1, ...fromGraph(graph, request, { contrib: false, untuned: true }) }
 }
-
-/** A model of somebody else's is opened the way ONNX Runtime opens one that it is told nothing about. */
-const asIs = { memoryPattern: true } satisfies SessionOptions
 
 const pictureInput = ({ inputs }: Session): string => inputs.find((name) => name !== KEEP_INPUT) as string
 
@@ -271,7 +268,7 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
 }
 
 function otherEntries({ against = [], ...request }: BenchmarkRequest): Entry[] {
-  const settings = { ...sessionOptions(request), ...asIs }
+  const settings = { ...sessionOptions(request), untuned: true }
   return against.map((path) => {
     const bytes = () => readWholeFile(path)
     const open = async (options?: SessionOptions) => {
@@ -289,7 +286,7 @@ function otherEntries({ against = [], ...request }: BenchmarkRequest): Entry[] {
 const fromGraph = (
   graph: () => Graph,
   request: BenchmarkRequest,
-  how: Pick<SessionOptions, 'contrib' | 'rewrite' | 'memoryPattern'>,
+  how: Pick<SessionOptions, 'contrib' | 'rewrite' | 'untuned'>,
 ): Pick<Entry, 'settings' | 'open' | 'bytes'> => {
   const settings = { ...sessionOptions(request), ...how }
   return {

@@ -55,6 +55,7 @@ export async function measure(
       rounds,
       warmup: 0,
       blockMilliseconds: 0,
+      settleMilliseconds: 0,
       ...(onRound && { onRound }),
     })
     return runs.map(({ classifier, setting, right }, i) => ({

@@ -19,8 +19,8 @@ type Lane = Thread<LaneQuestion, LaneAnswer>
  * @throws Error when the model cannot be opened
  */
 export async function openLanes(model: OnnxModel, count: number, options: SessionOptions): Promise<Session> {
-  const { threads = 1, memoryPattern = false, rewrite = true, once = false } = options // plain data crosses to a thread
-  const settings = { model, options: { threads, memoryPattern, rewrite, once } }
+  const { threads = 1, untuned = false, rewrite = true, once = false } = options // plain data crosses to a thread
+  const settings = { model, options: { threads, untuned, rewrite, once } }
   const lanes = Array.from({ length: count }, () => startLane(settings))
   const close = async () => {
     await Promise.all(lanes.map((lane) => lane.close()))

@@ -18,10 +18,10 @@ export interface SessionOptions {
   /** Use ONNX Runtime's own operators; default true. */
   readonly contrib?: boolean
   /**
-   * One block of memory for the shapes of the first run, as is ONNX Runtime's default. No faster, and what the first
-   * run took before the block was planned stays taken. Default false.
+   * Leave ONNX Runtime's defaults: a second block of memory for the shapes that came first, and threads that wait for
+   * work in a loop for 45 ms after every run. Both cost, and bring no speed. For comparisons; default false.
    */
-  readonly memoryPattern?: boolean
+  readonly untuned?: boolean
   /** Let the runtime rewrite the graph; default true. A graph that was lowered for it opens sooner without. */
   readonly rewrite?: boolean
   /**
@@ -64,27 +64,24 @@ export interface OrtPackage {
   readonly Tensor: TensorConstructor
 }
 
-/** Key: onnxruntime_session_options_config_keys.h */
-const patientThreads = { extra: { session: { intra_op: { allow_spinning: '0' } } } }
+/** How threads wait for work. Keys: onnxruntime_session_options_config_keys.h */
+const waiting = (intra_op: Readonly<Record<string, string>>) => ({ extra: { session: { intra_op } } })
+
+/** How long threads look for work before they sleep: longer than what one of them does alone between two shared operators. */
+const SPIN_MICROSECONDS = 4000
 
 /** Options of a session in the terms of ONNX Runtime. */
 export function runtimeOptions(
   options: SessionOptions & { readonly executionProviders?: readonly (string | object)[] },
 ) {
-  const {
-    threads,
-    memoryPattern = false,
-    rewrite = true,
-    once = false,
-    profile,
-    executionProviders = ['cpu'],
-  } = options
+  const { threads, untuned = false, rewrite = true, once = false, profile, executionProviders = ['cpu'] } = options
   return {
     executionProviders: [...executionProviders],
-    enableMemPattern: memoryPattern,
+    enableMemPattern: untuned,
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...((once || !rewrite) && { graphOptimizationLevel: 'disabled' }),
-    ...(once && patientThreads),
+    ...(once && waiting({ allow_spinning: '0' })),
+    ...(!once && !untuned && waiting({ spin_duration_us: String(SPIN_MICROSECONDS) })),
     ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     logSeverityLevel: 4, // what goes wrong is thrown; the native log would only repeat it on stderr
   }
