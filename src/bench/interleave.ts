@@ -36,9 +36,9 @@ export interface Timing {
 /**
  * Times contenders in alternating blocks.
  *
- * The first runs of a block are not counted: they refill the caches that the others emptied, and threads of the one before
- * may wait for work in a loop for a while longer (ONNX Runtime's for 45 ms), which takes a core. Figures are those of a session
- * that runs one batch after the other, alone.
+ * The first runs of a block are not counted: they refill the caches that the others emptied, and threads of the one
+ * before may wait for work in a loop for a while longer (ONNX Runtime's for 45 ms), which takes a core. Figures are
+ * those of a session that runs one batch after the other, alone.
  */
 export async function interleave(contenders: readonly Contender[], options: BenchmarkOptions): Promise<Timing[]> {
   const {
@@ -51,11 +51,11 @@ export async function interleave(contenders: readonly Contender[], options: Benc
   } = options
   const times = contenders.map((): number[] => [])
   /** Mean milliseconds of consecutive runs, at least one, that take so long together. */
-  async function timed({ run }: Contender, milliseconds: number): Promise<number> {
+  async function timed(contender: Contender, milliseconds: number): Promise<number> {
     const start = now()
     let runs = 0
     do {
-      await run()
+      await contender.run()
       runs++
     } while (now() - start < milliseconds)
     return (now() - start) / runs

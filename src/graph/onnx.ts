@@ -32,9 +32,10 @@ const EXTERNAL_BYTES = 1024
 /**
  * Results of at most so many elements a picture have their type declared.
  *
- * A runtime infers shapes, but not that 138 rows of every picture are 138·batch rows. Told so, it reuses memory that has become free for
- * the next tensor of the same shape; else it looks through all that is free, and opening takes a time that grows with the
- * square of the nodes. Large tensors are better left to its allocator, which also fills one's place with several others.
+ * A runtime infers shapes, but not that 138 rows of every picture are 138·batch rows. Told so, it finds memory that has
+ * become free for the next tensor of the same shape at once; else it looks through all that is free, and opening takes a
+ * time that grows with the square of the nodes. Large tensors are better left to its allocator, which also fills the
+ * place of one with several others.
  */
 const DECLARED_ELEMENTS = 2 ** 14
 

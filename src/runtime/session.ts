@@ -67,7 +67,7 @@ export interface OrtPackage {
 /** How threads wait for work. Keys: onnxruntime_session_options_config_keys.h */
 const waiting = (intra_op: Readonly<Record<string, string>>) => ({ extra: { session: { intra_op } } })
 
-/** How long threads look for work before they sleep: longer than what one of them does alone between two shared operators. */
+/** How long threads look for work before they sleep: longer than one of them works alone between two shared operators. */
 const SPIN_MICROSECONDS = 4000
 
 /** Options of a session in the terms of ONNX Runtime. */
