@@ -51,10 +51,20 @@ describe('an encoded graph', () => {
       [['slice_1', 'neg_1']],
     ])
   })
+
+  it('declares nothing that no node makes', () => {
+    const { node, valueInfo } = decode(encodeOnnx(lower(buildGraph(tiny, weights, { keep }))).bytes)
+    const made = new Set(node.flatMap(({ output }) => output))
+    assert.ok(valueInfo.length > 0)
+    for (const { name } of valueInfo) assert.ok(made.has(name), name)
+  })
 })
 
 interface DecodedGraph {
-  readonly node: readonly { readonly attribute: readonly { readonly g?: DecodedGraph }[] }[]
+  readonly node: readonly {
+    readonly output: readonly string[]
+    readonly attribute: readonly { readonly g?: DecodedGraph }[]
+  }[]
   readonly valueInfo: readonly { readonly name: string }[]
 }
 
@@ -62,7 +72,7 @@ interface DecodedGraph {
 const { root } = protobuf.parse(`syntax = "proto3";
   message Model { Graph graph = 7; }
   message Graph { repeated Node node = 1; repeated Value value_info = 13; }
-  message Node { repeated Attribute attribute = 5; }
+  message Node { repeated string output = 2; repeated Attribute attribute = 5; }
   message Attribute { Graph g = 6; }
   message Value { string name = 1; }`)
 
