@@ -1,12 +1,12 @@
 /**
- * Linear layers in 8-bit integers: weights are quantised once, activations at every run.
+ * Products with constant weights in 8-bit integers: weights are quantised once, activations at every run.
  *
  * Scheme: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
  * Inference", arXiv 1712.05877, with weights symmetric per output channel and activations affine per tensor, as ONNX's
  * DynamicQuantizeLinear defines them.
  */
 
-import { elements, evaluateDim } from '../dims.js'
+import { broadcast, type Dim, elements, evaluateDim } from '../dims.js'
 import { apply, applyAll, constant, type Op, type Tensor } from '../graph.js'
 
 /** x as uint8 of the same shape, what one step means, and the zero point: scalars for the whole tensor. */
@@ -26,13 +26,18 @@ const quantizeOp: Op<null> = {
   },
 }
 
-/** Inputs: quantised x, its step and zero point, weight int8 `[in, out]`, scales `[out]`, bias `[out]` if any. */
-const quantizedLinearOp: Op<null> = {
-  name: 'quantizedLinear',
+/**
+ * Inputs: quantised x, its step and zero point, weight int8 `[in, out]`, scales `[out]`, bias `[out]` if any; or weights
+ * by head, `[H, in, out]` and `[H, 1, out]`.
+ */
+const quantizedProductOp: Op<null> = {
+  name: 'quantizedProduct',
   infer([x, , , w]) {
-    const [inner, out] = (w as Tensor).shape as [number, number]
-    if (x?.shape.at(-1) !== inner) throw new Error(`input width ${x?.shape.at(-1)} is not ${inner}`)
-    return [{ dtype: 'float32', shape: [...x.shape.slice(0, -1), out] }]
+    const { shape: rows } = x as Tensor
+    const [inner, out] = (w as Tensor).shape.slice(-2) as [number, number]
+    if (rows.at(-1) !== inner) throw new Error(`input width ${rows.at(-1)} is not ${inner}`)
+    const batch = broadcast(rows.slice(0, -2), (w as Tensor).shape.slice(0, -2))
+    return [{ dtype: 'float32', shape: [...batch, ...rows.slice(-2, -1), out] }]
   },
   emit({ inputs, outputs }, onnx) {
     const [x, step, zero, w, scales, ...bias] = inputs.map((t) => t.name) as [string, string, string, string, string]
@@ -49,25 +54,35 @@ const quantizedLinearOp: Op<null> = {
     if (bias.length > 0) onnx.node('Add', [...scaled, ...bias], y)
   },
   macs: ({ inputs: [, , , w], outputs: [y] }, size) =>
-    (size([elements((y as Tensor).shape)])[0] as number) * evaluateDim((w as Tensor).shape[0] as number),
+    (size([elements((y as Tensor).shape)])[0] as number) * evaluateDim((w as Tensor).shape.at(-2) as Dim),
 }
 
-/** A matrix in PyTorch's layout `[out, in]` as int8 in the layout `[in, out]`, and what one step means per column. */
+/** Which of the two last dimensions of weights is summed over, and which stays. */
+export type WeightLayout = 'out-in' | 'in-out'
+
+/**
+ * Matrices `[…, out, in]` or `[…, in, out]` as int8 `[…, in, out]`, and what one step means per column `[…, 1, out]`.
+ */
 export function quantizeColumns(
   weight: Float32Array,
-  out: number,
-  inner: number,
+  shape: readonly number[],
+  layout: WeightLayout,
 ): { readonly values: Int8Array; readonly scales: Float32Array } {
-  const values = new Int8Array(inner * out) // [in, out]
-  const scales = new Float32Array(out)
-  for (let o = 0; o < out; o++) {
-    const row = weight.subarray(o * inner, (o + 1) * inner)
+  const [rows, columns] = shape.slice(-2) as [number, number]
+  const [out, inner] = layout === 'out-in' ? [rows, columns] : [columns, rows]
+  const [perOut, perIn] = layout === 'out-in' ? [columns, 1] : [1, columns]
+  const values = new Int8Array(weight.length)
+  const scales = new Float32Array(weight.length / inner)
+  for (let column = 0; column < scales.length; column++) {
+    const o = column % out
+    const matrix = (column - o) * inner
+    const at = (i: number) => weight[matrix + o * perOut + i * perIn] as number
     let largest = 0
-    for (const w of row) largest = Math.max(largest, Math.abs(w))
-    const scale = Math.fround(largest / 127) || 1 // of a row of zeros any scale will do
-    scales[o] = scale
+    for (let i = 0; i < inner; i++) largest = Math.max(largest, Math.abs(at(i)))
+    const scale = Math.fround(largest / 127) || 1 // of a column of zeros any scale will do
+    scales[column] = scale
     for (let i = 0; i < inner; i++)
-      values[i * out + o] = Math.max(-127, Math.min(127, roundHalfEven((row[i] as number) / scale)))
+      values[matrix + i * out + o] = Math.max(-127, Math.min(127, roundHalfEven(at(i) / scale)))
   }
   return { values, scales }
 }
@@ -90,22 +105,26 @@ export function quantize(x: Tensor): Quantized {
   return { values, step, zero }
 }
 
-/** Constant weights in PyTorch's layout, as int8 columns: matrix `[in, out]` and steps `[out]`. */
+/** Constant weights as int8 columns: `[in, out]` with steps `[out]`, or by head `[H, in, out]` with steps `[H, 1, out]`. */
 export interface QuantizedWeight {
   readonly matrix: Tensor
   readonly steps: Tensor
 }
 
-/** Quantises the weights `[out, in]` of a linear layer. */
-export function quantizeWeight(weight: Tensor): QuantizedWeight {
-  const [out, inner] = weight.shape as [number, number]
+/** Quantises constant weights `[out, in]` or `[in, out]`, by head or not. */
+export function quantizeWeight(weight: Tensor, layout: WeightLayout): QuantizedWeight {
   const { graph, name, data } = weight
+  const shape = weight.shape as readonly number[]
   if (!(data instanceof Float32Array)) throw new Error(`${name}: wanted constant float32 weights`)
-  const { values, scales } = quantizeColumns(data, out, inner)
-  const matrix = constant(graph, values, [inner, out], `${name}.int8`)
-  return { matrix, steps: constant(graph, scales, [out], `${name}.scale`) }
+  const { values, scales } = quantizeColumns(data, shape, layout)
+  const [rows, columns] = shape.slice(-2) as [number, number]
+  const [inner, out] = layout === 'out-in' ? [columns, rows] : [rows, columns]
+  const heads = shape.slice(0, -2)
+  const matrix = constant(graph, values, [...heads, inner, out], `${name}.int8`)
+  const steps = heads.length === 0 ? [out] : [...heads, 1, out]
+  return { matrix, steps: constant(graph, scales, steps, `${name}.scale`) }
 }
 
-/** A linear layer whose product is computed in integers: x `[…, in]` → float32 `[…, out]`. */
-export const quantizedLinear = (x: Quantized, { matrix, steps }: QuantizedWeight, bias?: Tensor): Tensor =>
-  apply(quantizedLinearOp, [x.values, x.step, x.zero, matrix, steps, ...(bias ? [bias] : [])], null)
+/** A product computed in integers: x `[…, in]` → float32 `[…, out]`. */
+export const quantizedProduct = (x: Quantized, { matrix, steps }: QuantizedWeight, bias?: Tensor): Tensor =>
+  apply(quantizedProductOp, [x.values, x.step, x.zero, matrix, steps, ...(bias ? [bias] : [])], null)
