@@ -49,7 +49,10 @@ export interface Session {
   readonly outputs: readonly string[]
   /** Runs that may be under way at once; default 1. */
   readonly lanes?: number
-  /** Runs the graph; `wanted` limits the outputs: their names, or arrays of the right size to write them into. */
+  /**
+   * Runs the graph; `wanted` limits the outputs: their names, or arrays of the right size to write them into. Inputs
+   * may lie in shared memory (they are copied), arrays to write into may not.
+   */
   run(
     feeds: Readonly<Record<string, Values>>,
     wanted?: readonly string[] | Readonly<Record<string, Values>>,
@@ -102,7 +105,7 @@ export async function openSession(
     inputs: session.inputNames,
     outputs: session.outputNames,
     async run(feeds, wanted) {
-      const tensors = allToOrt(ort, feeds)
+      const tensors = allToOrt(ort, unshared(feeds))
       const fetches = isNames(wanted) ? [...wanted] : wanted && allToOrt(ort, wanted)
       const results = fetches ? await session.run(tensors, fetches) : await session.run(tensors)
       return Object.fromEntries(
@@ -127,6 +130,15 @@ const ortTypes = new Map<unknown, 'float32' | 'float16' | 'int64' | 'int32' | 'i
   [Int8Array, 'int8'],
   [Uint8Array, 'uint8'],
 ])
+
+/** Values in memory of their own: runtimes take none that threads share. */
+const unshared = (values: Readonly<Record<string, Values>>): Record<string, Values> =>
+  Object.fromEntries(
+    Object.entries(values).map(([name, { data, shape }]) => {
+      const own = data.buffer instanceof ArrayBuffer // a page may know no SharedArrayBuffer to ask for
+      return [name, { data: own ? data : data.slice(), shape }]
+    }),
+  )
 
 const isNames = (wanted: unknown): wanted is readonly string[] => Array.isArray(wanted)
 

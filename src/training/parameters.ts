@@ -59,7 +59,7 @@ export function createParameters(state: StateDict, isTrained: (name: string) => 
   return { trained, values, decayEnd, frozen: new Map(frozen.map(([name, tensor]) => [name, copyOf(tensor)])) }
 }
 
-/** In memory of its own: the runtime takes no feeds from memory that is shared between threads, as files are read into. */
+/** In memory of its own: a session would copy what lies in shared memory, where files are read into, at every step. */
 const copyOf = (tensor: WeightTensor): WeightTensor => ({ ...tensor, data: tensor.data.slice() })
 
 /** Views into `flat`, an array laid out like `parameters.values`, by name. */
