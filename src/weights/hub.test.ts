@@ -4,25 +4,14 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { commit, type FakeHub, gitOid, goodToken, sha256, startHub } from '../../test/support/hub.js'
+import { narrow as tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
-import type { VitConfig } from '../models/config.js'
 import { downloadModel, type HubProgress } from './hub.js'
 import { randomVit } from './init.js'
 import { loadModel } from './load.js'
 import { fromTimmNames, huggingFaceVit } from './names.js'
 import { writeSafetensors } from './safetensors.js'
 
-const tiny: VitConfig = {
-  imageSize: 16,
-  patchSize: 4,
-  width: 6,
-  depth: 2,
-  heads: 3,
-  hidden: 12,
-  classes: 2,
-  distilled: false,
-  layerNormEps: 1e-6,
-}
 const state = randomVit(tiny, 1)
 const weights = new Uint8Array(Buffer.concat(writeSafetensors(fromTimmNames(state, huggingFaceVit))))
 const config = Buffer.from(JSON.stringify({ num_attention_heads: 3, id2label: { 0: 'cat', 1: 'dog' } }))

@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
+import { narrow as tiny } from '../../test/support/models.js'
 import { sceneClasses } from '../data/scenes/scene.js'
 import { InputError } from '../errors.js'
 import { imagenetPreprocess, preprocessOf } from '../images/preprocess.js'
@@ -18,18 +19,6 @@ const golden = (name: string): string => join(import.meta.dirname, '../../test/g
 const shared = process.env.IDLEVIT_SHARED ?? join(import.meta.dirname, '../../../shared')
 const realWeights = join(shared, 'data/weights/deit_tiny_patch16_224.safetensors')
 const temporary = temporaryFolder()
-
-const tiny: VitConfig = {
-  imageSize: 16,
-  patchSize: 4,
-  width: 6,
-  depth: 2,
-  heads: 3,
-  hidden: 12,
-  classes: 2,
-  distilled: false,
-  layerNormEps: 1e-6,
-}
 
 let folders = 0
 /** A model folder with the given weights and config.json. */

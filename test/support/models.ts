@@ -20,6 +20,18 @@ export const tiny: VitConfig = {
   layerNormEps: 1e-6,
 }
 
+/** The smallest that still has several blocks and heads, for weights that are read and written. */
+export const narrow: VitConfig = {
+  ...tiny,
+  imageSize: 16,
+  patchSize: 4,
+  width: 6,
+  depth: 2,
+  heads: 3,
+  hidden: 12,
+  classes: 2,
+}
+
 /** Weights large enough that attention is far from uniform. */
 export function randomWeights(config: VitConfig, seed: number, deviation = 0.3): WeightValues {
   const random = createRandom(seed)
