@@ -24,6 +24,8 @@ export interface Tensor extends TensorType {
   readonly data?: TensorData
 }
 
+export const namesOf = (tensors: readonly Tensor[]): string[] => tensors.map((tensor) => tensor.name)
+
 export type Attributes = Readonly<Record<string, unknown>>
 
 /** An operator applied to tensors. `scope` says where in the model: `blocks.3/attn`. */

@@ -185,12 +185,9 @@ export async function openClassifier(
   }
 }
 
-/**
- * Whether the runtime still finds something in a lowered graph: float16 weights to widen once, integers to quantise in
- * the operator that reads them, what a GPU likes.
- */
+/** Whether the runtime still finds something in a lowered graph: float16 weights to widen once, what a GPU likes. */
 export const needsRewriting = ({ device = 'cpu', precision = 'fp32' }: ClassifierOptions): boolean =>
-  device !== 'cpu' || precision !== 'fp32'
+  device !== 'cpu' || precision === 'fp16'
 
 /** Pictures per run unless the caller says otherwise. */
 export function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: SessionOptions): number {

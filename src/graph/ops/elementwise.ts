@@ -1,7 +1,7 @@
 /** Elementwise operators with broadcasting. */
 
 import { broadcast } from '../dims.js'
-import { apply, applyAll, type DType, type Node, type Op, scalar, type Tensor } from '../graph.js'
+import { apply, applyAll, type DType, namesOf, type Op, scalar, type Tensor } from '../graph.js'
 import { sumTo } from './reduce.js'
 
 /** The gradient of a binary operator's two inputs, before it is summed over what was broadcast. */
@@ -22,7 +22,7 @@ function binaryOp(name: string, onnxType: string, rule?: BinaryRule, result?: DT
       return [{ dtype: result ?? a.dtype, shape: broadcast(a.shape, b.shape) }]
     },
     emit(node, onnx) {
-      onnx.node(onnxType, names(node.inputs), names(node.outputs))
+      onnx.node(onnxType, namesOf(node.inputs), namesOf(node.outputs))
     },
   }
 }
@@ -33,12 +33,10 @@ function unaryOp(name: string, onnxType: string, rule: (g: Tensor, x: Tensor, y:
     infer: ([x]) => [x as Tensor],
     gradient: ({ inputs: [x], outputs: [y] }, [g]) => [rule(g as Tensor, x as Tensor, y as Tensor)],
     emit(node, onnx) {
-      onnx.node(onnxType, names(node.inputs), names(node.outputs))
+      onnx.node(onnxType, namesOf(node.inputs), namesOf(node.outputs))
     },
   }
 }
-
-const names = (tensors: Node['inputs']): string[] => tensors.map((t) => t.name)
 
 const addOp = binaryOp('add', 'Add', (g) => [g, g])
 const subOp = binaryOp('sub', 'Sub', (g) => [g, neg(g)])
@@ -68,7 +66,7 @@ const castOp: Op<{ to: DType }> = {
   infer: ([x], { to }) => [{ dtype: to, shape: (x as Tensor).shape }],
   emit(node, onnx) {
     const codes: Record<DType, number> = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 }
-    onnx.node('Cast', names(node.inputs), names(node.outputs), { to: codes[node.attrs.to] })
+    onnx.node('Cast', namesOf(node.inputs), namesOf(node.outputs), { to: codes[node.attrs.to] })
   },
   gradient: ({ inputs: [x] }, [g]) => [cast(g as Tensor, (x as Tensor).dtype)],
 }
@@ -83,7 +81,7 @@ const geluOp: Op<null> = {
   name: 'gelu',
   infer: ([x]) => [x as Tensor, x as Tensor, x as Tensor],
   emit(node, onnx) {
-    const [x] = names(node.inputs) as [string]
+    const [x] = namesOf(node.inputs) as [string]
     const [y, scaled, cdf] = node.outputs as [Tensor, Tensor, Tensor]
     const value = (v: number) => onnx.constant(Float32Array.of(v), [])
     if (onnx.used(scaled) || onnx.used(cdf)) {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { evaluate, floats, maxAbsDiff } from '../../../test/support/models.js'
 import { createRandom } from '../../random.js'
 import { constant, createGraph, input, output } from '../graph.js'
-import { quantize, quantizeColumns, quantizedProduct, quantizeWeight } from './quantized.js'
+import { dynamicProduct, quantize, quantizeColumns, quantizedProduct, quantizeWeight } from './quantized.js'
 
 const random = createRandom(1)
 const normal = (length: number) => Float32Array.from({ length }, () => random.normal())
@@ -42,11 +42,13 @@ describe('a quantised product', () => {
       it(`by head is the sum over integers (${layout}, ${contrib ? 'fused' : 'standard'} operators)`, async () => {
         const graph = createGraph()
         const shape = layout === 'out-in' ? [H, C, d] : [H, d, C]
-        const activation = quantize(input(graph, 'x', [B, H, P, d]))
+        const given = input(graph, 'x', [B, H, P, d])
+        const activation = quantize(given)
         const weight = quantizeWeight(constant(graph, normal(H * d * C), shape, 'w'), layout)
         const product = quantizedProduct(activation, weight)
         assert.deepEqual(product.shape, [B, H, P, C])
-        for (const [name, tensor] of Object.entries({ product, ...activation })) output(name, tensor)
+        const same = dynamicProduct(given, weight)
+        for (const [name, tensor] of Object.entries({ product, same, ...activation })) output(name, tensor)
         const results = await evaluate(graph, { x: { data: x, shape: [B, H, P, d] } }, { contrib })
         const [values, step, zero] = ['values', 'step', 'zero'].map((name) => results[name]?.data) as [
           Uint8Array,
@@ -63,5 +65,6 @@ describe('a quantised product', () => {
           return sum * (step[0] as number) * (scales[h * C + c] as number)
         })
         assert.ok(maxAbsDiff(floats(results.product), expected) < 1e-6)
+        assert.deepEqual(results.same, results.product)
       })
 })

@@ -6,8 +6,8 @@
  * DynamicQuantizeLinear defines them.
  */
 
-import { broadcast, type Dim, elements, evaluateDim } from '../dims.js'
-import { apply, applyAll, constant, type Op, type Tensor } from '../graph.js'
+import { broadcast, type Dim, elements, multiplyDims } from '../dims.js'
+import { apply, applyAll, constant, type Emitter, namesOf, type Op, type Tensor, type TensorType } from '../graph.js'
 
 /** x as uint8 of the same shape, what one step means, and the zero point: scalars for the whole tensor. */
 const quantizeOp: Op<null> = {
@@ -18,11 +18,7 @@ const quantizeOp: Op<null> = {
     { dtype: 'uint8', shape: [] },
   ],
   emit({ inputs, outputs }, onnx) {
-    onnx.node(
-      'DynamicQuantizeLinear',
-      inputs.map((t) => t.name),
-      outputs.map((t) => t.name),
-    )
+    onnx.node('DynamicQuantizeLinear', namesOf(inputs), namesOf(outputs))
   },
 }
 
@@ -32,29 +28,55 @@ const quantizeOp: Op<null> = {
  */
 const quantizedProductOp: Op<null> = {
   name: 'quantizedProduct',
-  infer([x, , , w]) {
-    const { shape: rows } = x as Tensor
-    const [inner, out] = (w as Tensor).shape.slice(-2) as [number, number]
-    if (rows.at(-1) !== inner) throw new Error(`input width ${rows.at(-1)} is not ${inner}`)
-    const batch = broadcast(rows.slice(0, -2), (w as Tensor).shape.slice(0, -2))
-    return [{ dtype: 'float32', shape: [...batch, ...rows.slice(-2, -1), out] }]
+  infer: ([x, , , w]) => [productType(x as Tensor, w as Tensor)],
+  emit({ inputs, outputs: [y] }, onnx) {
+    const [x, step, zero, w, scales, bias] = namesOf(inputs) as [string, string, string, string, string, string?]
+    const result = (y as Tensor).name
+    if (onnx.contrib) contrib('MatMulIntegerToFloat', [x, w, step, scales, zero], bias, result, onnx)
+    else integerProduct([x, step, zero], [w, scales], bias, result, onnx)
   },
-  emit({ inputs, outputs }, onnx) {
-    const [x, step, zero, w, scales, ...bias] = inputs.map((t) => t.name) as [string, string, string, string, string]
-    const y = outputs.map((t) => t.name)
-    if (onnx.contrib) {
-      const optional = bias.length === 0 ? [] : ['', ...bias] // '' is the zero point of the weights
-      onnx.node('MatMulIntegerToFloat', [x, w, step, scales, zero, ...optional], y, {}, 'com.microsoft')
-      return
-    }
-    const products = onnx.node('MatMulInteger', [x, w, zero], 1)
-    const sums = onnx.node('Cast', products, 1, { to: 1 })
-    const factors = onnx.node('Mul', [step, scales], 1)
-    const scaled = onnx.node('Mul', [...sums, ...factors], bias.length === 0 ? y : 1)
-    if (bias.length > 0) onnx.node('Add', [...scaled, ...bias], y)
+  macs: ({ inputs: [, , , w], outputs: [y] }, size) => size([productMacs(y as Tensor, w as Tensor)])[0] as number,
+}
+
+/** The same for an x that is quantised for this product alone. Inputs: x, weight, scales, bias if any. */
+const dynamicProductOp: Op<null> = {
+  name: 'dynamicProduct',
+  infer: ([x, w]) => [productType(x as Tensor, w as Tensor)],
+  emit({ inputs, outputs: [y] }, onnx) {
+    const [x, w, scales, bias] = namesOf(inputs) as [string, string, string, string?]
+    const result = (y as Tensor).name
+    if (onnx.contrib) contrib('DynamicQuantizeMatMul', [x, w, scales], bias, result, onnx)
+    else integerProduct(onnx.node('DynamicQuantizeLinear', [x], 3), [w, scales], bias, result, onnx)
   },
-  macs: ({ inputs: [, , , w], outputs: [y] }, size) =>
-    (size([elements((y as Tensor).shape)])[0] as number) * evaluateDim((w as Tensor).shape.at(-2) as Dim),
+  macs: ({ inputs: [, w], outputs: [y] }, size) => size([productMacs(y as Tensor, w as Tensor)])[0] as number,
+}
+
+function productType(x: Tensor, w: Tensor): TensorType {
+  const [inner, out] = w.shape.slice(-2) as [number, number]
+  if (x.shape.at(-1) !== inner) throw new Error(`input width ${x.shape.at(-1)} is not ${inner}`)
+  const batch = broadcast(x.shape.slice(0, -2), w.shape.slice(0, -2))
+  return { dtype: 'float32', shape: [...batch, ...x.shape.slice(-2, -1), out] }
+}
+
+const productMacs = (y: Tensor, w: Tensor): Dim => multiplyDims(elements(y.shape), w.shape.at(-2) as Dim)
+
+/** One of ONNX Runtime's own products; their inputs end with a zero point of the weights, '' for none, and a bias. */
+function contrib(type: string, inputs: readonly string[], bias: string | undefined, y: string, onnx: Emitter): void {
+  onnx.node(type, bias === undefined ? inputs : [...inputs, '', bias], [y], {}, 'com.microsoft')
+}
+
+function integerProduct(
+  [x, step, zero]: readonly string[],
+  [w, scales]: readonly [string, string],
+  bias: string | undefined,
+  y: string,
+  onnx: Emitter,
+): void {
+  const products = onnx.node('MatMulInteger', [x as string, w, zero as string], 1)
+  const sums = onnx.node('Cast', products, 1, { to: 1 })
+  const factors = onnx.node('Mul', [step as string, scales], 1)
+  const scaled = onnx.node('Mul', [...sums, ...factors], bias === undefined ? [y] : 1)
+  if (bias !== undefined) onnx.node('Add', [...scaled, bias], [y])
 }
 
 /** Which of the two last dimensions of weights is summed over, and which stays. */
@@ -128,3 +150,7 @@ export function quantizeWeight(weight: Tensor, layout: WeightLayout): QuantizedW
 /** A product computed in integers: x `[…, in]` → float32 `[…, out]`. */
 export const quantizedProduct = (x: Quantized, { matrix, steps }: QuantizedWeight, bias?: Tensor): Tensor =>
   apply(quantizedProductOp, [x.values, x.step, x.zero, matrix, steps, ...(bias ? [bias] : [])], null)
+
+/** A product computed in integers that quantises x `[…, in]` for itself → float32 `[…, out]`. */
+export const dynamicProduct = (x: Tensor, { matrix, steps }: QuantizedWeight, bias?: Tensor): Tensor =>
+  apply(dynamicProductOp, [x, matrix, steps, ...(bias ? [bias] : [])], null)

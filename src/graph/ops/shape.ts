@@ -1,11 +1,9 @@
 /** Operators that move or view elements without computing. */
 
 import { addDims, type Dim, elements, type Shape } from '../dims.js'
-import { apply, applyAll, constant, type Op, type Tensor } from '../graph.js'
+import { apply, applyAll, constant, namesOf, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
 import { reduceSum } from './reduce.js'
-
-const names = (tensors: readonly Tensor[]): string[] => tensors.map((t) => t.name)
 
 const reshapeOp: Op<{ shape: Shape }> = {
   name: 'reshape',
@@ -16,7 +14,7 @@ const reshapeOp: Op<{ shape: Shape }> = {
   },
   emit({ inputs, outputs, attrs }, onnx) {
     const target = reshapeTarget((inputs[0] as Tensor).shape, attrs.shape)
-    onnx.node('Reshape', [...names(inputs), onnx.constant(int64s(target), [target.length])], names(outputs))
+    onnx.node('Reshape', [...namesOf(inputs), onnx.constant(int64s(target), [target.length])], namesOf(outputs))
   },
   gradient: ({ inputs: [x] }, [g]) => [reshape(g as Tensor, (x as Tensor).shape)],
 }
@@ -35,7 +33,7 @@ const transposeOp: Op<{ perm: readonly number[] }> = {
     return [{ dtype, shape: perm.map((axis) => shape[axis] as Dim) }]
   },
   emit({ inputs, outputs, attrs }, onnx) {
-    onnx.node('Transpose', names(inputs), names(outputs), { perm: attrs.perm })
+    onnx.node('Transpose', namesOf(inputs), namesOf(outputs), { perm: attrs.perm })
   },
   gradient: ({ attrs: { perm } }, [g]) => [
     transpose(
@@ -68,7 +66,7 @@ const sliceOp: Op<SliceAttributes> = {
   emit({ inputs, outputs, attrs: { axis, start, end } }, onnx) {
     const one = (value: number | bigint) => onnx.constant(BigInt64Array.of(BigInt(value)), [1])
     const stop = end ?? 2n ** 62n
-    onnx.node('Slice', [...names(inputs), one(start), one(stop), one(axis)], names(outputs))
+    onnx.node('Slice', [...namesOf(inputs), one(start), one(stop), one(axis)], namesOf(outputs))
   },
   gradient({ inputs: [x], attrs: { axis, start, end } }, [g]) {
     const after = end === undefined ? 0 : addDims((x as Tensor).shape[axis] as Dim, -end)
@@ -87,7 +85,7 @@ const padOp: Op<{ axis: number; before: number; after: number }> = {
     const { name, shape } = x as Tensor
     const pads = shape.flatMap((_, i) => (i === axis ? [before] : [0]))
     const ends = shape.flatMap((_, i) => (i === axis ? [after] : [0]))
-    onnx.node('Pad', [name, onnx.constant(int64s([...pads, ...ends]), [2 * shape.length])], names(outputs))
+    onnx.node('Pad', [name, onnx.constant(int64s([...pads, ...ends]), [2 * shape.length])], namesOf(outputs))
   },
   gradient: ({ inputs: [x], attrs: { axis, before } }, [g]) => {
     const size = (x as Tensor).shape[axis] as Dim
@@ -119,7 +117,7 @@ const concatOp: Op<{ axis: number }> = {
     return [{ dtype, shape: shape.map((dim, i) => (i === axis ? size : dim)) }]
   },
   emit({ inputs, outputs, attrs }, onnx) {
-    onnx.node('Concat', names(inputs), names(outputs), { axis: attrs.axis })
+    onnx.node('Concat', namesOf(inputs), namesOf(outputs), { axis: attrs.axis })
   },
   gradient({ inputs, attrs: { axis } }, [g]) {
     let start = 0
@@ -150,7 +148,7 @@ const splitOp: Op<{ axis: number; parts: number }> = {
     }))
   },
   emit({ inputs, outputs, attrs: { axis } }, onnx) {
-    onnx.node('Split', names(inputs), names(outputs), { axis })
+    onnx.node('Split', namesOf(inputs), namesOf(outputs), { axis })
   },
   gradient: ({ outputs, attrs: { axis } }, gs) => [
     concat(
@@ -179,7 +177,7 @@ const expandOp: Op<{ axis: number }> = {
     const ones = (n: number) => onnx.constant(int64s(Array.from({ length: n }, () => 1)), [n])
     const parts = [axis > 0 ? [ones(axis)] : [], [size], [ones(from.shape.length - axis - 1)]].flat()
     const [target] = onnx.node('Concat', parts, 1, { axis: 0 }) as [string]
-    onnx.node('Expand', [from.name, target], names(outputs))
+    onnx.node('Expand', [from.name, target], namesOf(outputs))
   },
   gradient: ({ attrs: { axis } }, [g]) => [reduceSum(g as Tensor, [axis], true)],
 }
@@ -195,7 +193,7 @@ const zerosOp: Op<null> = {
     const size = shape.every((dim) => typeof dim === 'number')
       ? onnx.constant(int64s(shape), [shape.length])
       : (onnx.node('Shape', [name], 1)[0] as string)
-    onnx.node('ConstantOfShape', [size], names(outputs)) // float32 0 by default
+    onnx.node('ConstantOfShape', [size], namesOf(outputs)) // float32 0 by default
   },
   gradient: () => [undefined],
 }

@@ -4,7 +4,7 @@ import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from 
 import { toFloat16 } from '../../float16.js'
 import { buildGraph } from '../../models/build.js'
 import { createSession } from '../../runtime/node.js'
-import { createGraph, type Graph, input, liveNodes, output, type Tensor, totalMacs } from '../graph.js'
+import { createGraph, type Graph, input, liveNodes, type Node, output, type Tensor, totalMacs } from '../graph.js'
 import { encodeOnnx } from '../onnx.js'
 import { linear } from '../ops/linear.js'
 import { split } from '../ops/shape.js'
@@ -112,14 +112,21 @@ describe('separated products', () => {
   it('share what they read in integers', () => {
     const nodes = liveNodes(toInt8(separateProducts(graph())))
     const read = nodes.filter(({ op }) => op.name === 'quantize').map(({ inputs: [x] }) => x)
-    const matrices = new Set(
-      nodes.flatMap(({ op, inputs }) => (op.name === 'quantizedProduct' ? [inputs[3]?.data] : [])),
-    )
+    const products = nodes.filter(({ op }) => op.name.endsWith('Product'))
+    const matrixOf = ({ inputs }: Node) => inputs.find(({ dtype }) => dtype === 'int8')?.data
+    const matrices = new Set(products.map(matrixOf))
     assert.equal(new Set(read).size, read.length)
     // patches, head; in a block query, key, value, projection, two of the MLP; the class token's query shares the
     // matrix of the others, and in the three idle blocks is folded with the keys' by head; the last one reads keys and
     // values by head only
     assert.equal(matrices.size, 2 + 6 * tiny.depth + 3 - 1)
+    for (const matrix of matrices) {
+      const readers = products.filter((node) => matrixOf(node) === matrix)
+      assert.equal(new Set(readers.map(({ op }) => op.name)).size, 1, 'a matrix is rearranged for one kind of operator')
+    }
+    const alone = products.filter(({ op }) => op.name === 'dynamicProduct')
+    for (const { inputs } of alone)
+      assert.ok(!read.includes(inputs[0] as Tensor), 'what is quantised is read in integers')
   })
 
   it('leave trained weights packed', () => {
