@@ -2,7 +2,7 @@
  * How long a model takes from its weights file to a running session, beside reading the file: reading and checking the
  * weights, building and encoding the graph, and opening it, in one process, in turn.
  *
- *   npx tsx bench/load.ts --model deit-small.safetensors [--keep-ratio 0.7] [--rounds 7]
+ *   npx tsx bench/load.ts --model deit-small.safetensors [--keep-ratio 0.7] [--precision fp32] [--rounds 7]
  *
  * Without `--model`, DeiT-S with random weights is written to a temporary file first.
  */
@@ -11,10 +11,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { lower } from '../src/graph/passes/precision.js'
+import { lower, type Precision } from '../src/graph/passes/precision.js'
 import { buildGraph } from '../src/models/build.js'
 import { imageTokens, presets, type VitConfig } from '../src/models/config.js'
 import { planKeep } from '../src/reduction/schedule.js'
+import { needsRewriting } from '../src/runtime/classifier.js'
 import { createSession } from '../src/runtime/node.js'
 import { saveSafetensors } from '../src/weights/files.js'
 import { randomVit } from '../src/weights/init.js'
@@ -25,9 +26,11 @@ const { values } = parseArgs({
   options: {
     model: { type: 'string' },
     'keep-ratio': { type: 'string', default: '0.7' },
+    precision: { type: 'string', default: 'fp32' },
     rounds: { type: 'string', default: '7' },
   },
 })
+const precision = values.precision as Precision
 const folder = mkdtempSync(join(tmpdir(), 'idlevit-load-'))
 const file = values.model ?? join(folder, 'deit-small.safetensors')
 if (!values.model) await saveSafetensors(file, randomVit(presets['deit-small']?.config as VitConfig, 0))
@@ -45,9 +48,9 @@ for (let round = 0; round <= Number(values.rounds); round++) {
   const { config, state } = await loadModel(file)
   lap('read')
   const { keep } = planKeep({ keepRatio: Number(values['keep-ratio']) }, config.depth, imageTokens(config))
-  const graph = lower(buildGraph(config, state, { keep }))
+  const graph = lower(buildGraph(config, state, { keep }), { precision })
   lap('build')
-  const session = await createSession(graph, { rewrite: false })
+  const session = await createSession(graph, { rewrite: needsRewriting({ precision }) })
   lap('open')
   await session.close()
 }

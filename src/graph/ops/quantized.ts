@@ -92,26 +92,39 @@ export function quantizeColumns(
 ): { readonly values: Int8Array; readonly scales: Float32Array } {
   const [rows, columns] = shape.slice(-2) as [number, number]
   const [out, inner] = layout === 'out-in' ? [rows, columns] : [columns, rows]
-  const [perOut, perIn] = layout === 'out-in' ? [columns, 1] : [1, columns]
+  const weights = layout === 'out-in' ? weight : transposed(weight, inner, out) // […, out, in]
   const values = new Int8Array(weight.length)
   const scales = new Float32Array(weight.length / inner)
-  for (let column = 0; column < scales.length; column++) {
-    const o = column % out
-    const matrix = (column - o) * inner
-    const at = (i: number) => weight[matrix + o * perOut + i * perIn] as number
+  for (let row = 0; row < scales.length; row++) {
+    const [start, end] = [row * inner, (row + 1) * inner]
     let largest = 0
-    for (let i = 0; i < inner; i++) largest = Math.max(largest, Math.abs(at(i)))
-    const scale = Math.fround(largest / 127) || 1 // of a column of zeros any scale will do
-    scales[column] = scale
-    for (let i = 0; i < inner; i++)
-      values[matrix + i * out + o] = Math.max(-127, Math.min(127, roundHalfEven(at(i) / scale)))
+    for (let at = start; at < end; at++) {
+      const magnitude = Math.abs(weights[at] as number)
+      if (magnitude > largest) largest = magnitude
+    }
+    const scale = largest < NOTHING ? 1 : Math.fround(largest / 127)
+    scales[row] = scale
+    const column = row % out
+    let place = (row - column) * inner + column
+    for (let at = start; at < end; at++, place += out) values[place] = (weights[at] as number) / scale + ROUND - ROUND
   }
   return { values, scales }
 }
 
-const roundHalfEven = (x: number): number => {
-  const rounded = Math.round(x)
-  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
+/** For a column that is zero, or so small that its step would be subnormal, any scale will do. */
+const NOTHING = 127 * 2 ** -126
+
+/** Added to a small number and taken away again, it leaves the nearest integer, ties to even: 1.5 · 2^52. */
+const ROUND = 1.5 * 2 ** 52
+
+/** Matrices `[…, rows, columns]` → `[…, columns, rows]`. */
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length)
+  let at = 0
+  for (let matrix = 0; matrix < values.length; matrix += rows * columns)
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) result[matrix + column * rows + row] = values[at++] as number
+  return result
 }
 
 /** A tensor in integers: value = step · (integer - zero). */
