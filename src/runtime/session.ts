@@ -8,7 +8,7 @@ export type Device = 'cpu' | 'webgpu' | 'cuda'
 
 export interface SessionOptions {
   readonly device?: Device
-  /** Threads inside an operator; default: the physical cores. */
+  /** Threads inside an operator; default: the physical cores; in a browser half of the cores, four at most. */
   readonly threads?: number
   /**
    * Sessions of one thread each, side by side in worker threads, for large batches on a CPU in Node; default 1, the
