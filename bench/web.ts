@@ -4,12 +4,12 @@
  *
  *   npx tsx bench/web.ts [--model deit-small] [--keep-ratio 1,0.7,0.5] [--rounds 9] [--threads 1]
  *
- * Weights are random: the time does not depend on them. The machine should do nothing else.
+ * Weights are random: the time does not depend on them. The machine should do nothing else. Needs chromium, as the tests do.
  */
 
 import { parseArgs } from 'node:util'
 import type * as Idlevit from '../src/index.js'
-import { presets, type VitConfig } from '../src/models/config.js'
+import { presets } from '../src/models/config.js'
 import { randomVit } from '../src/weights/init.js'
 import { writeSafetensors } from '../src/weights/safetensors.js'
 import { launchChromium } from '../test/support/chromium.js'
@@ -24,7 +24,7 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '1' },
   },
 })
-const config = presets[values.model]?.config as VitConfig
+const { config } = presets[values.model] ?? unknownModel()
 const contenders = (['fp32', 'int8'] as const).flatMap((precision) =>
   values['keep-ratio'].split(',').map((keepRatio) => ({ precision, keepRatio: Number(keepRatio) })),
 )
@@ -69,6 +69,10 @@ const rounds = await tab.evaluate(
 await browser.close()
 site.close()
 
+function unknownModel(): never {
+  throw new Error(`--model: wanted one of ${Object.keys(presets).join(', ')}, found ${values.model}`)
+}
+
 const rows = [
   { name: 'plain', precision: 'fp32', keepRatio: 1 },
   ...contenders.map((one) => ({ name: 'idlevit', ...one })),
@@ -76,13 +80,7 @@ const rows = [
 console.log(`${values.model}, one picture, ${values.threads} thread(s), ${rounds.length} rounds\n`)
 console.log('| model | precision | k | ms | speedup |\n| --- | --- | --- | --- | --- |')
 for (const [i, { name, precision, keepRatio }] of rows.entries()) {
-  const ms = spread(
-    rounds.map((round) => round[i] as number),
-    0,
-  ).text
-  const speedup = spread(
-    rounds.map((round) => (round[0] as number) / (round[i] as number)),
-    2,
-  ).text
-  console.log(`| ${name} | ${precision} | ${keepRatio} | ${ms} | ${speedup}× |`)
+  const times = rounds.map((round) => round[i] as number)
+  const ratios = rounds.map(([plain], round) => (plain as number) / (times[round] as number))
+  console.log(`| ${name} | ${precision} | ${keepRatio} | ${spread(times, 0).text} | ${spread(ratios, 2).text}× |`)
 }

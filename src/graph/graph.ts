@@ -24,6 +24,7 @@ export interface Tensor extends TensorType {
   readonly data?: TensorData
 }
 
+/** Names in the order of the tensors, as ONNX nodes list them. */
 export const namesOf = (tensors: readonly Tensor[]): string[] => tensors.map((tensor) => tensor.name)
 
 export type Attributes = Readonly<Record<string, unknown>>

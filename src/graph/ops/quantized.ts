@@ -65,6 +65,7 @@ function contrib(type: string, inputs: readonly string[], bias: string | undefin
   onnx.node(type, bias === undefined ? inputs : [...inputs, '', bias], [y], {}, 'com.microsoft')
 }
 
+/** The same with standard operators; ONNX has no product that scales its sums. */
 function integerProduct(
   [x, step, zero]: readonly string[],
   [w, scales]: readonly [string, string],
@@ -146,7 +147,11 @@ export interface QuantizedWeight {
   readonly steps: Tensor
 }
 
-/** Quantises constant weights `[out, in]` or `[in, out]`, by head or not. */
+/**
+ * Quantises constant weights `[out, in]` or `[in, out]`, by head or not.
+ *
+ * @throws Error when they are not constant or not float32
+ */
 export function quantizeWeight(weight: Tensor, layout: WeightLayout): QuantizedWeight {
   const { graph, name, data } = weight
   const shape = weight.shape as readonly number[]
