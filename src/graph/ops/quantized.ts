@@ -157,10 +157,10 @@ export function quantizeWeight(weight: Tensor, layout: WeightLayout): QuantizedW
   const shape = weight.shape as readonly number[]
   if (!(data instanceof Float32Array)) throw new Error(`${name}: wanted constant float32 weights`)
   const { values, scales } = quantizeColumns(data, shape, layout)
-  const [rows, columns] = shape.slice(-2) as [number, number]
-  const [inner, out] = layout === 'out-in' ? [columns, rows] : [rows, columns]
-  const heads = shape.slice(0, -2)
-  const matrix = constant(graph, values, [...heads, inner, out], `${name}.int8`)
+  const [heads, [rows, columns]] = [shape.slice(0, -2), shape.slice(-2) as [number, number]]
+  const integers = layout === 'out-in' ? [...heads, columns, rows] : shape // […, in, out]
+  const matrix = constant(graph, values, integers, `${name}.int8`)
+  const out = integers.at(-1) as number
   const steps = heads.length === 0 ? [out] : [...heads, 1, out]
   return { matrix, steps: constant(graph, scales, steps, `${name}.scale`) }
 }
