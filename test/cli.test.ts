@@ -53,11 +53,11 @@ describe('idlevit', () => {
 
   it('evaluates an image folder and skips what is broken', async () => {
     const data = join(folder, 'data')
-    for (const name of ['cat', 'dog']) await mkdir(join(data, name), { recursive: true })
+    for (const name of ['tench', 'zebra']) await mkdir(join(data, name), { recursive: true })
     const picture = await readFile(waves)
-    await writeFile(join(data, 'cat', '1.jpg'), picture)
-    await writeFile(join(data, 'dog', '1.jpg'), picture)
-    await writeFile(join(data, 'dog', '2.jpg'), 'not a picture')
+    await writeFile(join(data, 'tench', '1.jpg'), picture)
+    await writeFile(join(data, 'zebra', '1.jpg'), picture)
+    await writeFile(join(data, 'zebra', '2.jpg'), 'not a picture')
     const { code, stdout, stderr } = await idlevit('eval', '--data', data, ...tiny, '--keep-ratio', '0.5', '--json')
     assert.equal(code, 0)
     assert.match(stderr, /warning: .*2\.jpg/)

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
 import { parseRandAugment, type RandAugment } from '../images/augment/randaugment.js'
 import type { CutBlocks, CutKind, CutReduction } from '../losses/cut.js'
+import { type HeadChoice, headChoices } from '../training/classes.js'
 import type { KeepRatio, PresetName, RecipeChanges } from '../training/options.js'
 import { addOptions, pictureOptions, type SharedOptions } from './options.js'
 import { list, number, oneOf, type Reader, ratio, seed, text, whole } from './values.js'
@@ -52,6 +53,7 @@ export interface FinetuneOptions extends Omit<SharedOptions, 'keepRatio'> {
   readonly depth?: number
   readonly heads?: number
   readonly classes?: number
+  readonly head?: HeadChoice
   readonly workers?: number
   readonly evalEvery?: number
   readonly saveEvery?: number
@@ -114,6 +116,14 @@ export function addFinetuneOptions(command: Command): Command {
     ['--eval-every <N>', 'epochs from one evaluation to the next (default: 1)', count],
     ['--save-every <seconds>', 'longest time between checkpoints (default: 600)', count],
     ['--half', 'write the model in float16, half the size'],
+  ])
+  group('Classes:', [
+    [
+      '--head <name>',
+      'keep the model’s head, or train a new one for the classes of --data; auto: keep it where each of them is one of the model’s by name or number (default: auto)',
+      oneOf(...headChoices),
+    ],
+    ['--classes <N>', 'number of classes of the head (default: as --data has)', whole(2)],
   ])
   group('Tokens:', [
     [
@@ -183,7 +193,6 @@ export function addFinetuneOptions(command: Command): Command {
     ['--width <C>', 'width of a token', count],
     ['--depth <L>', 'number of blocks', count],
     ['--heads <H>', 'attention heads', count],
-    ['--classes <N>', 'number of classes', count],
   ])
   const shared = [
     'model',

@@ -39,13 +39,18 @@ export async function sizesOf(options: SharedOptions): Promise<Pick<LoadedModel,
 async function labelsOf(options: SharedOptions, loaded: LoadedModel): Promise<readonly string[] | undefined> {
   const { classes } = loaded.config
   if (options.labels === undefined) return loaded.labels ?? (classes === 1000 ? imagenetLabels : undefined)
-  const file = options.labels
+  const labels = await readLabels(options.labels)
+  if (labels.length !== classes)
+    fail(`${options.labels}: wanted ${classes} labels, one per class, found ${labels.length}`)
+  return labels
+}
+
+/** The class names of a label file. */
+export async function readLabels(file: string): Promise<readonly string[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
     fail(`${file}: cannot be read (${error.code ?? error.message})`),
   )
-  const labels = parseLabels(text, file)
-  if (labels.length !== classes) fail(`${file}: wanted ${classes} labels, one per class, found ${labels.length}`)
-  return labels
+  return parseLabels(text, file)
 }
 
 /** How pictures become inputs of the model: as it was trained, or ImageNet's way, unless the options say otherwise. */

@@ -6,7 +6,7 @@
 import { basename } from 'node:path'
 import { fail } from '../errors.js'
 import { readAt, withFile } from '../files.js'
-import type { Dataset, DatasetOptions, Sample } from './dataset.js'
+import type { Dataset, Sample } from './dataset.js'
 import { checkLabel } from './label.js'
 
 const SIDE = 32
@@ -20,17 +20,12 @@ const classNames = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'fro
  *
  * @throws InputError when a file is not a whole number of records, or a label is not a class
  */
-export async function openCifar(
-  name: string,
-  paths: readonly string[],
-  options: DatasetOptions = {},
-): Promise<Dataset> {
-  const classes = Math.min(classNames.length, options.classes ?? classNames.length)
+export async function openCifar(name: string, paths: readonly string[]): Promise<Dataset> {
   const samples: Sample[] = []
   const places: { file: string; offset: number }[] = []
   for (const path of paths) {
     for (const [record, label] of (await readLabels(path)).entries()) {
-      checkLabel(String(label), classes, `${path}, picture ${record}`)
+      checkLabel(String(label), classNames.length, `${path}, picture ${record}`)
       samples.push({ name: `${basename(path)}#${record}`, label })
       places.push({ file: path, offset: record * RECORD + 1 })
     }

@@ -15,9 +15,11 @@ import { openList } from './list.js'
 import { asksForScenes, openScenes } from './scenes/dataset.js'
 import { openWebDataset } from './webdataset.js'
 
-/** One labelled picture. `name` is what messages and reports call it. */
+/** One labelled picture. */
 export interface Sample {
+  /** What messages and reports call it. */
   readonly name: string
+  /** Index into the data's own classes: those of `classNames`, or numbers as they stand in the data. */
   readonly label: number
 }
 
@@ -57,7 +59,7 @@ export interface Dataset {
 
 /** Options of {@link openDataset}. */
 export interface DatasetOptions {
-  /** How many classes the model knows: a label outside 0 … classes - 1 is refused. */
+  /** How many classes the model knows: a number outside 0 … classes - 1 in a list file or tar is refused, by line or entry. */
   readonly classes?: number
 }
 
@@ -73,12 +75,12 @@ const isBinary = (path: string) => /\.bin$/i.test(path)
  * @throws InputError saying what was wanted and what was found
  */
 export async function openDataset(spec: string, options: DatasetOptions = {}): Promise<Dataset> {
-  if (asksForScenes(spec)) return openScenes(spec, options)
+  if (asksForScenes(spec)) return openScenes(spec)
   const paths = existsSync(spec) ? [spec] : expandBraces(spec)
   const absent = paths.find((path) => !existsSync(path))
   if (absent !== undefined) fail(`${absent}: no such file or folder`)
   if (paths.every(isTar)) return openWebDataset(spec, paths, options)
-  if (paths.every(isBinary)) return openCifar(spec, paths, options)
+  if (paths.every(isBinary)) return openCifar(spec, paths)
   const [path, second] = paths
   if (path === undefined || second !== undefined) fail(`${spec}: several files must all be .tar, .tar.gz or .bin`)
   if (!statSync(path).isDirectory()) return openList(path, options)
@@ -87,7 +89,6 @@ export async function openDataset(spec: string, options: DatasetOptions = {}): P
     return openCifar(
       spec,
       batches.map((name) => join(path, name)),
-      options,
     )
-  return openFolder(path, options)
+  return openFolder(path)
 }

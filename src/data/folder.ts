@@ -5,22 +5,19 @@ import { join } from 'node:path'
 import { fail } from '../errors.js'
 import { fileError } from '../files.js'
 import { isPictureName } from '../images/format.js'
-import type { Dataset, DatasetOptions, Sample } from './dataset.js'
+import type { Dataset, Sample } from './dataset.js'
 
 /**
  * Opens an image folder. The sub-folders' names, sorted, are the class names; a class holds every picture below its
  * folder. Names that start with a dot are passed over.
  *
- * @throws InputError when there are no sub-folders, a class without pictures, or more classes than the model knows
+ * @throws InputError when there are no sub-folders, or a class without pictures
  */
-export async function openFolder(root: string, { classes }: DatasetOptions = {}): Promise<Dataset> {
+export async function openFolder(root: string): Promise<Dataset> {
   const { folders, pictures } = await listFolder(root)
   if (folders.length === 0) {
     const found = pictures.length > 0 ? `${pictures.length} pictures without a class` : 'none'
     fail(`${root}: wanted one sub-folder per class, found ${found}`)
-  }
-  if (classes !== undefined && folders.length > classes) {
-    fail(`${root}: ${folders.length} class folders, but the model knows ${classes} classes`)
   }
   const samples: Sample[] = []
   for (const [label, folder] of folders.entries()) {

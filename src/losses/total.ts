@@ -32,7 +32,7 @@ export interface LossInputs {
   readonly traces: readonly BlockTrace[]
   /** `[B, classes]` */
   readonly targets: Tensor
-  readonly teacher?: { readonly logits: Tensor; readonly features?: Tensor } | undefined
+  readonly teacher?: { readonly logits?: Tensor; readonly features?: Tensor } | undefined
 }
 
 export interface Loss {
@@ -51,7 +51,7 @@ export function totalLoss(from: LossInputs, weights: LossWeights = defaultWeight
   const { logits, features, traces, targets, teacher } = from
   const parts: Partial<Record<LossPart, Tensor>> = {}
   if (weights.classification !== 0) parts.classification = crossEntropy(logits, targets)
-  if (teacher && weights.distillation !== 0) parts.distillation = logitDistillation(logits, teacher.logits)
+  if (teacher?.logits && weights.distillation !== 0) parts.distillation = logitDistillation(logits, teacher.logits)
   if (teacher?.features && weights.feature !== 0) parts.feature = featureDistillation(features, teacher.features)
   if (traces.length > 0 && weights.cut !== 0) parts.cut = tokenCut(traces, cut)
   if (Object.keys(parts).length === 0) fail('loss: every coefficient is 0, wanted at least one part')

@@ -26,14 +26,17 @@ import { writeReport } from './report.js'
 import type { Evaluation, Progress, TrainingSummary } from './run.js'
 import type { StepPlan } from './step.js'
 import { openStudent } from './student.js'
-import { checkTeacher, type TeacherRows } from './teacher.js'
+import { checkTeacher, hasSameClasses, type Lessons } from './teacher.js'
 
 /** A model with weights that can be trained. */
 export type TrainableModel = Model & { readonly state: StateDict }
 
 export interface FinetuneOptions {
   readonly model: TrainableModel
-  /** The dense model to learn from; without one there is only the classification loss and the cut. */
+  /**
+   * The dense model to learn from; without one there is only the classification loss and the cut. Where its classes are
+   * others than the model's, its features are distilled and its answers are not.
+   */
   readonly teacher?: Model
   readonly recipe: Recipe
   readonly training: Dataset
@@ -72,10 +75,12 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
 
   const keep = stepKeep(recipe, config)
   const idles = keep.some((tokens) => tokens === 'fed' || tokens < imageTokens(config))
-  const distils = teacher !== undefined && recipe.loss.distillation + recipe.loss.feature > 0
+  const answers = teacher !== undefined && recipe.loss.distillation > 0 && hasSameClasses(teacher, model)
+  const distils = answers || (teacher !== undefined && recipe.loss.feature > 0)
   const weights = {
     ...recipe.loss,
-    ...(!distils && { distillation: 0, feature: 0 }),
+    ...(!answers && { distillation: 0 }),
+    ...(!distils && { feature: 0 }),
     ...(!idles && { cut: 0 }),
   }
   const featureRows = weights.feature > 0 ? recipe.featureRows : 'class'
@@ -92,9 +97,9 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
     dropPath: dropPath > 0,
     recompute: options.recompute ?? false,
   }
-  const rows: TeacherRows = weights.feature > 0 ? featureRows : 'none'
-  if (distils) checkTeacher(teacher, config, rows)
-  const settings = { plan, parameters, ...(distils && { teacher: { model: teacher, rows } }) }
+  const lessons: Lessons = { answers, rows: weights.feature > 0 ? featureRows : 'none' }
+  if (distils) checkTeacher(teacher, config, lessons)
+  const settings = { plan, parameters, ...(distils && { teacher: { model: teacher, lessons } }) }
   const lanes = Math.min(recipe.accumulate, throughputLanes(model, session))
   const student = lanes > 1 ? await openStudentLanes(settings, lanes) : await openStudent(settings, session)
 

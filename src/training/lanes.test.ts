@@ -21,7 +21,10 @@ test('lanes give the bits of a single student, whichever of them answers first',
   const settings: StudentSettings = {
     plan: { config: tiny, keep: Array.from({ length: tiny.depth }, (_, l) => (l === 0 ? 16 : 9)) },
     parameters: createParameters(randomVit(tiny, 1)),
-    teacher: { model: { name: 'teacher', config: tiny, state: randomVit(tiny, 2) }, rows: 'class' },
+    teacher: {
+      model: { name: 'teacher', config: tiny, state: randomVit(tiny, 2) },
+      lessons: { answers: true, rows: 'class' },
+    },
   }
   const alone = await openStudent(settings, { threads: 1 })
   const lanes = await openStudentLanes(settings, 2)

@@ -50,8 +50,8 @@ export interface Batch {
   readonly pixels: Values
   /** `[B, classes]`: soft targets. */
   readonly targets: Values
-  /** The teacher's logits `[B, classes]` and rows after its final LayerNorm `[B, 1 or N, C]`. */
-  readonly teacher?: { readonly logits: Values; readonly features: Values }
+  /** The teacher's logits `[B, classes]` and rows after its final LayerNorm `[B, 1 or N, C]`: what the loss weighs. */
+  readonly teacher?: { readonly logits?: Values; readonly features?: Values }
   /** Image tokens to keep in each block; read by `fed` blocks. */
   readonly keep?: readonly number[]
   /** `[depth, 2, B]`: 0 where the attention or MLP branch is dropped, 1 / (1 - rate) where it stays. */
@@ -98,8 +98,8 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
       targets: input(graph, 'targets', ['batch', config.classes]),
       teacher: teacher
         ? {
-            logits: input(graph, 'teacher_logits', ['batch', config.classes]),
-            features: input(graph, 'teacher_features', features.shape),
+            ...(weights.distillation !== 0 && { logits: input(graph, 'teacher_logits', ['batch', config.classes]) }),
+            ...(weights.feature !== 0 && { features: input(graph, 'teacher_features', features.shape) }),
           }
         : undefined,
     },
@@ -169,16 +169,17 @@ export async function createStep(
 ): Promise<TrainingStep> {
   const { graph, parts } = buildStep(plan, parameters)
   const session = await createSession(graph, options)
-  const weights = named('', stateOf(parameters))
+  const parametersByName = named('', stateOf(parameters))
   const written = named('gradient.', viewsOf(parameters, into))
-  const { config } = plan
+  const { config, weights = defaultWeights } = plan
   return {
     async run({ pixels, targets, teacher, keep, dropPath }) {
       const feeds: Record<string, Values> = {
-        ...weights,
+        ...parametersByName,
         pixel_values: pixels,
         targets,
-        ...(teacher && { teacher_logits: teacher.logits, teacher_features: teacher.features }),
+        ...(teacher?.logits && weights.distillation !== 0 && { teacher_logits: teacher.logits }),
+        ...(teacher?.features && weights.feature !== 0 && { teacher_features: teacher.features }),
         ...(keep && { keep: { data: BigInt64Array.from(keep, BigInt), shape: [keep.length] } }),
         ...(dropPath && { drop_path: dropPath }),
       }

@@ -3,14 +3,14 @@ import type { Model } from '../runtime/classifier.js'
 import type { SessionOptions } from '../runtime/session.js'
 import type { Parameters } from './parameters.js'
 import { type Batch, createStep, type StepPlan, type StepResult } from './step.js'
-import { createTeacher, type TeacherRows } from './teacher.js'
+import { createTeacher, type Lessons } from './teacher.js'
 
 /** What is trained, and by whom. Can be sent to a thread. */
 export interface StudentSettings {
   readonly plan: StepPlan
   readonly parameters: Parameters
   /** The dense model to learn from, where `plan.teacher` says that there is one. */
-  readonly teacher?: { readonly model: Model; readonly rows: TeacherRows }
+  readonly teacher?: { readonly model: Model; readonly lessons: Lessons }
 }
 
 /** A batch as it comes from the pictures. */
@@ -40,7 +40,7 @@ export interface Student {
 export async function openStudent(settings: StudentSettings, options: SessionOptions = {}): Promise<Student> {
   const { plan, parameters, teacher } = settings
   const gradients = new Float32Array(parameters.values.length)
-  const opened = teacher && (await createTeacher(teacher.model, plan.config, teacher.rows, options))
+  const opened = teacher && (await createTeacher(teacher.model, plan.config, teacher.lessons, options))
   const step = await createStep({ ...plan, teacher: opened !== undefined }, parameters, gradients, options)
   return {
     async run(batch) {

@@ -2,6 +2,7 @@
 import { fail } from '../errors.js'
 import { createGraph, input, output } from '../graph/graph.js'
 import { slice } from '../graph/ops/shape.js'
+import { matchLabels } from '../labels/match.js'
 import { constantWeights } from '../models/build.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
 import { vit } from '../models/vit.js'
@@ -11,7 +12,7 @@ import type { SessionOptions, Values } from '../runtime/session.js'
 import type { Batch } from './step.js'
 
 export interface Teacher {
-  /** What it makes of pictures [B, 3, S, S]. */
+  /** What it makes of pictures [B, 3, S, S]: the logits and rows that it was opened for. */
   run(pixels: Values): Promise<NonNullable<Batch['teacher']>>
   close(): Promise<void>
 }
@@ -19,16 +20,39 @@ export interface Teacher {
 /** Rows whose features are distilled: the class token's, all tokens', or none where logits are enough. */
 export type TeacherRows = 'class' | 'all' | 'none'
 
+/** What a student learns from its teacher. */
+export interface Lessons {
+  /** The answers: logits of the same classes. */
+  readonly answers: boolean
+  readonly rows: TeacherRows
+}
+
+/**
+ * Whether a teacher answers the student's question: as many classes and, where both name them, the same names.
+ */
+export function hasSameClasses(teacher: Pick<Model, 'config' | 'labels'>, student: Pick<Model, 'config' | 'labels'>) {
+  const { labels } = student
+  if (teacher.config.classes !== student.config.classes) return false
+  if (!teacher.labels || !labels) return true
+  return matchLabels(teacher.labels, labels).indices.every(
+    (index, i) => index === i || teacher.labels?.[i] === labels[i],
+  )
+}
+
 /**
  * Whether a student can learn from a teacher.
  *
  * @throws InputError when it does not fit
  */
-export function checkTeacher({ name, config }: Pick<Model, 'name' | 'config'>, student: VitConfig, rows: TeacherRows) {
+export function checkTeacher(
+  { name, config }: Pick<Model, 'name' | 'config'>,
+  student: VitConfig,
+  { answers, rows }: Lessons,
+): void {
   const fit = (what: string, found: number, wanted: number, advice = '') =>
     found === wanted || fail(`--teacher ${name}: wanted ${wanted} ${what} as the student has, found ${found}${advice}`)
   const rowsOf = (of: VitConfig) => prefixTokens(of) + imageTokens(of)
-  fit('classes', config.classes, student.classes)
+  if (answers) fit('classes', config.classes, student.classes)
   fit('pixels a side', config.imageSize, student.imageSize)
   const advice = '; --feature-weight 0 distils the logits alone'
   if (rows !== 'none') fit('channels', config.width, student.width, advice)
@@ -43,23 +67,22 @@ export function checkTeacher({ name, config }: Pick<Model, 'name' | 'config'>, s
 export async function createTeacher(
   model: Model,
   student: VitConfig,
-  rows: TeacherRows,
+  lessons: Lessons,
   options: SessionOptions = {},
 ): Promise<Teacher> {
-  checkTeacher(model, student, rows)
+  checkTeacher(model, student, lessons)
+  const { answers, rows } = lessons
   const { config, state } = model
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
   const result = vit(constantWeights(graph, state), pixels, config, { allTokens: rows === 'all' })
-  output('logits', result.logits)
+  if (answers) output('logits', result.logits)
   if (rows !== 'none') output('features', rows === 'all' ? result.features : slice(result.features, 1, 0, 1))
   const session = await createSession(graph, options)
   return {
     async run(pixels) {
       const { logits, features } = await session.run({ pixel_values: pixels })
-      const [batch = 0] = pixels.shape
-      const unused = () => ({ data: new Float32Array(batch * student.width), shape: [batch, 1, student.width] })
-      return { logits: logits as Values, features: features ?? unused() }
+      return { ...(logits && { logits }), ...(features && { features }) }
     },
     close: () => session.close(),
   }

@@ -19,20 +19,26 @@ export function addEval(program: Command): void {
     .requiredOption('--data <D>', 'image folder, list file, WebDataset tars or CIFAR-10 batches')
     .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'))
     .option('--workers <N>', 'threads that decode pictures', (given) => whole(1, 64)(given, '--workers'))
-  addOptions(command, [...modelOptions, ...pictureOptions, ...runtimeOptions], { required: ['model'] }).action(evaluate)
+  addOptions(command, [...modelOptions, 'labels', ...pictureOptions, ...runtimeOptions], {
+    required: ['model'],
+  }).action(evaluate)
 }
 
 async function evaluate(options: EvalOptions): Promise<void> {
   const { startDecoders } = await import('../../data/decoder.js')
   const decoders = startDecoders(options.workers) // they start while the model loads
-  const [{ openDataset }, setup, { openNodeClassifier, throughputLanes }, { evaluateClassifier }] = await Promise.all([
-    import('../../data/dataset.js'),
-    import('../setup.js'),
-    import('../../runtime/node.js'),
-    import('../../evaluation/evaluate.js'),
-  ])
+  const [{ openDataset }, { inModelClasses }, setup, { openNodeClassifier, throughputLanes }, { evaluateClassifier }] =
+    await Promise.all([
+      import('../../data/dataset.js'),
+      import('../../data/classes.js'),
+      import('../setup.js'),
+      import('../../runtime/node.js'),
+      import('../../evaluation/evaluate.js'),
+    ])
   const model = await setup.openModel(options)
-  const dataset = await openDataset(options.data, { classes: model.config.classes })
+  const { classes } = model.config
+  const data = await openDataset(options.data, { classes })
+  const dataset = inModelClasses(data, { ...model, classes }, warn)
   const asked = setup.classifierOptions(options, model)
   const classifier = await openNodeClassifier(model, { ...asked, lanes: throughputLanes(model, asked) })
   setup.warnAll(classifier.warnings)

@@ -1,9 +1,11 @@
 /** `idlevit finetune --data D --val V --keep-ratio K --out DIR` */
 
 import type { Command } from 'commander'
+import type { Dataset } from '../../data/dataset.js'
 import { fail } from '../../errors.js'
 import type { LogEntry } from '../../training/log.js'
 import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
+import type { LoadedModel } from '../../weights/load.js'
 import { addFinetuneOptions, type FinetuneOptions, recipeChanges } from '../finetune-options.js'
 import { emit, type Progress, startProgress, table, warn } from '../output.js'
 
@@ -15,21 +17,25 @@ export function addFinetune(program: Command): void {
 }
 
 async function finetuneCommand(options: FinetuneOptions): Promise<void> {
-  const [{ makeRecipe }, { finetune }, { openDataset }, setup] = await Promise.all([
-    import('../../training/options.js'),
-    import('../../training/finetune.js'),
-    import('../../data/dataset.js'),
-    import('../setup.js'),
-  ])
+  const [{ makeRecipe }, { finetune }, { hasSameClasses }, { openDataset }, { inModelClasses }, setup] =
+    await Promise.all([
+      import('../../training/options.js'),
+      import('../../training/finetune.js'),
+      import('../../training/teacher.js'),
+      import('../../data/dataset.js'),
+      import('../../data/classes.js'),
+      import('../setup.js'),
+    ])
   const { data, val, out, resume, workers, threads, device, recompute } = options
   const recipe = makeRecipe(options.preset, recipeChanges(options))
-  const student = await openStudent(options, recipe.seed)
-  const teacher = await openTeacher(options, student)
-  const { classes } = student.config
-  const training = await openDataset(data, { classes })
-  const labels = student.labels ?? (training.classNames?.length === classes ? training.classNames : undefined)
-  const model = labels ? { ...student, labels } : student
-  const validation = await openDataset(val, { classes })
+  const pictures = await openDataset(data)
+  const { model, pretrained } = await openStudent(options, pictures, recipe.seed)
+  const teacher = await openTeacher(options, pretrained ?? model)
+  const known = { ...model, classes: model.config.classes }
+  const training = inModelClasses(pictures, known, warn)
+  const validation = inModelClasses(await openDataset(val), known, warn)
+  if (teacher && recipe.loss.distillation > 0 && !hasSameClasses(teacher, model))
+    note(`teacher ${teacher.name}: its classes are others, so its features are distilled and its answers are not`)
   const interrupt = catchInterrupts()
   const display = createDisplay()
   try {
@@ -64,18 +70,36 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   }
 }
 
+/** A line on stderr about what was found and decided. */
+const note = (line: string): void => void process.stderr.write(`${line}\n`)
+
 const withoutRatio = ({ keepRatio: _, ...options }: FinetuneOptions) => options
 
-/** The model to train: pretrained, or random in the sizes that are asked for. */
-async function openStudent(options: FinetuneOptions, runSeed: number) {
-  const { init, crop, patch, width, depth, heads, classes } = options
-  const setup = await import('../setup.js')
+/**
+ * The model to train: pretrained, with its own head or a new one for the classes of the pictures, or random in the sizes
+ * that are asked for. `pretrained` is the model as it was loaded.
+ */
+async function openStudent(options: FinetuneOptions, pictures: Dataset, runSeed: number) {
+  const { init, crop, patch, width, depth, heads, head, classes } = options
+  const [setup, { planClasses }] = await Promise.all([import('../setup.js'), import('../../training/classes.js')])
+  const labels = options.labels === undefined ? undefined : await setup.readLabels(options.labels)
+  const asked = { ...(head && { head }), ...(classes !== undefined && { classes }), ...(labels && { labels }) }
   if (init === undefined) {
-    const scratch = { patch, width, depth, heads, classes }
-    for (const [name, value] of Object.entries(scratch))
+    for (const [name, value] of Object.entries({ patch, width, depth, heads }))
       if (value !== undefined) fail(`--${name}: only random weights can have other sizes: --init random`)
-    return setup.openModel(withoutRatio(options))
+    const { labels: _, ...rest } = withoutRatio(options)
+    const pretrained = await setup.openModel(rest)
+    const plan = planClasses(asked, pictures, { ...pretrained, classes: pretrained.config.classes })
+    const seen = `${pictures.name}: ${plan.because}`
+    if (plan.head === 'keep') {
+      note(`${seen}: the head of ${plan.classes} classes is kept`)
+      return { model: plan.labels ? { ...pretrained, labels: plan.labels } : pretrained, pretrained }
+    }
+    note(`${seen}: a new head of ${plan.classes} (${pretrained.name} has ${pretrained.config.classes})`)
+    const { withNewHead } = await import('../../weights/head.js')
+    return { model: withNewHead(pretrained, plan.classes, runSeed, plan.labels), pretrained }
   }
+  const plan = planClasses(asked, pictures, undefined)
   const { scratchModel } = await import('../../training/scratch.js')
   const sizes = {
     ...(crop !== undefined && { imageSize: crop }),
@@ -83,14 +107,15 @@ async function openStudent(options: FinetuneOptions, runSeed: number) {
     ...(width !== undefined && { width }),
     ...(depth !== undefined && { depth }),
     ...(heads !== undefined && { heads }),
-    ...(classes !== undefined && { classes }),
+    classes: plan.classes,
   }
   const [, digits] = init.split(':')
-  return scratchModel(options.model ?? '', sizes, digits === undefined ? runSeed : Number(digits))
+  const model = scratchModel(options.model ?? '', sizes, digits === undefined ? runSeed : Number(digits))
+  return { model: plan.labels ? { ...model, labels: plan.labels } : model, pretrained: undefined }
 }
 
 /** The teacher: the model itself before training, another one, or none. */
-async function openTeacher(options: FinetuneOptions, model: Awaited<ReturnType<typeof openStudent>>) {
+async function openTeacher(options: FinetuneOptions, model: LoadedModel) {
   const { teacher, init } = options
   if (teacher === 'none' || (teacher === undefined && init !== undefined)) return undefined
   if (teacher === undefined) return model

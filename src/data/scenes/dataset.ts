@@ -1,6 +1,6 @@
 /** Procedural scenes as a data set: `scenes[:SEED[:COUNT]]`. */
 import { fail } from '../../errors.js'
-import type { Dataset, DatasetOptions } from '../dataset.js'
+import type { Dataset } from '../dataset.js'
 import { sceneClasses, sceneLabel, sceneSeeds } from './scene.js'
 
 const DEFAULT_COUNT = 2000
@@ -12,19 +12,15 @@ export const asksForScenes = (spec: string): boolean => /^scenes(:|$)/.test(spec
 /**
  * Pictures 0 to COUNT - 1 of the set of SEED; without these, 2,000 of the test set, which nothing is trained on.
  *
- * @throws InputError when the seed or the count is no number within bounds, or the model has fewer classes
+ * @throws InputError when the seed or the count is no number within bounds
  */
-export function openScenes(spec: string, options: DatasetOptions = {}): Dataset {
+export function openScenes(spec: string): Dataset {
   const match = /^scenes(?::(\d+)(?::(\d+))?)?$/.exec(spec)
   if (!match) fail(`${spec}: wanted scenes[:SEED[:COUNT]], both non-negative integers, such as scenes:7:2000`)
   const seed = Number(match[1] ?? sceneSeeds.test)
   const count = Number(match[2] ?? DEFAULT_COUNT)
   if (!Number.isSafeInteger(seed)) fail(`${spec}: the seed must be at most ${Number.MAX_SAFE_INTEGER}`)
   if (count < 1 || count > MOST) fail(`${spec}: the number of pictures must be from 1 to ${MOST}, found ${match[2]}`)
-  const classes = options.classes ?? sceneClasses.length
-  if (classes < sceneClasses.length) {
-    fail(`${spec}: scenes have ${sceneClasses.length} classes, but the model knows ${classes}`)
-  }
   return {
     name: spec,
     samples: Array.from({ length: count }, (_, i) => ({ name: `scenes:${seed}#${i}`, label: sceneLabel(seed, i) })),

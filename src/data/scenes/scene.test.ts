@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { type Preprocess, preprocessImage } from '../../images/preprocess.js'
+import { inModelClasses } from '../classes.js'
 import { openDataset } from '../dataset.js'
 import { loadBatches } from '../loader.js'
+import { openScenes } from './dataset.js'
 import { SCENE_SIDE, scene, sceneClasses, sceneLabel, sceneMask, sceneSeeds } from './scene.js'
 
 const PIXELS = SCENE_SIDE * SCENE_SIDE
@@ -141,8 +143,9 @@ describe('scenes as a data set', () => {
     await assert.rejects(openDataset('scenes:1:0'), {
       message: 'scenes:1:0: the number of pictures must be from 1 to 2000000, found 0',
     })
-    await assert.rejects(openDataset('scenes:1:9', { classes: 10 }), {
-      message: 'scenes:1:9: scenes have 16 classes, but the model knows 10',
+    assert.throws(() => inModelClasses(openScenes('scenes:1:9'), { name: 'm', classes: 10 }, () => {}), {
+      message:
+        'scenes:1:9: 16 classes (bird, boat, car, chair and 12 more), but m has 10 without names: --labels FILE names them',
     })
   })
 
