@@ -11,14 +11,24 @@ import { randomVit } from './init.js'
 import { loadModel } from './load.js'
 import { fromTimmNames, huggingFaceVit } from './names.js'
 import { writeSafetensors } from './safetensors.js'
+import type { StateDict } from './state.js'
 
 const state = randomVit(tiny, 1)
-const weights = new Uint8Array(Buffer.concat(writeSafetensors(fromTimmNames(state, huggingFaceVit))))
+const write = (weights: StateDict) =>
+  new Uint8Array(Buffer.concat(writeSafetensors(fromTimmNames(weights, huggingFaceVit))))
+const weights = write(state)
 const config = Buffer.from(JSON.stringify({ num_attention_heads: 3, id2label: { 0: 'cat', 1: 'dog' } }))
 const shardIndex = Buffer.from(JSON.stringify({ weight_map: { head: 'model-1.safetensors' } }))
 const model = { 'config.json': config, 'model.safetensors': weights, 'README.md': Buffer.from('x') }
 
-const hub: FakeHub = await startHub({
+/** A branch with other weights than `main` has. */
+const olderState = randomVit(tiny, 2)
+const older = {
+  commit: 'fedcba9876543210fedcba9876543210fedcba98',
+  files: { 'config.json': config, 'model.safetensors': write(olderState) },
+}
+
+const repositories = {
   'facebook/tiny': model,
   'timm/tiny.fb_in1k': { 'model.safetensors': weights },
   'gated/tiny': model,
@@ -26,6 +36,11 @@ const hub: FakeHub = await startHub({
   'owner/empty': { 'README.md': Buffer.from('x') },
   'owner/bin': { 'pytorch_model.bin': weights },
   'owner/sharded': { 'model.safetensors.index.json': shardIndex, 'model-1.safetensors': weights },
+  'facebook/deit-tiny-patch16-224': model,
+}
+const hub: FakeHub = await startHub(repositories, {
+  'facebook/tiny': { v1: older, 'refs/pr/1': older },
+  'facebook/deit-tiny-patch16-224': { v1: older },
 })
 
 const folder = temporaryFolder()
@@ -168,4 +183,65 @@ test('without a network the cache serves, or one line says why not', async () =>
   assert.deepEqual(hub.requests, [])
   rmSync(join(storage(), 'blobs', sha256(weights))) // a dangling link is no cached file
   await refused(download('facebook/tiny'), /is not in the cache/)
+})
+
+test('a branch, a tag or a commit is a model of its own, in a snapshot of its own', async () => {
+  await download('facebook/tiny')
+  for (const revision of ['v1', 'refs/pr/1', older.commit]) {
+    const loaded = await loadModel(`facebook/tiny@${revision}`)
+    assert.deepEqual(loaded.state, olderState)
+    assert.deepEqual([loaded.name, loaded.source], [`facebook/tiny@${revision}`, `facebook/tiny@${revision}`])
+    assert.ok(existsSync(join(storage(), 'snapshots', older.commit, 'model.safetensors')))
+  }
+  assert.equal(readFileSync(join(storage(), 'refs', 'v1'), 'utf8'), older.commit)
+  assert.equal(readFileSync(join(storage(), 'refs', 'refs', 'pr', '1'), 'utf8'), older.commit)
+  assert.ok(!existsSync(join(storage(), 'refs', older.commit)), 'a commit needs no reference')
+  assert.equal(readFileSync(join(storage(), 'refs', 'main'), 'utf8'), commit)
+  for (const main of ['facebook/tiny', 'facebook/tiny@main', `facebook/tiny@${commit}`])
+    assert.deepEqual((await loadModel(main)).state, state)
+})
+
+test('a preset at a revision', async () => {
+  assert.deepEqual((await loadModel('deit-tiny')).state, state)
+  const loaded = await loadModel('deit-tiny@v1')
+  assert.deepEqual(loaded.state, olderState)
+  assert.deepEqual([loaded.name, loaded.source], ['deit-tiny@v1', 'facebook/deit-tiny-patch16-224@v1'])
+})
+
+test('a revision that there is not is told from a model that there is not', async () => {
+  await refused(
+    download('facebook/tiny@v2'),
+    /^facebook\/tiny on http:\/\/127\.0\.0\.1:\d+ has no branch, tag or commit v2$/,
+  )
+  await refused(
+    download('facebook/tiny@0123456'),
+    /has no branch, tag or commit 0123456 \(a commit is named by all of its 40 digits\)$/,
+  )
+  process.env.HF_TOKEN = goodToken
+  await refused(download('owner/nothing@v1'), /^no model named owner\/nothing on http/)
+  await refused(loadModel('deit-tiny@v2'), /^facebook\/deit-tiny-patch16-224 on .* has no branch, tag or commit v2$/)
+  hub.requests.length = 0
+  for (const revision of ['', '../main', 'a/../../b', 'a//b', '/etc', 'a b', 'a/', 'x.lock', '-x'])
+    await refused(
+      loadModel(`facebook/tiny@${revision}`),
+      /^facebook\/tiny@.*: wanted a branch, a tag or a commit behind the @, found "/,
+    )
+  assert.deepEqual(hub.requests, [])
+})
+
+test('without a network the cache serves the revisions that it holds', async () => {
+  await download('facebook/tiny')
+  await download('facebook/tiny@v1')
+  await download('owner/sharded')
+  process.env.HF_HUB_OFFLINE = '1'
+  hub.requests.length = 0
+  for (const revision of ['v1', older.commit])
+    assert.deepEqual((await loadModel(`facebook/tiny@${revision}`)).state, olderState)
+  await refused(download('facebook/tiny@v2'), /^facebook\/tiny@v2 is not in the cache .* and HF_HUB_OFFLINE is set$/)
+  rmSync(join(storage('owner/sharded'), 'snapshots', commit, 'model-1.safetensors'))
+  await refused(download(`owner/sharded@${commit}`), /is not in the cache/)
+  delete process.env.HF_HUB_OFFLINE
+  process.env.HF_ENDPOINT = 'http://127.0.0.1:1'
+  assert.deepEqual((await loadModel('facebook/tiny@v1')).state, olderState)
+  assert.deepEqual(hub.requests, [])
 })

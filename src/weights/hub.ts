@@ -12,38 +12,56 @@ import { fail, InputError } from '../errors.js'
 import { fileError, writeFileAtomic } from '../files.js'
 import { weightFiles } from './config-file.js'
 import { readShardIndex } from './files.js'
+import { type HubId, isCommit, parseHubId } from './hub-id.js'
 import { access, type Hub, type HubOptions, isRefusal, transfer } from './transfer.js'
 
 export type { HubOptions, HubProgress } from './transfer.js'
-
-const revision = 'main'
 
 /**
  * Brings the configuration and weights of a hub repository into the cache and returns the snapshot folder.
  *
  * Offline (HF_HUB_OFFLINE=1), or when the hub cannot be reached, what the cache holds is used.
  *
- * @throws InputError when there is no such model, it is not open to this token, it holds no weights, or the network fails.
+ * @param spec - `owner/name`, or `owner/name@revision` with a branch, a tag or a commit
+ * @throws InputError when there is no such model or revision, it is not open to this token, it holds no weights, or the
+ *   network fails.
  */
-export async function downloadModel(id: string, options: HubOptions = {}): Promise<string> {
-  const storage = join(getHFHubCachePath(), getRepoFolderName({ type: 'model', name: id }))
+export async function downloadModel(spec: string, options: HubOptions = {}): Promise<string> {
+  const id = parseHubId(spec) ?? fail(`${spec}: wanted a model of the hub, owner/name or owner/name@revision`)
+  const storage = join(getHFHubCachePath(), getRepoFolderName({ type: 'model', name: id.name }))
   if (/^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? ''))
-    return (await cachedSnapshot(storage)) ?? fail(`${id} is not in the cache (${storage}) and HF_HUB_OFFLINE is set`)
+    return (
+      (await cachedSnapshot(storage, id)) ?? fail(`${spec} is not in the cache (${storage}) and HF_HUB_OFFLINE is set`)
+    )
   const hub = hubFromEnvironment()
   let listing: Listing
   try {
     listing = await list(hub, id)
   } catch (error) {
-    const cached = isRefusal(error) ? undefined : await cachedSnapshot(storage)
+    const cached = isRefusal(error) ? undefined : await cachedSnapshot(storage, id)
     if (cached) return cached
-    throw explain(error, hub, id)
+    throw (await isMissingRevision(error, hub, id))
+      ? new InputError(`${id.name} on ${hub.url} has no branch, tag or commit ${id.revision}${shortCommit(id)}`)
+      : explain(error, hub, id.name)
   }
   try {
     return await fetchSnapshot(hub, id, storage, listing, options)
   } catch (error) {
-    throw explain(error, hub, id)
+    throw explain(error, hub, id.name)
   }
 }
+
+/** The hub answers a wrong revision as it does a wrong name: whether the model is there, its main branch tells. */
+async function isMissingRevision(error: unknown, hub: Hub, { name, revision }: HubId): Promise<boolean> {
+  if (!(error instanceof HubApiError) || error.statusCode !== 404 || revision === 'main') return false
+  return list(hub, { name, revision: 'main' }).then(
+    () => true,
+    () => false,
+  )
+}
+
+const shortCommit = ({ revision }: HubId): string =>
+  /^[0-9a-f]{6,39}$/.test(revision) ? ' (a commit is named by all of its 40 digits)' : ''
 
 function hubFromEnvironment(): Hub {
   const url = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
@@ -53,26 +71,36 @@ function hubFromEnvironment(): Hub {
   return { url, token }
 }
 
-/** The commit that `main` stands for, and the files in it. */
+/** The commit that a revision stands for, and the files in it. */
 interface Listing {
   readonly commit: string
   readonly files: readonly string[]
 }
 
-async function list(hub: Hub, id: string): Promise<Listing> {
-  const info = await modelInfo({ ...access(hub), name: id, revision, additionalFields: ['sha', 'filePaths'] })
-  if (!/^[0-9a-f]{40}$/.test(info.sha)) fail(`${hub.url} does not answer like a hub: no commit for ${id}`)
+async function list(hub: Hub, { name, revision }: HubId): Promise<Listing> {
+  const info = await modelInfo({ ...access(hub), name, revision, additionalFields: ['sha', 'filePaths'] })
+  if (!isCommit(info.sha)) fail(`${hub.url} does not answer like a hub: no commit for ${name}`)
+  if (isCommit(revision) && info.sha !== revision)
+    fail(`${hub.url} does not answer like a hub: commit ${info.sha} of ${name} for ${revision}`)
   return { commit: info.sha, files: info.filePaths }
 }
 
-/** The newest snapshot in the cache, when it holds weights. */
-async function cachedSnapshot(storage: string): Promise<string | undefined> {
+/** The snapshot that the cache last held for a revision, when it holds all weights. */
+async function cachedSnapshot(storage: string, { revision }: HubId): Promise<string | undefined> {
   try {
-    const commit = (await readFile(join(storage, 'refs', revision), 'utf8')).trim()
+    const commit = isCommit(revision) ? revision : (await readFile(join(storage, 'refs', revision), 'utf8')).trim()
     const snapshot = join(storage, 'snapshots', commit)
-    for (const file of weightFiles) if (await exists(join(snapshot, file))) return snapshot
+    for (const file of weightFiles) if (await holds(snapshot, file)) return snapshot
   } catch {}
   return undefined
+}
+
+/** Whether weights lie in a snapshot, with all shards where the file lists them. */
+async function holds(snapshot: string, file: string): Promise<boolean> {
+  const path = join(snapshot, file)
+  if (!(await exists(path))) return false
+  const shards = file.endsWith('.index.json') ? [...(await readShardIndex(path)).keys()] : []
+  return (await Promise.all(shards.map((shard) => exists(join(snapshot, shard))))).every(Boolean)
 }
 
 const exists = async (path: string): Promise<boolean> => {
@@ -86,19 +114,21 @@ const exists = async (path: string): Promise<boolean> => {
 
 async function fetchSnapshot(
   hub: Hub,
-  id: string,
+  { name, revision }: HubId,
   storage: string,
   { commit, files }: Listing,
   options: HubOptions,
 ): Promise<string> {
   const snapshot = join(storage, 'snapshots', commit)
   const weights = weightFiles.find((file) => files.includes(file))
-  if (!weights) return fail(`${id} on ${hub.url} holds no ${weightFiles.join(', ')}`)
-  const fetchFiles = (names: readonly string[]) => fetchInto(hub, id, storage, commit, names, options)
+  if (!weights) return fail(`${name} on ${hub.url} holds no ${weightFiles.join(', ')}`)
+  const fetchFiles = (names: readonly string[]) => fetchInto(hub, name, storage, commit, names, options)
   await fetchFiles([...files.filter((file) => file === 'config.json'), weights])
   if (weights.endsWith('.index.json')) await fetchFiles([...(await readShardIndex(join(snapshot, weights))).keys()])
-  await mkdir(join(storage, 'refs'), { recursive: true })
-  await writeFileAtomic(join(storage, 'refs', revision), commit)
+  if (isCommit(revision)) return snapshot
+  const reference = join(storage, 'refs', revision)
+  await mkdir(dirname(reference), { recursive: true })
+  await writeFileAtomic(reference, commit)
   return snapshot
 }
 

@@ -9,6 +9,7 @@ import { readCheckpoint } from './checkpoint.js'
 import { type IdleSettings, type ModelConfigFile, parseModelConfig, weightFiles } from './config-file.js'
 import { embeddedFolder, embeddedNames } from './embedded.js'
 import type { HubProgress } from './hub.js'
+import { parseHubId } from './hub-id.js'
 import { checkState, inferVitConfig, resizeVit, unflattenPatchWeights } from './infer.js'
 import { randomVit } from './init.js'
 import { toTimmNames } from './names.js'
@@ -47,7 +48,7 @@ export interface LoadOptions {
  * Loads the model that `spec` names.
  *
  * @param spec - a preset (`deit-small`), an embedded model (`demo`), a path to a weights file or folder, or a hub id
- *   (`facebook/deit-tiny-patch16-224`)
+ *   (`facebook/deit-tiny-patch16-224`); a preset and a hub id may name a branch, a tag or a commit (`deit-small@main`)
  * @throws InputError in one line: no such model or file, damaged or malicious weights, lists of keys that do not fit, or
  *   what keeps the hub from answering.
  *
@@ -67,9 +68,14 @@ export async function loadModel(spec: string, options: LoadOptions = {}): Promis
   if (kind === 'folder') return loadFolder(spec, options)
   if (kind === 'file') return loadFile(spec, options)
   if (/\.(safetensors|pth|pt|bin|json|tar)$/.test(spec) || /^[./~\\]/.test(spec)) fail(`${spec}: no such file`)
-  if (/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(spec)) return loadHub(spec, options)
+  const [name = '', ...revision] = spec.split('@')
+  const repository = revision.length > 0 && Object.hasOwn(presets, name) ? presets[name]?.hub : undefined
+  if (repository) return { ...(await loadHub([repository, ...revision].join('@'), options)), name: spec }
+  if (parseHubId(spec)) return loadHub(spec, options)
   const known = [...embeddedNames, presetNames()].join(', ')
-  return fail(`unknown model ${spec}: neither a file or folder, nor a hub id (owner/name), nor one of ${known}`)
+  return fail(
+    `unknown model ${spec}: neither a file or folder, nor a hub id (owner/name, owner/name@revision), nor one of ${known}`,
+  )
 }
 
 const presetNames = (): string => Object.keys(presets).join(', ')

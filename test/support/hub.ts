@@ -19,8 +19,13 @@ export interface FakeHub {
   damaged: boolean
 }
 
+type Files = Readonly<Record<string, Uint8Array>>
+
 /** File contents by repository id and path. A repository under `gated/` wants the token, one under `closed/` refuses all. */
-export type Repositories = Readonly<Record<string, Readonly<Record<string, Uint8Array>>>>
+export type Repositories = Readonly<Record<string, Files>>
+
+/** What branches and tags other than `main` stand for, by repository id and name. */
+export type Branches = Readonly<Record<string, Readonly<Record<string, { commit: string; files: Files }>>>>
 
 export const goodToken = 'hf_right'
 export const commit = '0123456789abcdef0123456789abcdef01234567'
@@ -33,7 +38,7 @@ export const gitOid = (bytes: Uint8Array): string =>
 const isLarge = (path: string): boolean => /\.(safetensors|bin)$/.test(path)
 const etag = (path: string, bytes: Uint8Array): string => (isLarge(path) ? sha256(bytes) : gitOid(bytes))
 
-export async function startHub(repositories: Repositories): Promise<FakeHub> {
+export async function startHub(repositories: Repositories, branches: Branches = {}): Promise<FakeHub> {
   const server = createServer((request, response) => {
     hub.requests.push(`${request.method} ${request.url?.replace(/\?.*/, '')} ${request.headers.range ?? ''}`.trim())
     answer(request, response).catch((error) => response.destroy(error))
@@ -56,23 +61,27 @@ export async function startHub(repositories: Repositories): Promise<FakeHub> {
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = decodeURIComponent((request.url ?? '').replace(/\?.*/, ''))
+    const path = (request.url ?? '').replace(/\?.*/, '')
     const [, api, id = '', verb, revision = '', file = ''] =
-      /^(\/api\/models)?\/([\w.-]+\/[\w.-]+)\/(revision|paths-info|resolve|content)\/(\w+)(?:\/(.+))?$/.exec(path) ?? []
+      /^(\/api\/models)?\/([\w.-]+\/[\w.-]+)\/(revision|paths-info|resolve|content)\/([^/]+)(?:\/(.+))?$/
+        .exec(path)
+        ?.map((part) => part && decodeURIComponent(part)) ?? []
     const token = request.headers.authorization?.replace('Bearer ', '')
-    const files = repositories[id]
+    const known = { main: { commit, files: repositories[id] ?? {} }, ...branches[id] }
+    const [found] = Object.entries(known).filter(([name, branch]) => [name, branch.commit].includes(revision))
+    const { commit: sha, files } = found?.[1] ?? known.main
     if (token !== undefined && token !== goodToken) return refuse(response, 401, 'InvalidToken')
     // Without a token the hub does not tell a missing repository from a private one.
-    if (!files) return refuse(response, token ? 404 : 401, 'RepoNotFound')
+    if (!repositories[id]) return refuse(response, token ? 404 : 401, 'RepoNotFound')
     if (id.startsWith('closed/')) return refuse(response, 403, 'GatedRepo')
     if (id.startsWith('gated/') && !token && verb !== 'content') return refuse(response, 401, 'GatedRepo')
-    if (revision !== 'main' && revision !== commit) return refuse(response, 404, 'RevisionNotFound')
+    if (!found) return refuse(response, 404, 'RevisionNotFound')
 
     if (api && verb === 'revision')
       return json(response, {
         _id: '1',
         id,
-        sha: commit,
+        sha,
         siblings: Object.keys(files).map((rfilename) => ({ rfilename })),
       })
     if (api && verb === 'paths-info') {
@@ -94,7 +103,7 @@ export async function startHub(repositories: Repositories): Promise<FakeHub> {
     if (verb === 'resolve') {
       response.writeHead(302, {
         location: `/${id}/content/${revision}/${file}`,
-        'x-repo-commit': commit,
+        'x-repo-commit': sha,
         'x-linked-etag': `"${etag(file, bytes)}"`,
         'x-linked-size': bytes.byteLength,
       })
