@@ -2,11 +2,13 @@
 
 import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
+import type { AugmentRecipe } from '../images/augment/augment.js'
 import { parseRandAugment, type RandAugment } from '../images/augment/randaugment.js'
 import type { CutBlocks, CutKind, CutReduction } from '../losses/cut.js'
 import { type HeadChoice, headChoices } from '../training/classes.js'
-import type { KeepRatio, PresetName, RecipeChanges } from '../training/options.js'
-import { addOptions, pictureOptions, type SharedOptions } from './options.js'
+import { type KeepRatio, type PresetName, presets, type Recipe, type RecipeChanges } from '../training/options.js'
+import { mustBeGiven } from './help.js'
+import { addOptions, dataText, pictureOptions, type SharedOptions } from './options.js'
 import { list, number, oneOf, type Reader, ratio, seed, text, whole } from './values.js'
 
 type Both = 'both' | 'inter' | 'intra' | 'none'
@@ -88,23 +90,51 @@ const initReader: Reader<string> = (given, option) => {
 
 const count = whole(1)
 
+/** What the presets set: `quick`, and the others where they differ from it. */
+function fromPresets(read: (recipe: Recipe) => unknown): string {
+  const quick = shown(read(presets.quick))
+  const [paper, official] = [presets.paper, presets.official].map((recipe) => shown(read(recipe)))
+  if (paper === official && paper !== quick) return `${quick}; paper, official: ${paper}`
+  const others = { paper, official }
+  const differing = Object.entries(others).filter(([, value]) => value !== quick)
+  return [quick, ...differing.map(([name, value]) => `${name}: ${value}`)].join('; ')
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'number' && value > 0 && value < 1e-3) return value.toExponential()
+  return Array.isArray(value) ? value.join('..') : String(value)
+}
+
+/** A policy of RandAugment as `--augment` takes it. */
+const policyText = ({ randAugment }: AugmentRecipe): string => {
+  if (randAugment === undefined) return 'none'
+  const { magnitude, deviation } = randAugment
+  return `rand-m${magnitude}-mstd${deviation}-inc1`
+}
+
+/** An option, and what holds where it is not given: words, or what the presets have. */
+type Row = readonly [
+  flags: string,
+  help: string,
+  read?: Reader<unknown> | undefined,
+  otherwise?: string | ((recipe: Recipe) => unknown),
+]
+
 /** Adds all options of the command. */
 export function addFinetuneOptions(command: Command): Command {
-  const group = (
-    heading: string,
-    options: readonly (readonly [flags: string, help: string, read?: Reader<unknown>])[],
-  ) =>
-    options.forEach(([flags, help, read]) => {
+  const group = (heading: string, options: readonly Row[]) =>
+    options.forEach(([flags, help, read, otherwise]) => {
       const option = new Option(flags, help).helpGroup(heading)
       if (read) option.argParser((given) => read(given, `--${option.name()}`))
-      if (/^--(data|val|out) /.test(flags)) option.makeOptionMandatory()
+      if (/^--(data|val|out) /.test(flags)) mustBeGiven(option)
       if (flags.startsWith('--preset')) option.default('quick')
+      else option.default(undefined, typeof otherwise === 'function' ? fromPresets(otherwise) : otherwise)
       if (flags.startsWith('--keep-ratio ')) option.conflicts(['keepRatios', 'keepTokens'])
       command.addOption(option)
     })
   group('The run:', [
-    ['--data <D>', 'training pictures: image folder, list file, WebDataset tars or CIFAR-10 batches', text('a path')],
-    ['--val <V>', 'validation pictures, never trained on', text('a path')],
+    ['--data <D>', `training pictures: ${dataText}`, text('a path')],
+    ['--val <V>', 'validation pictures, never trained on: as --data', text('a path')],
     ['--out <DIR>', 'folder for the model, its log, report.html and checkpoints', text('a path')],
     ['--resume', 'go on with the run that --out holds, exactly where its last checkpoint is'],
     [
@@ -112,87 +142,139 @@ export function addFinetuneOptions(command: Command): Command {
       'recipe to start from: paper, official (the released code) or quick',
       oneOf('paper', 'official', 'quick'),
     ],
-    ['--workers <N>', 'threads that decode and augment pictures (default: a quarter of the cores)', whole(1, 64)],
-    ['--eval-every <N>', 'epochs from one evaluation to the next (default: 1)', count],
-    ['--save-every <seconds>', 'longest time between checkpoints (default: 600)', count],
+    ['--workers <N>', 'threads that decode and augment pictures', whole(1, 64), 'a quarter of the cores'],
+    ['--eval-every <N>', 'epochs from one evaluation to the next', count, '1'],
+    ['--save-every <seconds>', 'longest time between checkpoints', count, '600'],
     ['--half', 'write the model in float16, half the size'],
   ])
   group('Classes:', [
     [
       '--head <name>',
-      'keep the model’s head, or train a new one for the classes of --data; auto: keep it where each of them is one of the model’s by name or number (default: auto)',
+      'keep the model’s head, or train a new one for the classes of --data; auto: keep it where each of them is one of the model’s by name or number',
       oneOf(...headChoices),
+      'auto',
     ],
-    ['--classes <N>', 'number of classes of the head (default: as --data has)', whole(2)],
+    ['--classes <N>', 'number of classes of the head', whole(2), 'as --data has'],
   ])
   group('Tokens:', [
     [
       '--keep-ratio <K>',
-      'share of tokens kept per stage, or LOW..HIGH: one model for every ratio between (default: 0.7)',
+      'share of tokens kept per stage, or LOW..HIGH: one model for every ratio between',
       keepRatioReader,
+      ({ keep }) => keep.keepRatio,
     ],
     [
       '--form <name>',
       'gathered: compute selected rows only; masked: the paper’s form, the same numbers',
       oneOf('gathered', 'masked'),
+      ({ form }) => form,
     ],
   ])
   group('Loss:', [
     [
       '--teacher <MODEL>',
-      'dense model to learn from, or none (default: --model itself; none with --init)',
+      'dense model to learn from, as --model, or none',
       text('a model or none'),
+      '--model itself; none with --init',
     ],
-    ['--classification-weight <W>', 'coefficient of the cross entropy', number],
-    ['--distillation-weight <W>', 'coefficient of the divergence from the teacher’s answers', number],
-    ['--feature-weight <W>', 'coefficient of the distance to the teacher’s features', number],
-    ['--cut-weight <W>', 'coefficient of the token cut loss', number],
-    ['--feature-rows <name>', 'features of the class token alone, or of all tokens', oneOf('class', 'all')],
+    ['--classification-weight <W>', 'coefficient of the cross entropy', number, ({ loss }) => loss.classification],
+    [
+      '--distillation-weight <W>',
+      'coefficient of the divergence from the teacher’s answers',
+      number,
+      ({ loss }) => loss.distillation,
+    ],
+    [
+      '--feature-weight <W>',
+      'coefficient of the distance to the teacher’s features',
+      number,
+      ({ loss }) => loss.feature,
+    ],
+    ['--cut-weight <W>', 'coefficient of the token cut loss', number, ({ loss }) => loss.cut],
+    [
+      '--feature-rows <name>',
+      'features of the class token alone (class), or of all tokens (all)',
+      oneOf('class', 'all'),
+      ({ featureRows }) => featureRows,
+    ],
     [
       '--cut-loss <name>',
       'terms of the token cut loss: both, inter, intra or none',
       oneOf('both', 'inter', 'intra', 'none'),
+      ({ cut }) => cut.kind,
     ],
     [
       '--cut-reduction <name>',
       'how it is averaged: as in the paper, or in the official code',
       oneOf('paper', 'official'),
+      ({ cut }) => cut.reduction,
     ],
-    ['--cut-blocks <name>', 'blocks it counts (default: as the reduction has it)', oneOf('all', 'every-second')],
+    [
+      '--cut-blocks <name>',
+      'blocks it counts: all or every-second',
+      oneOf('all', 'every-second'),
+      'all in the reduction of the paper, every-second in the official one',
+    ],
   ])
   group('Optimization:', [
-    ['--epochs <N>', 'times through the training pictures', count],
-    ['--accumulate <N>', 'batches whose gradients make one update', count],
-    ['--lr <R>', 'peak learning rate (default: the preset’s, scaled by the pictures of an update)', number],
-    ['--min-lr <R>', 'learning rate at the end', number],
-    ['--warmup-epochs <N>', 'epochs of linear warm-up', number],
-    ['--weight-decay <W>', 'decoupled weight decay of matrices', number],
-    ['--clip <norm>', 'largest norm of the gradient; 0 for none', number],
-    ['--ema <decay>', 'decay of the moving average of the weights; 0 for none', number],
-    ['--drop-path <P>', 'chance that the last block’s branches are left out, falling to 0 at the first', number],
+    ['--epochs <N>', 'times through the training pictures', count, ({ epochs }) => epochs],
+    ['--accumulate <N>', 'batches whose gradients make one update', count, ({ accumulate }) => accumulate],
+    [
+      '--lr <R>',
+      'peak learning rate; scaled by the pictures of an update where --batch or --accumulate is given alone',
+      number,
+      ({ lr }) => lr,
+    ],
+    ['--min-lr <R>', 'learning rate at the end', number, ({ minLr }) => minLr],
+    ['--warmup-epochs <N>', 'epochs of linear warm-up', number, ({ warmupEpochs }) => warmupEpochs],
+    ['--weight-decay <W>', 'decoupled weight decay of matrices', number, ({ weightDecay }) => weightDecay],
+    ['--clip <norm>', 'largest norm of the gradient; 0 for none', number, ({ clip }) => clip],
+    ['--ema <decay>', 'decay of the moving average of the weights; 0 for none', number, ({ emaDecay }) => emaDecay],
+    [
+      '--drop-path <P>',
+      'chance that the last block’s branches are left out, falling to 0 at the first',
+      number,
+      ({ dropPath }) => dropPath,
+    ],
     [
       '--freeze <patterns>',
       'parameters that stay as they are, as in pos_embed,blocks.0.*',
       list(text('a name or pattern')),
+      ({ freeze }) => (freeze.length === 0 ? 'none' : freeze.join(',')),
     ],
     ['--recompute', 'compute blocks twice instead of keeping their insides: less memory, a third more work'],
   ])
   group('Pictures:', [
-    ['--crop-scale <a..b>', 'share of the picture that a random crop covers', scaleReader],
-    ['--flip <P>', 'chance of a mirrored picture', number],
-    ['--augment <policy>', 'RandAugment policy, as in rand-m9-mstd0.5-inc1, or none', text('a policy or none')],
-    ['--erase <P>', 'chance of an erased rectangle', number],
-    ['--mixup <alpha>', 'strength of mixup; 0 for none', number],
-    ['--cutmix <alpha>', 'strength of CutMix; 0 for none', number],
-    ['--smoothing <S>', 'share of a target that is spread over all classes', number],
-    ['--repeats <N>', 'how often a drawn picture comes in an epoch, augmented differently', count],
+    [
+      '--crop-scale <a..b>',
+      'share of the picture that a random crop covers',
+      scaleReader,
+      ({ augment }) => augment.scale,
+    ],
+    ['--flip <P>', 'chance of a mirrored picture', number, ({ augment }) => augment.flip],
+    [
+      '--augment <policy>',
+      'RandAugment policy, as in rand-m9-mstd0.5-inc1, or none',
+      text('a policy or none'),
+      ({ augment }) => policyText(augment),
+    ],
+    ['--erase <P>', 'chance of an erased rectangle', number, ({ augment }) => augment.erase],
+    ['--mixup <alpha>', 'strength of mixup; 0 for none', number, ({ mix }) => mix.mixup],
+    ['--cutmix <alpha>', 'strength of CutMix; 0 for none', number, ({ mix }) => mix.cutmix],
+    ['--smoothing <S>', 'share of a target that is spread over all classes', number, ({ smoothing }) => smoothing],
+    [
+      '--repeats <N>',
+      'how often a drawn picture comes in an epoch, augmented differently',
+      count,
+      ({ repeats }) => repeats,
+    ],
   ])
   group('From scratch:', [
-    ['--init <random[:SEED]>', 'random weights in the sizes of --model (default seed: --seed)', initReader],
-    ['--patch <pixels>', 'side of a patch', count],
-    ['--width <C>', 'width of a token', count],
-    ['--depth <L>', 'number of blocks', count],
-    ['--heads <H>', 'attention heads', count],
+    ['--init <random[:SEED]>', 'random weights in the sizes of --model; of --seed, where no seed stands here', initReader, 'pretrained weights'],
+    ['--patch <pixels>', 'side of a patch', count, 'as in --model'],
+    ['--width <C>', 'width of a token', count, 'as in --model'],
+    ['--depth <L>', 'number of blocks', count, 'as in --model'],
+    ['--heads <H>', 'attention heads', count, 'as in --model'],
   ])
   const shared = [
     'model',
@@ -206,7 +288,15 @@ export function addFinetuneOptions(command: Command): Command {
     'seed',
     'labels',
   ] as const
-  return addOptions(command, shared, { required: ['model'] })
+  return addOptions(command, shared, {
+    required: ['model'],
+    otherwise: {
+      score: fromPresets(({ score }) => score),
+      batch: fromPresets(({ batch }) => batch),
+      seed: fromPresets(({ seed }) => seed),
+      labels: "the names of --data's folders, or the model's",
+    },
+  })
 }
 
 /** What the options change of the preset. */

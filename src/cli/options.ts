@@ -10,6 +10,7 @@ import { fail } from '../errors.js'
 import type { Score } from '../reduction/idle.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { Device } from '../runtime/session.js'
+import { mustBeGiven, refuseMissing } from './help.js'
 import {
   list,
   number,
@@ -36,47 +37,71 @@ export const devices = ['cpu', 'webgpu', 'cuda'] as const satisfies readonly Dev
 export type Method = (typeof methods)[number]
 export type Precision = (typeof precisions)[number]
 
-interface Definition<T> {
+interface Definition<T> extends Extra {
   readonly flags: string
   readonly description: string
   readonly read: Reader<T>
-  readonly conflicts?: readonly string[]
 }
 
-const define = <T>(
-  flags: string,
-  description: string,
-  read: Reader<T>,
-  conflicts?: readonly string[],
-): Definition<T> => (conflicts === undefined ? { flags, description, read } : { flags, description, read, conflicts })
+interface Extra {
+  readonly conflicts?: readonly string[]
+  /** What holds where the option is not given, in the words of the help. */
+  readonly otherwise?: string
+}
+
+const define = <T>(flags: string, description: string, read: Reader<T>, extra: Extra = {}): Definition<T> => ({
+  flags,
+  description,
+  read,
+  ...extra,
+})
 
 /** A picture side in pixels; above this a resized picture no longer fits into memory. */
 const side = whole(1, 16384)
 const count = whole(1, 2 ** 31 - 1)
 
+/** What `--data` takes. */
+export const dataText =
+  'image folder, list of "path index" lines, WebDataset tars (train-{0..4}.tar.gz), CIFAR-10 batches, or ' +
+  'scenes[:SEED[:COUNT]], generated pictures for the model demo'
+
 const definitions = {
   model: define(
     '--model <name>',
-    'a preset (deit-tiny), a hub id (facebook/deit-tiny-patch16-224), a weights file or a model folder',
+    'demo (embedded), a preset (deit-tiny), a hub id (owner/name[@revision]), a weights file or a model folder',
     text('a preset, a hub id or a path'),
   ),
   init: define('--init <random:SEED>', 'seeded random weights instead of pretrained ones (presets only)', randomInit),
-  mean: define('--mean <r,g,b>', 'mean that pictures are normalised by (default: ImageNet)', perChannel(number)),
-  std: define('--std <r,g,b>', 'deviation that pictures are normalised by (default: ImageNet)', perChannel(positive)),
-  resize: define('--resize <pixels>', 'shorter side before the crop (default: as the model was trained)', side),
-  crop: define('--crop <pixels>', 'side of the centre crop (default: as the model was trained)', side),
-  labels: define('--labels <file>', 'class names: one a line, or JSON', text('a path')),
-  keepRatio: define('--keep-ratio <K>', 'share of tokens kept per stage: 1, K, K², K³', ratio, [
-    'keepRatios',
-    'keepTokens',
-  ]),
-  keepRatios: define('--keep-ratios <r0,r1,…>', 'share of tokens kept, per block', list(ratio), ['keepTokens']),
+  mean: define('--mean <r,g,b>', 'mean that pictures are normalised by', perChannel(number), {
+    otherwise: "the model's, or ImageNet's",
+  }),
+  std: define('--std <r,g,b>', 'deviation that pictures are normalised by', perChannel(positive), {
+    otherwise: "the model's, or ImageNet's",
+  }),
+  resize: define('--resize <pixels>', 'shorter side before the crop', side, { otherwise: 'as the model was trained' }),
+  crop: define('--crop <pixels>', 'side of the centre crop', side, { otherwise: 'as the model was trained' }),
+  labels: define('--labels <file>', 'class names: one a line, or JSON', text('a path'), {
+    otherwise: "the model's, or ImageNet's",
+  }),
+  keepRatio: define('--keep-ratio <K>', 'share of tokens kept per stage: 1, K, K², K³', ratio, {
+    conflicts: ['keepRatios', 'keepTokens'],
+    otherwise: "the model's, or 1",
+  }),
+  keepRatios: define('--keep-ratios <r0,r1,…>', 'share of tokens kept, per block', list(ratio), {
+    conflicts: ['keepTokens'],
+  }),
   keepTokens: define('--keep-tokens <n0,n1,…>', 'number of image tokens kept, per block', list(count)),
-  method: define('--method <name>', `token reduction: ${methods.join(', ')} (default: idle)`, oneOf(...methods)),
-  score: define('--score <name>', `ranking of tokens: ${scores.join(', ')}`, oneOf(...scores)),
-  precision: define('--precision <name>', `number format: ${precisions.join(', ')}`, oneOf(...precisions)),
-  device: define('--device <name>', `where to compute: ${devices.join(', ')}`, oneOf(...devices)),
-  threads: define('--threads <N>', 'threads inside an operation (default: the physical cores)', whole(1, 1024)),
+  method: define('--method <name>', `token reduction: ${methods.join(', ')}`, oneOf(...methods), {
+    otherwise: 'idle, or none where all tokens are kept',
+  }),
+  score: define('--score <name>', `ranking of tokens: ${scores.join(', ')}`, oneOf(...scores), {
+    otherwise: "the model's, or softmax",
+  }),
+  precision: define('--precision <name>', `number format: ${precisions.join(', ')}`, oneOf(...precisions), {
+    otherwise: 'fp32',
+  }),
+  device: define('--device <name>', `where to compute: ${devices.join(', ')}`, oneOf(...devices), { otherwise: 'cpu' }),
+  threads: define('--threads <N>', 'threads inside an operation', whole(1, 1024), { otherwise: 'the physical cores' }),
   batch: define('--batch <N>', 'pictures computed at once', count),
   seed: define('--seed <N>', 'seed of everything random', seed),
 }
@@ -100,12 +125,28 @@ export const pictureOptions = ['mean', 'std', 'resize', 'crop'] as const
 /** Options of every command that computes. */
 export const runtimeOptions = ['precision', 'device', 'threads', 'batch'] as const
 
+/** The headings in a command's help; what no heading names stands under Options. */
+const headings: readonly (readonly [heading: string, names: readonly SharedName[]])[] = [
+  ['Classes:', ['labels']],
+  ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'method', 'score']],
+  ['Pictures:', pictureOptions],
+  ['Computing:', runtimeOptions],
+]
+
 /** What {@link addOptions} may be told besides the names. */
 export interface AddOptions {
   /** Options that must be given: leaving one out is wrong usage. */
   readonly required?: readonly SharedName[]
   /** Values where none is given. */
   readonly defaults?: { readonly [N in SharedName]?: Value<N> }
+  /** What else holds in this command where an option is not given, in words. */
+  readonly otherwise?: { readonly [N in SharedName]?: string }
+}
+
+/** Adds an option that must be given and that one command alone has. */
+export function addRequired(command: Command, flags: string, description: string, read: Reader<string>): Command {
+  const option = new Option(flags, description)
+  return command.addOption(mustBeGiven(option.argParser((given) => read(given, `--${option.name()}`))))
 }
 
 /**
@@ -119,16 +160,18 @@ export interface AddOptions {
  */
 export function addOptions(command: Command, names: readonly SharedName[], extra: AddOptions = {}): Command {
   for (const name of names) {
-    const { flags, description, read, conflicts }: Definition<unknown> = definitions[name]
+    const { flags, description, read, conflicts, otherwise }: Definition<unknown> = definitions[name]
     const option = new Option(flags, description)
     option.argParser((given) => read(given, `--${option.name()}`))
     if (conflicts !== undefined) option.conflicts([...conflicts])
-    if (extra.required?.includes(name)) option.makeOptionMandatory()
+    const heading = headings.find(([, under]) => under.includes(name))?.[0]
+    if (heading !== undefined) option.helpGroup(heading)
+    if (extra.required?.includes(name)) mustBeGiven(option)
     const preset = extra.defaults?.[name]
-    if (preset !== undefined) option.default(preset)
+    option.default(preset, preset === undefined ? (extra.otherwise?.[name] ?? otherwise) : undefined)
     command.addOption(option)
   }
-  return command.option('--json', 'one JSON document on stdout')
+  return command.option('--json', 'one JSON document on stdout').hook('preAction', (_, action) => refuseMissing(action))
 }
 
 /** The reduction that the options ask for, as the classifier and the graph builder take it. */

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
+import { turnColorOff } from './color.js'
 import { emit, formatTable, type Out, startProgress, stopProgress, table, warn } from './output.js'
+
+turnColorOff() // which the test runner turns on where it runs in a terminal
 
 /** A stream that keeps what is written. */
 function memory(isTTY = false): Out & { readonly written: () => string } {

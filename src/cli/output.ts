@@ -3,9 +3,10 @@
  */
 import { createRequire } from 'node:module'
 import type { SingleBar } from 'cli-progress'
+import { hasColor, paint, type Screen, styled } from './color.js'
 
 /** A stream to print on; `isTTY` says that it is a terminal. */
-export type Out = NodeJS.WritableStream & { readonly isTTY?: boolean }
+export type Out = NodeJS.WritableStream & Screen
 
 /** A table cell; nothing is printed for `undefined`. */
 export type Cell = string | number | undefined
@@ -32,7 +33,8 @@ export function formatTable(rows: readonly (readonly Cell[])[]): string {
 
 /** Prints a text table whose first row is the header. */
 export function table(rows: readonly (readonly Cell[])[], out: Out = process.stdout): void {
-  out.write(formatTable(rows))
+  const text = formatTable(rows)
+  out.write(hasColor(out) ? text.replace(/^.+/, (header) => styled('bold', header)) : text)
 }
 
 /**
@@ -60,7 +62,7 @@ const plainArray = (values: ArrayLike<number | bigint>): number[] => Array.from(
 
 /** Prints a line about something that does not end the command. */
 export function warn(message: string, out: Out = process.stderr): void {
-  say(`warning: ${message}`, out)
+  say(`${paint('yellow', 'warning:', out)} ${message}`, out)
 }
 
 /** A running display of how far long work has come. */

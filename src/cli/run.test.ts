@@ -5,9 +5,13 @@ import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { Command, InvalidArgumentError } from 'commander'
 import { fail } from '../errors.js'
+import { turnColorOff } from './color.js'
+import { addExamples } from './help.js'
 import { addOptions } from './options.js'
 import { startProgress } from './output.js'
 import { run } from './run.js'
+
+turnColorOff() // which the test runner turns on where it runs in a terminal
 
 /** Runs a program whose command `work` does `action`. */
 async function attempt(action: () => unknown, args: readonly string[], env: Record<string, string> = {}) {
@@ -24,7 +28,9 @@ async function attempt(action: () => unknown, args: readonly string[], env: Reco
   }
   const program = new Command('idlevit').version('1.2.3')
   addOptions(program.command('work').argument('[file]').action(act), ['keepRatio', 'batch'])
-  program.command('strict').requiredOption('--out <dir>').action(act)
+  const strict = program.command('strict').argument('<file...>')
+  addOptions(strict, ['model', 'seed', 'labels'], { required: ['model', 'seed'] }).action(act)
+  addExamples(strict, ['idlevit strict x --seed 1 \\\n  --model demo', 'all it takes'])
   program
     .command('check')
     .option('--even <n>', 'even', () => {
@@ -53,7 +59,19 @@ test('wrong usage is 2 and one line with a hint', async () => {
     [['work', '--foo'], "error: unknown option '--foo' (see idlevit work --help)\n"],
     [['work', '--bach', '1'], "error: unknown option '--bach' (Did you mean --batch?) (see idlevit work --help)\n"],
     [['wrok'], "error: unknown command 'wrok' (Did you mean work?) (see idlevit --help)\n"],
-    [['strict'], "error: required option '--out <dir>' not specified (see idlevit strict --help)\n"],
+    [
+      ['strict'],
+      'error: <file...>, --model <name> and --seed <N> are missing, ' +
+        'as in: idlevit strict x --seed 1 --model demo (see idlevit strict --help)\n',
+    ],
+    [
+      ['strict', 'x', '--seed', '0'],
+      'error: --model <name> is missing, as in: idlevit strict x --seed 1 --model demo (see idlevit strict --help)\n',
+    ],
+    [
+      ['strict', '--modle', 'x'],
+      "error: unknown option '--modle' (Did you mean --model?) (see idlevit strict --help)\n",
+    ],
     [['work', '--batch'], "error: option '--batch <N>' argument missing (see idlevit work --help)\n"],
   ]
   for (const [args, stderr] of cases) {

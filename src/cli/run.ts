@@ -5,6 +5,8 @@
  */
 import { type Command, CommanderError } from 'commander'
 import { InputError } from '../errors.js'
+import { hasColor, paint } from './color.js'
+import { describeMissing } from './help.js'
 import { type Out, stopProgress } from './output.js'
 
 const FAILURE = 1
@@ -55,6 +57,8 @@ function prepare(command: Command, around: Surroundings, enter: (command: Comman
     writeOut: (text) => around.stdout.write(text),
     writeErr: (text) => around.stderr.write(text),
     outputError: () => {},
+    getOutHasColors: () => hasColor(around.stdout, around.env),
+    getErrHasColors: () => hasColor(around.stderr, around.env),
   })
   command.exitOverride((error) => {
     enter(command)
@@ -91,12 +95,13 @@ function tell(error: unknown, command: Command, { stderr, env }: Surroundings): 
   if (error instanceof CommanderError && error.code === 'commander.help') return USAGE // no command: help was shown
   const isUsage = error instanceof CommanderError && error.code !== 'commander.invalidArgument'
   const hint = isUsage ? ` (see ${pathOf(command)} --help)` : ''
-  stderr.write(`error: ${describe(error, command)}${hint}\n`)
+  stderr.write(`${paint('red', 'error:', stderr, env)} ${describe(error, command)}${hint}\n`)
   if (env.IDLEVIT_DEBUG === '1' && error instanceof Error && error.stack) stderr.write(`${error.stack}\n`)
   return isUsage ? USAGE : FAILURE
 }
 
 function describe(error: unknown, command: Command): string {
+  if (error instanceof CommanderError && error.code === 'commander.missingArgument') return describeMissing(command)
   if (isOutOfMemory(error)) {
     const { batch } = command.opts<{ batch?: unknown }>()
     return `out of memory: a smaller batch size needs less, lower --batch${batch === undefined ? '' : ` (now ${batch})`}`

@@ -2,6 +2,9 @@
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { turnColorOff } from '../../src/cli/color.js'
+
+turnColorOff() // which the test runner turns on where it runs in a terminal
 
 const main = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 
@@ -13,9 +16,13 @@ export interface Outcome {
 }
 
 /** Runs `idlevit` with arguments, in this process's environment unless another is given. */
-export function runCommand(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Outcome> {
+export function runCommand(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+  cwd = process.cwd(),
+): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { env })
+    const child = spawn(process.execPath, [main, ...args], { env, cwd })
     let [stdout, stderr] = ['', '']
     child.stdout.on('data', (chunk) => {
       stdout += chunk

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { BenchmarkReport, BenchmarkRow } from '../../bench/models.js'
 import type { Precision } from '../../graph/passes/precision.js'
+import { addExamples } from '../help.js'
 import { addOptions, precisions, type SharedOptions } from '../options.js'
 import { emit, startProgress, table } from '../output.js'
 import { list, oneOf, positive, ratio, whole } from '../values.js'
@@ -40,7 +41,7 @@ export function addBench(program: Command): void {
       whole(1, 1024)(text, '--lanes'),
     )
     .option('--rounds <N>', 'rounds that count', (text) => whole(1, 10000)(text, '--rounds'), 10)
-    .option('--block <ms>', 'length of a block of consecutive batches', (text) => positive(text, '--block'), 300)
+    .option('--block <ms>', 'least length of a block of consecutive batches', (text) => positive(text, '--block'), 300)
     .option('--against <FILE.onnx...>', "somebody else's models with the same input")
     .option('--elastic', 'time the graph that serves every keep ratio, too')
     .option('--profile', 'time per operator')
@@ -48,6 +49,15 @@ export function addBench(program: Command): void {
   addOptions(command, ['model', 'init', 'crop', 'method', 'score', 'device', 'threads'], {
     required: ['model'],
   }).action(bench)
+  addExamples(
+    command,
+    ['idlevit bench --model demo --rounds 3', 'the embedded model, a quick look'],
+    [
+      'idlevit bench --model deit-small --init random:0',
+      'the time does not depend on the weights: none are downloaded',
+    ],
+    ['idlevit bench --model deit-small --init random:0 --batch 16 --profile', 'where the time goes'],
+  )
 }
 
 async function bench(options: BenchOptions): Promise<void> {

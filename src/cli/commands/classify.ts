@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { fail, InputError } from '../../errors.js'
 import type { Prediction } from '../../runtime/classifier.js'
+import { addExamples } from '../help.js'
 import { addOptions, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
 import { emit, table } from '../output.js'
 import { whole } from '../values.js'
@@ -23,6 +24,12 @@ export function addClassify(program: Command): void {
   addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'precision', 'device', 'threads'], {
     required: ['model'],
   }).action(classify)
+  addExamples(
+    command,
+    ['idlevit classify photo.jpg --model demo', 'the embedded model: it knows sixteen kinds of objects'],
+    ['idlevit classify photo.jpg --model deit-small --keep-ratio 0.7 --top 3', 'ImageNet, fewer tokens'],
+    ["idlevit classify 'holiday/*.jpg' --model deit-tiny --json", 'many pictures, for a program'],
+  )
 }
 
 async function classify(images: string[], options: SharedOptions & { readonly top: number }): Promise<void> {

@@ -7,6 +7,7 @@ import type { Command } from 'commander'
 import type { FinetuneFindings } from '../../demo/finetune.js'
 import type { Row } from '../../demo/measure.js'
 import type { Findings } from '../../demo/report.js'
+import { addExamples } from '../help.js'
 import { emit, type Progress, startProgress, table } from '../output.js'
 import { text, whole } from '../values.js'
 
@@ -24,7 +25,7 @@ const SHOWN = 4
 
 export function addDemo(program: Command): void {
   const path = text('a path')
-  program
+  const command = program
     .command('demo')
     .description('the embedded model on generated pictures, dense and idled: accuracy, speed and a report')
     .option('--images <N>', 'pictures to classify', (given) => whole(16, 10_000)(given, '--images'), 640)
@@ -42,6 +43,12 @@ export function addDemo(program: Command): void {
     )
     .option('--json', 'one JSON document on stdout')
     .action((options: DemoOptions) => (options.finetune ? finetuneDemo(options) : demo(options)))
+  addExamples(
+    command,
+    ['idlevit demo', 'half a minute on two cores'],
+    ['idlevit demo --images 2000 --out demo.html', 'more pictures, a steadier answer'],
+    ['idlevit demo --finetune --out idle', 'train a model to be idled, and keep it'],
+  )
 }
 
 async function demo({ images, out = 'idlevit-demo.html', json }: DemoOptions): Promise<void> {

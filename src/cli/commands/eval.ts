@@ -2,9 +2,18 @@
 
 import type { Command } from 'commander'
 import type { EvaluationReport } from '../../evaluation/evaluate.js'
-import { addOptions, modelOptions, pictureOptions, runtimeOptions, type SharedOptions } from '../options.js'
+import { addExamples } from '../help.js'
+import {
+  addOptions,
+  addRequired,
+  dataText,
+  modelOptions,
+  pictureOptions,
+  runtimeOptions,
+  type SharedOptions,
+} from '../options.js'
 import { emit, startProgress, table, warn } from '../output.js'
-import { whole } from '../values.js'
+import { text, whole } from '../values.js'
 
 interface EvalOptions extends SharedOptions {
   readonly data: string
@@ -13,15 +22,26 @@ interface EvalOptions extends SharedOptions {
 }
 
 export function addEval(program: Command): void {
-  const command = program
-    .command('eval')
-    .description('accuracy on labelled pictures')
-    .requiredOption('--data <D>', 'image folder, list file, WebDataset tars or CIFAR-10 batches')
+  const command = addRequired(
+    program.command('eval').description('accuracy on labelled pictures'),
+    '--data <D>',
+    dataText,
+    text('a path'),
+  )
     .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'))
-    .option('--workers <N>', 'threads that decode pictures', (given) => whole(1, 64)(given, '--workers'))
+    .option('--workers <N>', 'threads that decode pictures (default: a quarter of the cores)', (given) =>
+      whole(1, 64)(given, '--workers'),
+    )
   addOptions(command, [...modelOptions, 'labels', ...pictureOptions, ...runtimeOptions], {
     required: ['model'],
+    defaults: { batch: 16 },
   }).action(evaluate)
+  addExamples(
+    command,
+    ['idlevit eval --model demo --data scenes:2:1000', 'the embedded model on generated pictures'],
+    ['idlevit eval --model demo --data scenes:2:1000 --keep-ratio 0.5', 'the same with fewer tokens'],
+    ['idlevit eval --model deit-tiny --data val/ --precision int8 --limit 500', 'a folder per class'],
+  )
 }
 
 async function evaluate(options: EvalOptions): Promise<void> {

@@ -3,9 +3,18 @@
 import type { Command } from 'commander'
 import type { ExportReport } from '../../export/folder.js'
 import type { Precision } from '../../graph/passes/precision.js'
-import { addOptions, modelOptions, pictureOptions, precisions, readReduction, type SharedOptions } from '../options.js'
+import { addExamples } from '../help.js'
+import {
+  addOptions,
+  addRequired,
+  modelOptions,
+  pictureOptions,
+  precisions,
+  readReduction,
+  type SharedOptions,
+} from '../options.js'
 import { emit, table } from '../output.js'
-import { list, oneOf } from '../values.js'
+import { list, oneOf, text } from '../values.js'
 
 interface ExportCommandOptions extends Omit<SharedOptions, 'precision'> {
   readonly out: string
@@ -17,10 +26,12 @@ interface ExportCommandOptions extends Omit<SharedOptions, 'precision'> {
 }
 
 export function addExport(program: Command): void {
-  const command = program
-    .command('export')
-    .description('write a folder that transformers.js loads')
-    .requiredOption('--out <DIR>', 'the folder to write')
+  const command = addRequired(
+    program.command('export').description('write a folder that transformers.js loads'),
+    '--out <DIR>',
+    'the folder to write',
+    text('a path'),
+  )
     .option(
       '--precision <name,…>',
       `number formats, an ONNX file each: ${precisions.join(', ')}`,
@@ -32,6 +43,15 @@ export function addExport(program: Command): void {
     .option('--elastic', 'tokens to keep per block as an input, `keep_tokens`')
     .option('--no-weights', 'leave out model.safetensors, which only idlevit needs')
   addOptions(command, [...modelOptions, 'labels', ...pictureOptions], { required: ['model'] }).action(exportCommand)
+  addExamples(
+    command,
+    ['idlevit export --model demo --out demo-onnx', 'the embedded model'],
+    [
+      'idlevit export --model deit-small --keep-ratio 0.7 --precision fp32,int8 --out idle',
+      'two number formats, idled; transformers.js calls them fp32 and q8',
+    ],
+    ['idlevit export --model demo --elastic --portable --out demo-any', 'any keep ratio, any ONNX runtime'],
+  )
 }
 
 async function exportCommand(options: ExportCommandOptions): Promise<void> {

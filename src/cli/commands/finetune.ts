@@ -7,6 +7,7 @@ import type { LogEntry } from '../../training/log.js'
 import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
 import type { LoadedModel } from '../../weights/load.js'
 import { addFinetuneOptions, type FinetuneOptions, recipeChanges } from '../finetune-options.js'
+import { addExamples } from '../help.js'
 import { emit, type Progress, startProgress, table, warn } from '../output.js'
 
 export function addFinetune(program: Command): void {
@@ -14,6 +15,21 @@ export function addFinetune(program: Command): void {
     .command('finetune')
     .description('train a model to be idled, from a pretrained dense one or from scratch')
   addFinetuneOptions(command).action(finetuneCommand)
+  addExamples(
+    command,
+    [
+      'idlevit finetune --model demo-dense --data scenes:0:1500 --val scenes:1:256 \\\n    --epochs 4 --keep-ratio 0.5 --out idle',
+      'the embedded dense model learns to be idled: about two minutes',
+    ],
+    [
+      'idlevit finetune --model deit-tiny --data train/ --val val/ \\\n    --keep-ratio 0.5..1 --out any',
+      'pictures in a folder per class; one model for every keep ratio',
+    ],
+    [
+      'idlevit finetune --model deit-tiny --data train/ --val val/ \\\n    --keep-ratio 0.5..1 --out any --resume',
+      'goes on after Ctrl-C and ends in the same bits',
+    ],
+  )
 }
 
 async function finetuneCommand(options: FinetuneOptions): Promise<void> {

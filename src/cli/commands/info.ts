@@ -2,12 +2,19 @@
 
 import type { Command } from 'commander'
 import type { ModelCost } from '../../models/cost.js'
+import { addExamples } from '../help.js'
 import { addOptions, modelOptions, readReduction, type SharedOptions } from '../options.js'
 import { emit, table } from '../output.js'
 
 export function addInfo(program: Command): void {
   const command = program.command('info').description('parameters, multiply-adds and tokens of every block')
   addOptions(command, [...modelOptions, 'crop'], { required: ['model'] }).action(info)
+  addExamples(
+    command,
+    ['idlevit info --model demo', 'the embedded model'],
+    ['idlevit info --model deit-small --keep-ratio 0.7', 'a preset, idled: nothing is downloaded'],
+    ['idlevit info --model deit-base --crop 384 --json', 'larger pictures, for a program'],
+  )
 }
 
 /** GMACs of the paper's Table 1 for DeiT-S; its rounding is not known. */

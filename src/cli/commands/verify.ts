@@ -3,6 +3,8 @@
 import type { Command } from 'commander'
 import { fail } from '../../errors.js'
 import type { Verification } from '../../verify/verify.js'
+import { paint } from '../color.js'
+import { addExamples } from '../help.js'
 import { emit, table } from '../output.js'
 
 interface VerifyOptions {
@@ -11,13 +13,19 @@ interface VerifyOptions {
 }
 
 export function addVerify(program: Command): void {
-  program
+  const command = program
     .command('verify')
     .description('replay reference files computed by official implementations and compare every number')
     .argument('<file...>', 'reference files (.safetensors), or torch checkpoints beside one')
     .option('--strict', 'fail on expected tensors that nothing here computes')
     .option('--json', 'one JSON document on stdout')
     .action(verifyFiles)
+  addExamples(
+    command,
+    ['idlevit verify reference.safetensors', 'a tiny model, an input, and what the official code computed'],
+    ['idlevit verify reference.safetensors --strict', 'what is not computed here fails, too'],
+    ['idlevit verify golden/*.safetensors --json', 'many files, every difference'],
+  )
 }
 
 async function verifyFiles(files: string[], options: VerifyOptions): Promise<void> {
@@ -36,7 +44,7 @@ function show(results: readonly Verification[]): void {
   for (const { file, checks, unknown, pass } of results) {
     const failed = checks.filter((check) => !check.pass)
     process.stdout.write(
-      `${pass ? 'pass' : 'FAIL'}  ${file}: ${checks.length - failed.length} of ${checks.length} agree\n`,
+      `${pass ? paint('green', 'pass', process.stdout) : paint('red', 'FAIL', process.stdout)}  ${file}: ${checks.length - failed.length} of ${checks.length} agree\n`,
     )
     if (failed.length > 0)
       table([

@@ -2,7 +2,8 @@
 
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
-import { addOptions, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
+import { addExamples } from '../help.js'
+import { addOptions, addRequired, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
 import { emit, startProgress, warn } from '../output.js'
 import { text, whole } from '../values.js'
 
@@ -15,18 +16,25 @@ interface VisualizeOptions extends SharedOptions {
 const KEEP_RATIO = 0.7
 
 export function addVisualize(program: Command): void {
-  const folder = text('a path')
-  const command = program
-    .command('visualize')
-    .description('draw which tokens idle, attention maps and over-smoothing: an HTML page and its figures')
-    .argument('<image...>', 'picture files, folders or globs')
-    .requiredOption('--out <DIR>', 'folder for the page and its figures: new, empty, or with earlier ones', (given) =>
-      folder(given, '--out'),
-    )
-    .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'), 12)
+  const command = addRequired(
+    program
+      .command('visualize')
+      .description('draw which tokens idle, attention maps and over-smoothing: an HTML page and its figures')
+      .argument('<image...>', 'picture files, folders or globs'),
+    '--out <DIR>',
+    'folder for the page and its figures: new, empty, or with earlier ones',
+    text('a path'),
+  ).option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'), 12)
   addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'device', 'threads'], {
     required: ['model'],
+    otherwise: { keepRatio: `the model's, or ${KEEP_RATIO}`, method: 'idle' },
   }).action(visualize)
+  addExamples(
+    command,
+    ['idlevit visualize photo.jpg --model demo --out figures', 'the embedded model'],
+    ['idlevit visualize photo.jpg --model deit-tiny --keep-ratio 0.5 --out figures', 'fewer tokens'],
+    ['idlevit visualize holiday/ --model deit-tiny --limit 4 --out figures', 'the first four of a folder'],
+  )
 }
 
 async function visualize(images: string[], options: VisualizeOptions): Promise<void> {
