@@ -38,8 +38,8 @@ export function addEval(program: Command): void {
   }).action(evaluate)
   addExamples(
     command,
-    ['idlevit eval --model demo --data scenes:2:1000', 'the embedded model on generated pictures'],
-    ['idlevit eval --model demo --data scenes:2:1000 --keep-ratio 0.5', 'the same with fewer tokens'],
+    ['idlevit eval --model demo --data scenes:2:200', 'the embedded model on generated pictures'],
+    ['idlevit eval --model demo --data scenes:2:200 --keep-ratio 0.5', 'the same with fewer tokens'],
     ['idlevit eval --model deit-tiny --data val/ --precision int8 --limit 500', 'a folder per class'],
   )
 }

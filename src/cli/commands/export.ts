@@ -47,8 +47,8 @@ export function addExport(program: Command): void {
     command,
     ['idlevit export --model demo --out demo-onnx', 'the embedded model'],
     [
-      'idlevit export --model deit-small --keep-ratio 0.7 --precision fp32,int8 --out idle',
-      'two number formats, idled; transformers.js calls them fp32 and q8',
+      'idlevit export --model deit-small --keep-ratio 0.7 --precision fp32,int8 \\\n    --out idle',
+      'idled, in two number formats, which transformers.js calls fp32 and q8',
     ],
     ['idlevit export --model demo --elastic --portable --out demo-any', 'any keep ratio, any ONNX runtime'],
   )

@@ -8,6 +8,9 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { keyedRandom } from '../../keyed-random.js'
+import { turnColorOff } from '../color.js'
+
+turnColorOff() // which the test runner turns on where it runs in a terminal
 
 /** More kills take longer: each start of the process is a second or two. */
 const KILLS = Number(process.env.IDLEVIT_KILLS ?? 2)
