@@ -270,7 +270,12 @@ export function addFinetuneOptions(command: Command): Command {
     ],
   ])
   group('From scratch:', [
-    ['--init <random[:SEED]>', 'random weights in the sizes of --model; of --seed, where no seed stands here', initReader, 'pretrained weights'],
+    [
+      '--init <random[:SEED]>',
+      'random weights in the sizes of --model; of --seed, where no seed stands here',
+      initReader,
+      'pretrained weights',
+    ],
     ['--patch <pixels>', 'side of a patch', count, 'as in --model'],
     ['--width <C>', 'width of a token', count, 'as in --model'],
     ['--depth <L>', 'number of blocks', count, 'as in --model'],

@@ -41,8 +41,8 @@ const data = columns([
 
 const exitCodes = columns([
   ['0', 'done'],
-  ['1', 'an input is not as it should be, or the work failed: error: … on stderr says which and why'],
-  ['2', 'wrong usage: a command or option that is not known, missing or in conflict with another'],
+  ['1', 'bad input or a failure: the value of an option, a file, a picture, the hub, the disk; error: … tells which'],
+  ['2', 'wrong usage: an unknown command or option, something missing, options that exclude each other'],
   ['130', 'interrupted'],
 ])
 
