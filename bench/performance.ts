@@ -1,5 +1,5 @@
 /**
- * The tables of docs/performance.md, as Markdown on stdout: `node --import tsx bench/performance.ts [ROUNDS]`.
+ * The tables of docs/performance.md and docs/notebook/performance.md, as Markdown on stdout: `node --import tsx bench/performance.ts [ROUNDS]`.
  *
  * Takes about ten minutes on two cores; nothing else should run meanwhile.
  */

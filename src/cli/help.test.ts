@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Command } from 'commander'
-import { words } from '../../test/support/shell.js'
+import { understand } from '../../test/support/shell.js'
 import { parseRandAugment } from '../images/augment/randaugment.js'
 import { presets } from '../training/options.js'
 import { examplesOf } from './help.js'
@@ -114,19 +114,3 @@ test('every command has examples, and understands them', async () => {
   }
   for (const [line] of examplesOf(all)) if (!line.endsWith('--help')) await understand(line)
 })
-
-/** Parses a line with the real options, and does nothing. */
-async function understand(line: string): Promise<void> {
-  const [program = '', name = '', ...rest] = words(line)
-  assert.equal(program, 'idlevit')
-  const fresh = createProgram(name)
-  let ran = ''
-  for (const command of fresh.commands) {
-    command.exitOverride().configureOutput({ outputError: () => {} })
-    command.action(() => {
-      ran = command.name()
-    })
-  }
-  await fresh.exitOverride().parseAsync([name, ...rest], { from: 'user' })
-  assert.equal(ran, name)
-}
