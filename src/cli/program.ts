@@ -24,37 +24,6 @@ const commands = {
   demo: addDemo,
 }
 
-const models = columns([
-  ['demo', 'the embedded model: small, made for generated pictures, needs no download'],
-  ['deit-tiny', 'a preset, like deit-small, deit-base and deit-*-distilled: weights from the hub'],
-  ['owner/name', 'a model on the hub; owner/name@revision for a branch, a tag or a commit'],
-  ['path', 'a weights file (.safetensors, .pth, .pt, .bin), or a folder with one and its config.json'],
-])
-
-const data = columns([
-  ['scenes:2:1000', 'a thousand generated pictures of seed 2, of the kinds that demo knows'],
-  ['folder', 'pictures in one sub-folder per class'],
-  ['list.txt', 'lines of a path and the number of its class'],
-  ['train-{0..4}.tar', 'WebDataset shards, also .tar.gz'],
-  ['cifar-10-batches-bin', 'binary batches of CIFAR-10, one or a folder of them'],
-])
-
-const exitCodes = columns([
-  ['0', 'done'],
-  ['1', 'bad input or a failure: the value of an option, a file, a picture, the hub, the disk; error: … tells which'],
-  ['2', 'wrong usage: an unknown command or option, something missing, options that exclude each other'],
-  ['130', 'interrupted'],
-])
-
-const environment = columns([
-  ['HF_ENDPOINT', 'address of the hub (default: https://huggingface.co)'],
-  ['HF_HOME', 'where downloads are kept, under hub/ (default: ~/.cache/huggingface)'],
-  ['HF_TOKEN', 'token for models that are not open to everybody'],
-  ['HF_HUB_OFFLINE', '1 uses what was downloaded before and asks no network'],
-  ['NO_COLOR', 'anything turns colours off (FORCE_COLOR=1 turns them on)'],
-  ['IDLEVIT_DEBUG', '1 adds the stack to an error'],
-])
-
 /**
  * The whole program.
  *
@@ -66,8 +35,16 @@ export function createProgram(name = ''): Command {
     .description('Vision transformers that let tokens idle: classify, evaluate, measure, export, finetune.')
     .version('0.1.0')
     .configureHelp(helpStyle)
-  for (const [command, add] of Object.entries(commands))
-    if (command === name || !Object.hasOwn(commands, name)) add(program)
+  if (Object.hasOwn(commands, name)) commands[name as keyof typeof commands](program)
+  else {
+    for (const add of Object.values(commands)) add(program)
+    addHelp(program)
+  }
+  return program
+}
+
+/** What the program says of itself. */
+function addHelp(program: Command): void {
   program
     .helpCommand(false) // commander's shows everything where the name is misspelled, and does not say so
     .command('help')
@@ -86,9 +63,37 @@ export function createProgram(name = ''): Command {
     ['idlevit classify photo.jpg --model deit-small --keep-ratio 0.7', 'name what is in a picture'],
     ['idlevit eval --help', 'the options of a command, with examples'],
   )
-  addSection(program, 'Models (--model):', models)
-  addSection(program, 'Pictures with labels (--data):', data)
-  addSection(program, 'Exit codes:', exitCodes)
-  addSection(program, 'Environment:', environment)
-  return program
+  const sections = {
+    'Models (--model):': [
+      ['demo', 'the embedded model: small, made for generated pictures, needs no download'],
+      ['deit-tiny', 'a preset, like deit-small, deit-base and deit-*-distilled: weights from the hub'],
+      ['owner/name', 'a model on the hub; owner/name@revision for a branch, a tag or a commit'],
+      ['path', 'a weights file (.safetensors, .pth, .pt, .bin), or a folder with one and its config.json'],
+    ],
+    'Pictures with labels (--data):': [
+      ['scenes:2:1000', 'a thousand generated pictures of seed 2, of the kinds that demo knows'],
+      ['folder', 'pictures in one sub-folder per class'],
+      ['list.txt', 'lines of a path and the number of its class'],
+      ['train-{0..4}.tar', 'WebDataset shards, also .tar.gz'],
+      ['cifar-10-batches-bin', 'binary batches of CIFAR-10, one or a folder of them'],
+    ],
+    'Exit codes:': [
+      ['0', 'done'],
+      [
+        '1',
+        'bad input or a failure: the value of an option, a file, a picture, the hub, the disk; error: … tells which',
+      ],
+      ['2', 'wrong usage: an unknown command or option, something missing, options that exclude each other'],
+      ['130', 'interrupted'],
+    ],
+    'Environment:': [
+      ['HF_ENDPOINT', 'address of the hub (default: https://huggingface.co)'],
+      ['HF_HOME', 'where downloads are kept, under hub/ (default: ~/.cache/huggingface)'],
+      ['HF_TOKEN', 'token for models that are not open to everybody'],
+      ['HF_HUB_OFFLINE', '1 uses what was downloaded before and asks no network'],
+      ['NO_COLOR', 'anything turns colours off (FORCE_COLOR=1 turns them on)'],
+      ['IDLEVIT_DEBUG', '1 adds the stack to an error'],
+    ],
+  } as const
+  for (const [heading, rows] of Object.entries(sections)) addSection(program, heading, columns(rows))
 }
