@@ -44,6 +44,7 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
     ])
   const { data, val, out, resume, workers, threads, device, recompute } = options
   const recipe = makeRecipe(options.preset, recipeChanges(options))
+  checkSizes(options)
   const pictures = await openDataset(data)
   const { model, pretrained } = await openStudent(options, pictures, recipe.seed)
   const teacher = await openTeacher(options, pretrained ?? model)
@@ -91,6 +92,13 @@ const note = (line: string): void => void process.stderr.write(`${line}\n`)
 
 const withoutRatio = ({ keepRatio: _, ...options }: FinetuneOptions) => options
 
+/** Sizes are for random weights only. */
+function checkSizes({ init, patch, width, depth, heads }: FinetuneOptions): void {
+  if (init !== undefined) return
+  for (const [name, value] of Object.entries({ patch, width, depth, heads }))
+    if (value !== undefined) fail(`--${name}: only random weights can have other sizes: --init random`)
+}
+
 /**
  * The model to train: pretrained, with its own head or a new one for the classes of the pictures, or random in the sizes
  * that are asked for. `pretrained` is the model as it was loaded.
@@ -101,8 +109,6 @@ async function openStudent(options: FinetuneOptions, pictures: Dataset, runSeed:
   const labels = options.labels === undefined ? undefined : await setup.readLabels(options.labels)
   const asked = { ...(head && { head }), ...(classes !== undefined && { classes }), ...(labels && { labels }) }
   if (init === undefined) {
-    for (const [name, value] of Object.entries({ patch, width, depth, heads }))
-      if (value !== undefined) fail(`--${name}: only random weights can have other sizes: --init random`)
     const { labels: _, ...rest } = withoutRatio(options)
     const pretrained = await setup.openModel(rest)
     const plan = planClasses(asked, pictures, { ...pretrained, classes: pretrained.config.classes })
