@@ -7,6 +7,7 @@
 export { type BenchmarkReport, type BenchmarkRequest, type BenchmarkRow, benchmark } from './bench/models.js'
 export { type Dataset, openDataset, type Sample } from './data/dataset.js'
 export { type Decoder, startDecoders } from './data/decoder.js'
+export type { LeftOut } from './data/left-out.js'
 export { type Batch, type LoaderOptions, loadBatches } from './data/loader.js'
 export { type EvaluationOptions, type EvaluationReport, evaluateClassifier } from './evaluation/evaluate.js'
 export { type ExportOptions, type ExportReport, exportModel } from './export/folder.js'

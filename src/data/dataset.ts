@@ -11,6 +11,7 @@ import { fail } from '../errors.js'
 import { expandBraces } from './braces.js'
 import { openCifar } from './cifar.js'
 import { openFolder } from './folder.js'
+import type { LeftOut } from './left-out.js'
 import { openList } from './list.js'
 import { asksForScenes, openScenes } from './scenes/dataset.js'
 import { openWebDataset } from './webdataset.js'
@@ -51,6 +52,10 @@ export interface Dataset {
   readonly samples: readonly Sample[]
   /** Names of the classes, by index, where the data itself has them. */
   readonly classNames?: readonly string[]
+  /** What lies there too and is not used. Names that start with a dot are hidden and not listed. */
+  readonly leftOut?: readonly LeftOut[]
+  /** What is odd about it and still used, one line each. */
+  readonly warnings?: readonly string[]
   /** Where picture `index` is. */
   source(index: number): Source
   /** Gives back open files; the data set is of no use afterwards. */
