@@ -12,6 +12,9 @@ export { type Batch, type LoaderOptions, loadBatches } from './data/loader.js'
 export { type EvaluationOptions, type EvaluationReport, evaluateClassifier } from './evaluation/evaluate.js'
 export { type ExportOptions, type ExportReport, exportModel } from './export/folder.js'
 export { decodeImage } from './images/decode.js'
+export type { ReadOptions } from './images/fetch.js'
+export type { PictureInput } from './images/input.js'
+export type { PixelData } from './images/pixels.js'
 export type {
   BlockSelection,
   BuildOptions,
@@ -57,7 +60,12 @@ export {
   writeSafetensors,
 } from './index.js'
 export { createSession, openNodeClassifier, throughputLanes } from './runtime/node.js'
-export { type LoadClassifierOptions, loadClassifier, type PictureClassifier } from './runtime/pictures.js'
+export {
+  type ClassifyOptions,
+  type LoadClassifierOptions,
+  loadClassifier,
+  type PictureClassifier,
+} from './runtime/pictures.js'
 export { type Check, type Verification, verify } from './verify/verify.js'
 export { readCheckpoint } from './weights/checkpoint.js'
 export { type LoadedModel, type LoadOptions, loadModel } from './weights/load.js'

@@ -1,6 +1,8 @@
 /** From options to a model, its labels, its preprocessing and a running classifier. */
 
 import { readFile } from 'node:fs/promises'
+import type { Dataset } from '../data/dataset.js'
+import { countByReason, type LeftOut } from '../data/left-out.js'
 import { fail } from '../errors.js'
 import { type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { imagenetLabels } from '../labels/imagenet.js'
@@ -69,4 +71,15 @@ export const classifierOptions = (options: SharedOptions, model: LoadedModel): C
 /** Prints what is unusual about a plan. */
 export function warnAll(warnings: readonly string[]): void {
   for (const warning of warnings) warn(warning)
+}
+
+/** Prints what is odd about a data set, and what it leaves out, by kind. */
+export function tellDataset({ name, leftOut = [], warnings = [] }: Dataset): void {
+  warnAll(warnings)
+  tellLeftOut(leftOut, `${name}: `)
+}
+
+/** Prints what was found and is not used, by kind. */
+export function tellLeftOut(leftOut: readonly LeftOut[], where = ''): void {
+  for (const line of countByReason(leftOut)) warn(`${where}left out: ${line}`)
 }

@@ -45,7 +45,8 @@ export async function openCifar(name: string, paths: readonly string[]): Promise
 function readLabels(path: string): Promise<number[]> {
   return withFile(path, async (file, size) => {
     if (size === 0 || size % RECORD !== 0) {
-      fail(`${path}: not a CIFAR-10 binary batch (records of ${RECORD} bytes, but the file has ${size})`)
+      const hint = size > 0 && size % (RECORD + 1) === 0 ? '; CIFAR-100, of two labels a record, is not read' : ''
+      fail(`${path}: not a CIFAR-10 binary batch (records of ${RECORD} bytes, but the file has ${size}${hint})`)
     }
     const labels: number[] = []
     for (let at = 0; at < size; at += RECORDS_AT_ONCE * RECORD) {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { pack } from 'tar-stream'
+import { type Header, pack } from 'tar-stream'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { encode, HEIGHT, rgb, WIDTH } from '../../test/support/pictures.js'
 import { needs, sharedPath } from '../../test/support/shared.js'
@@ -20,10 +21,16 @@ function makeFolder(...parts: string[]): string {
   return path
 }
 
+type Entry = Pick<Header, 'name'> & Partial<Header>
+
 /** A tar file of these entries, in order. */
-async function tar(entries: readonly (readonly [name: string, content: Uint8Array | string])[]): Promise<Buffer> {
+async function tar(entries: readonly (readonly [Entry | string, content: Uint8Array | string])[]): Promise<Buffer> {
   const archive = pack()
-  for (const [name, content] of entries) archive.entry({ name }, Buffer.from(content))
+  for (const [entry, content] of entries) {
+    const header: Entry = typeof entry === 'string' ? { name: entry } : entry
+    if (header.type === undefined) archive.entry(header, Buffer.from(content))
+    else archive.entry(header)
+  }
   archive.finalize()
   const chunks: Uint8Array[] = []
   for await (const chunk of archive as AsyncIterable<Uint8Array>) chunks.push(chunk)
@@ -57,6 +64,10 @@ describe('an image folder', () => {
     assert.deepEqual(names(dataset), ['B/x.png', 'a/deep/er/1.png', 'a/z.webp', 'b/10.png', 'b/2.PNG'])
     assert.deepEqual(labels(dataset), [0, 1, 1, 2, 2])
     await checkPictures(dataset)
+    assert.deepEqual(dataset.leftOut, [
+      { path: join(root, 'a', 'loop'), reason: 'a linked folder, which is not entered' },
+      { path: join(root, 'a', 'notes.txt'), reason: '.txt is not a picture format that is read' },
+    ])
   })
 
   it('is refused without classes or pictures', async () => {
@@ -67,7 +78,42 @@ describe('an image folder', () => {
     await refused(flat, `${flat}: wanted one sub-folder per class, found 1 pictures without a class`)
     const bare = makeFolder('bare', 'class')
     await refused(join(folder.path, 'bare'), `${bare}: a class folder without pictures`)
+    makeFolder('bare', 'raw')
+    for (const name of ['1.heic', '2.heic', '3.heic', '4.heic', 'a.bmp']) folder.write(`bare/raw/${name}`, '')
+    folder.write('bare/class/1.png', png)
+    const raw = join(folder.path, 'bare', 'raw')
+    const [one, two, three] = [1, 2, 3].map((i) => join(raw, `${i}.heic`))
+    await refused(
+      join(folder.path, 'bare'),
+      `${raw}: a class folder without pictures, but 4 × .heic is not a picture format that is read ` +
+        `(${one}, ${two}, ${three}, …); 1 × .bmp is not a picture format that is read (${join(raw, 'a.bmp')})`,
+    )
     await refused('nowhere', 'nowhere: no such file or folder')
+  })
+
+  it('lists whatever it does not use', async () => {
+    const root = makeFolder('mess')
+    for (const name of ['cat', 'dog', '__MACOSX/cat', '.thumbnails']) makeFolder('mess', ...name.split('/'))
+    for (const name of ['cat/1.png', 'dog/1.png', 'stray.png', '__MACOSX/cat/2.png', '.thumbnails/1.png'])
+      folder.write(`mess/${name}`, png)
+    for (const name of ['README', 'labels.csv', 'cat/x.SVG', 'cat/.DS_Store']) folder.write(`mess/${name}`, '')
+    symlinkSync(join(root, 'gone.png'), join(root, 'dog', '2.png'))
+    execFileSync('mkfifo', [join(root, 'dog', '3.png')])
+    const dataset = await openDataset(root)
+    assert.deepEqual(names(dataset), ['cat/1.png', 'dog/1.png'])
+    assert.deepEqual(dataset.classNames, ['cat', 'dog'])
+    assert.deepEqual(
+      (dataset.leftOut ?? []).map(({ path, reason }) => [relative(root, path), reason]),
+      [
+        ['README', 'no picture’s file name'],
+        ['__MACOSX', 'what macOS adds to archives'],
+        ['labels.csv', '.csv is not a picture format that is read'],
+        ['stray.png', 'a picture beside the class folders'],
+        ['cat/x.SVG', '.svg is not a picture format that is read'],
+        ['dog/2.png', 'a link that leads nowhere'],
+        ['dog/3.png', 'not a regular file'],
+      ],
+    )
   })
 })
 
@@ -86,12 +132,32 @@ describe('a list file', () => {
     await checkPictures(dataset)
   })
 
+  it('lists comments and tells of repeated pictures', async () => {
+    folder.write('list/#1.png', png)
+    const lines = ['# path index', `${outside} 0`, '#1.png 1', '#', `${outside} 0`, `${outside} 2`, `${outside} 0`]
+    const path = folder.write('list/comments.txt', lines.join('\n'))
+    const dataset = await openDataset(path)
+    assert.deepEqual(names(dataset), [outside, '#1.png', outside, outside, outside])
+    assert.deepEqual(dataset.leftOut, [
+      { path: `${path}:1`, reason: 'a comment' },
+      { path: `${path}:4`, reason: 'a comment' },
+    ])
+    assert.deepEqual(dataset.warnings, [
+      `${path}: 2 lines name a picture that stood there before; it counts every time (${outside}: lines 2 and 5)`,
+      `${path}: 1 lines give a picture another index than an earlier line (${outside}: lines 2 and 6)`,
+    ])
+    await checkPictures(dataset)
+  })
+
   const bad = (name: string, content: string | Uint8Array, message: string, options?: DatasetOptions) =>
     it(`is refused: ${name}`, () => {
       const path = folder.write('list/bad.txt', content)
       return refused(path, `${path}${message}`, options)
     })
   const good = `${outside} 1\n`
+  bad('a comma for a blank', `${outside},3`, `:1: wanted a blank between path and index, found ',' in '${outside},3'`)
+  bad('a comma and a blank', `${outside}; 3`, `:1: wanted a blank between path and index, found ';' in '${outside}; 3'`)
+  bad('the other order', `3 ${outside}`, `:1: wanted 'path index' in this order, found '3 ${outside}'`)
   bad('no index', `${good}lonely.png\n`, ":2: no 'path index' but 'lonely.png'")
   bad('a word for an index', `${good}${outside} cat`, ":2: wanted a class index, found 'cat'")
   bad('a negative index', `${outside} -1`, ":1: wanted a class index, found '-1'")
@@ -157,9 +223,92 @@ describe('tar shards', () => {
     ]
     await bad(twice, ": 'k' has two pictures, k.png and k.webp")
     const path = folder.write('bad.tar', await tar([['readme.txt', 'nothing here']]))
-    await refused(path, `${path}: holds no pictures (key.jpg, key.png, key.webp with key.cls)`)
+    const nothing = `${path}: holds no pictures (key.jpg, key.png, key.webp with key.cls)`
+    await refused(path, `${nothing}, but 1 × field .txt is not used (bad.tar/readme.txt)`)
+    const link: [Entry, string] = [{ name: 'k.jpg', type: 'symlink', linkname: 'other.jpg' }, '']
+    await bad([link, ['k.cls', '1']], ": 'k' has a label but no picture; k.jpg is a link, which is not followed")
+    const field = '; k.v2.jpg is a further field of its sample (.v2.jpg)'
+    await bad(
+      [
+        ['k.v2.jpg', png],
+        ['k.cls', '1'],
+      ],
+      `: 'k' has a label but no picture${field}`,
+    )
     const absent = join(folder.path, 'shard-7.tar')
     await refused(join(folder.path, 'shard-{7..8}.tar'), `${absent}: no such file or folder`)
+  })
+
+  it('list the entries that they do not use', async () => {
+    const path = folder.write(
+      'mess.tar',
+      await tar([
+        [{ name: 'set', type: 'directory' }, ''],
+        ['set/a.png', png],
+        ['set/a.cls', '1'],
+        ['set/a.json', '{}'],
+        ['set/a.mask.png', 'anything'],
+        ['set/a.mask.cls', 'anything'],
+        ['set/a.mask.webp', 'anything'],
+        ['README', ''],
+        ['._b.png', ''],
+        ['__MACOSX/set/c.png', ''],
+        ['.hidden.png', ''],
+        [{ name: 'd.png', type: 'link', linkname: 'set/a.png' }, ''],
+        [{ name: 'e.png', type: 'fifo' }, ''],
+      ]),
+    )
+    const dataset = await openDataset(path)
+    assert.deepEqual(names(dataset), ['mess.tar/set/a.png'])
+    assert.deepEqual(
+      (dataset.leftOut ?? []).map(({ path, reason }) => [path.replace('mess.tar/', ''), reason]),
+      [
+        ['set/a.json', 'field .json is not used'],
+        ['set/a.mask.webp', 'a further field of its sample (.mask.webp)'],
+        ['README', 'a name without a field'],
+        ['._b.png', 'what macOS adds to archives'],
+        ['__MACOSX/set/c.png', 'what macOS adds to archives'],
+        ['.hidden.png', 'hidden: its name starts with a dot'],
+        ['d.png', 'a link, which is not followed'],
+        ['e.png', 'not a regular file'],
+        ['set/a.mask.png', 'a further field of its sample (.mask.png)'],
+        ['set/a.mask.cls', 'a further field of its sample (.mask.cls)'],
+      ],
+    )
+    await checkPictures(dataset)
+    await dataset.close()
+  })
+
+  it('pair a picture and a label whose names agree up to their last dot', async () => {
+    const entries = ['img.v1', 'img.v2'].flatMap((stem, label): [string, Uint8Array | string][] => [
+      [`${stem}.png`, png],
+      [`${stem}.cls`, String(label + 5)],
+    ])
+    const path = folder.write('dots.tar', await tar([...entries, ['img.v3.png', png]]))
+    const dataset = await openDataset(path)
+    assert.deepEqual(names(dataset), ['dots.tar/img.v1.png', 'dots.tar/img.v2.png'])
+    assert.deepEqual(labels(dataset), [5, 6])
+    assert.deepEqual(dataset.leftOut, [
+      { path: 'dots.tar/img.v3.png', reason: 'a further field of its sample (.v3.png)' },
+    ])
+    const note = `${path}: 2 pictures have names with further dots (dots.tar/img.v1.png): paired up to the last one`
+    assert.deepEqual(dataset.warnings, [note])
+    await checkPictures(dataset)
+  })
+
+  it('are refused when they end early between two entries', async () => {
+    const whole = await tar(shards[1])
+    const closed = whole.length - 1024
+    const ends = (name: string, content: Uint8Array) =>
+      refused(
+        folder.write(name, content),
+        `${join(folder.path, name)}: ends early, behind entry 5 (${long}.cls): ` +
+          'the blocks of zeros that close a tar file are missing',
+      )
+    await ends('open.tar', whole.subarray(0, closed))
+    await ends('open.tar.gz', gzipSync(whole.subarray(0, closed)))
+    const one = await openDataset(folder.write('one-block.tar', whole.subarray(0, closed + 512)))
+    assert.equal(one.samples.length, 2)
   })
 
   it('are refused when cut short or not tar files', async () => {
@@ -210,9 +359,17 @@ describe('CIFAR-10 binary batches', () => {
       assert.deepEqual([...data.subarray(at, at + 3)], [1, 3, 20])
     }
     assert.deepEqual(labels(await openDataset(join(folder.path, 'cifar/test_batch.bin'))), [1])
+    const test = { path: join(folder.path, 'cifar/test_batch.bin'), reason: 'beside the training batches' }
+    assert.deepEqual((await openDataset(join(folder.path, 'cifar'))).leftOut, [test])
   })
 
   it('are refused when of another kind', async () => {
+    const hundred = folder.write('cifar100.bin', new Uint8Array(2 * 3074))
+    const hint = '; CIFAR-100, of two labels a record, is not read'
+    await refused(
+      hundred,
+      `${hundred}: not a CIFAR-10 binary batch (records of 3073 bytes, but the file has 6148${hint})`,
+    )
     const cut = folder.write('cut.bin', batch([1, 2]).subarray(0, 5000))
     await refused(cut, `${cut}: not a CIFAR-10 binary batch (records of 3073 bytes, but the file has 5000)`)
     const high = folder.write('high.bin', batch([1, 10]))

@@ -8,6 +8,7 @@ import { existsSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
+import type { RgbImage } from '../images/resample.js'
 import { expandBraces } from './braces.js'
 import { openCifar } from './cifar.js'
 import { openFolder } from './folder.js'
@@ -41,7 +42,7 @@ export type Source =
   /** An encoded picture in memory. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   /** A decoded picture in memory, RGB, [height, width, 3]. */
-  | { readonly kind: 'rgb'; readonly width: number; readonly height: number; readonly data: Uint8Array }
+  | ({ readonly kind: 'rgb' } & RgbImage)
   /** A picture drawn where it is read: `scene(seed, index)`. */
   | { readonly kind: 'scene'; readonly seed: number; readonly index: number }
 
@@ -89,11 +90,13 @@ export async function openDataset(spec: string, options: DatasetOptions = {}): P
   const [path, second] = paths
   if (path === undefined || second !== undefined) fail(`${spec}: several files must all be .tar, .tar.gz or .bin`)
   if (!statSync(path).isDirectory()) return openList(path, options)
-  const batches = (await readdir(path)).filter((name) => /^data_batch_\d+\.bin$/.test(name)).sort()
-  if (batches.length > 0)
-    return openCifar(
-      spec,
-      batches.map((name) => join(path, name)),
-    )
+  const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort()
+  const batches = names.filter((name) => /^data_batch_\d+\.bin$/.test(name))
+  if (batches.length > 0) {
+    const inFolder = (chosen: readonly string[]) => chosen.map((name) => join(path, name))
+    const others = inFolder(names.filter((name) => !batches.includes(name)))
+    const leftOut = others.map((other) => ({ path: other, reason: 'beside the training batches' }))
+    return { ...(await openCifar(spec, inFolder(batches))), leftOut }
+  }
   return openFolder(path)
 }

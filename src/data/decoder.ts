@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { InputError } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { startThread, type Thread } from '../threads.js'
+import type { Source } from './dataset.js'
 import type { Done, Work } from './worker.js'
 
 /** A thread that decodes; `close` stops it after the picture in hand. */
@@ -20,15 +21,21 @@ export const startDecoders = (count = Math.ceil(availableParallelism() / 4)): re
 /**
  * Reads one picture as a person sees it: turned by its EXIF orientation.
  *
+ * @param source where it is; a path when left out
  * @returns [3, S, S] with S = `preprocess.crop`
  * @throws InputError naming the file
  */
-export async function readPicture(decoder: Decoder, path: string, preprocess: Preprocess): Promise<Float32Array> {
+export async function readPicture(
+  decoder: Decoder,
+  name: string,
+  preprocess: Preprocess,
+  source: Source = { kind: 'file', path: name },
+): Promise<Float32Array> {
   const memory = new ArrayBuffer(3 * preprocess.crop ** 2 * 4)
-  const pictures = [{ name: path, source: { kind: 'file', path }, draw: 0 }] as const
+  const pictures = [{ name, source, draw: 0 }] as const
   const transform = { kind: 'evaluate', preprocess } as const
   const { memory: filled, reasons } = await decoder.ask({ transform, orient: true, memory, pictures }, [memory])
   const [reason] = reasons
-  if (typeof reason === 'string') throw new InputError(`${path}: ${reason}`)
+  if (typeof reason === 'string') throw new InputError(`${name}: ${reason}`)
   return new Float32Array(filled) // [3, S, S]
 }

@@ -1,69 +1,49 @@
 /** Labelled pictures in folders: one sub-folder per class, torchvision's `ImageFolder`. */
 
-import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
-import { fileError } from '../files.js'
-import { isPictureName } from '../images/format.js'
 import type { Dataset, Sample } from './dataset.js'
+import { countByReason, type LeftOut } from './left-out.js'
+import { listFolder, picturesBelow } from './walk.js'
 
 /**
  * Opens an image folder. The sub-folders' names, sorted, are the class names; a class holds every picture below its
- * folder. Names that start with a dot are passed over.
+ * folder. Names that start with a dot are passed over; everything else that is not used is in `leftOut`.
  *
  * @throws InputError when there are no sub-folders, or a class without pictures
  */
 export async function openFolder(root: string): Promise<Dataset> {
-  const { folders, pictures } = await listFolder(root)
+  const { folders, pictures, leftOut: besideClasses } = await listFolder(root, true)
   if (folders.length === 0) {
     const found = pictures.length > 0 ? `${pictures.length} pictures without a class` : 'none'
     fail(`${root}: wanted one sub-folder per class, found ${found}`)
   }
   const samples: Sample[] = []
+  const leftOut: LeftOut[] = [...besideClasses]
+  for (const name of pictures) leftOut.push({ path: join(root, name), reason: 'a picture beside the class folders' })
+  const empty: { readonly path: string; readonly leftOut: readonly LeftOut[] }[] = []
   for (const [label, folder] of folders.entries()) {
-    const names = await picturesBelow(join(root, folder))
-    if (names.length === 0) fail(`${join(root, folder)}: a class folder without pictures`)
-    for (const name of names) samples.push({ name: `${folder}/${name}`, label })
+    const below = await picturesBelow(join(root, folder))
+    if (below.pictures.length === 0) empty.push({ path: join(root, folder), leftOut: below.leftOut })
+    for (const name of below.pictures) samples.push({ name: `${folder}/${name}`, label })
+    for (const item of below.leftOut) leftOut.push(item)
   }
+  refuseEmpty(empty)
   return {
     name: root,
     samples,
     classNames: folders,
+    leftOut,
     source: (index) => ({ kind: 'file', path: join(root, samples[index]?.name ?? '') }),
     close: async () => {},
   }
 }
 
-/**
- * Names of all pictures below `folder`, at any depth, relative to it, sorted. Linked folders are not entered (a link can
- * lead in circles); linked pictures count.
- */
-export async function picturesBelow(folder: string): Promise<string[]> {
-  const { folders, pictures } = await listFolder(folder, false)
-  const below = await Promise.all(
-    folders.map(async (name) => (await picturesBelow(join(folder, name))).map((picture) => `${name}/${picture}`)),
-  )
-  return [...pictures, ...below.flat()].sort(byCodeUnits)
-}
-
-/** What lies directly in a folder, sorted: folders, and files whose names are those of pictures. */
-async function listFolder(folder: string, followLinks = true): Promise<{ folders: string[]; pictures: string[] }> {
-  const folders: string[] = []
-  const pictures: string[] = []
-  const entries = await readdir(folder, { withFileTypes: true }).catch((error) =>
-    Promise.reject(fileError(error, folder)),
-  )
-  for (const entry of entries) {
-    if (entry.name.startsWith('.')) continue
-    const target = entry.isSymbolicLink() ? await stat(join(folder, entry.name)).catch(() => undefined) : entry
-    const enter = followLinks || !entry.isSymbolicLink()
-    if (target?.isDirectory() && enter) folders.push(entry.name)
-    else if (target?.isFile() && isPictureName(entry.name)) pictures.push(entry.name)
-  }
-  return { folders: folders.sort(byCodeUnits), pictures: pictures.sort(byCodeUnits) }
-}
-
-// Not by locale: the class index must be the same on every machine.
-function byCodeUnits(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
+/** As torchvision does: a class that cannot be seen or learned is a mistake more often than an intention. */
+function refuseEmpty(empty: readonly { readonly path: string; readonly leftOut: readonly LeftOut[] }[]): void {
+  const [first] = empty
+  if (!first) return
+  const found = first.leftOut.length > 0 ? `, but ${countByReason(first.leftOut).join('; ')}` : ''
+  const others = empty.length > 1 ? `; ${empty.length - 1} more are empty too` : ''
+  fail(`${first.path}: a class folder without pictures${found}${others}`)
 }

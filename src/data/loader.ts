@@ -59,7 +59,7 @@ export interface LoaderOptions {
   /** Apply EXIF orientation. Off when left out, as torchvision has it. */
   readonly orient?: boolean
   /** Told of every picture that cannot be read, in order; the next pictures take its place. */
-  readonly onSkip?: (name: string, reason: string) => void
+  readonly onSkip?: (name: string, reason: string, index: number) => void
 }
 
 /** Pictures in memory: those from `from` on have not been delivered yet. */
@@ -68,7 +68,7 @@ interface Chunk {
   readonly indices: readonly number[]
   readonly positions: readonly number[]
   readonly from: number
-  readonly skipped: readonly { readonly name: string; readonly reason: string }[]
+  readonly skipped: readonly { readonly name: string; readonly reason: string; readonly index: number }[]
 }
 
 /**
@@ -119,7 +119,7 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
     for (;;) {
       handOut()
       const chunk = await ahead.shift()
-      for (const { name, reason } of chunk?.skipped ?? []) onSkip?.(name, reason)
+      for (const { name, reason, index } of chunk?.skipped ?? []) onSkip?.(name, reason, index)
       good -= chunk?.skipped.length ?? 0
       if (!chunk || chunk.indices.length > 0) return chunk
       free.push(chunk.pixels)
@@ -201,7 +201,10 @@ async function readChunk(
     indices: readable.map(({ index }) => index),
     positions: readable.map(({ position }) => position),
     from: 0,
-    skipped: names.flatMap((name, at) => (reasons[at] ? [{ name, reason: reasons[at] }] : [])),
+    skipped: picked.flatMap(({ index }, at) => {
+      const [name = '', reason] = [names[at], reasons[at]]
+      return reason ? [{ name, reason, index }] : []
+    }),
   }
 }
 

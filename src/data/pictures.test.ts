@@ -21,7 +21,9 @@ for (const path of [
   folder.write(path, '')
 }
 const expand = async (...inputs: string[]) =>
-  (await expandPictures(inputs.map((input) => join(folder.path, input)))).map((path) => relative(folder.path, path))
+  (await expandPictures(inputs.map((input) => join(folder.path, input)))).pictures.map((path) =>
+    relative(folder.path, path),
+  )
 
 describe('expandPictures', () => {
   it('takes files as they are, in order', async () => {
@@ -50,10 +52,34 @@ describe('expandPictures', () => {
     it(`finds '${pattern}'`, async () => assert.deepEqual(await expand(pattern), expected))
   }
 
+  it('lists what it leaves out', async () => {
+    const leftOut = async (input: string) => (await expandPictures([join(folder.path, input)])).leftOut
+    const text = (path: string) => ({
+      path: join(folder.path, path),
+      reason: '.txt is not a picture format that is read',
+    })
+    assert.deepEqual(await leftOut('b.png'), [])
+    assert.deepEqual(await leftOut(''), [text('notes.txt'), text('none/x.txt')])
+    assert.deepEqual(await leftOut('**/*'), [text('none/x.txt'), text('notes.txt')])
+  })
+
+  it('finds a picture once where a pattern fits it and its folder', async () => {
+    assert.deepEqual(await expand('sub/**'), ['sub/a3.jpg', 'sub/deep/a4.webp'])
+    assert.deepEqual(await expand('{b,b}.png'), ['b.png'])
+    assert.deepEqual(await expand('b.png', 'b.png'), ['b.png', 'b.png'])
+  })
+
+  it('hands on URLs, and standard input once', async () => {
+    const urls = ['https://example.org/a?b=[1]', 'file:///a.png', 'data:image/png;base64,AA==', '-']
+    assert.deepEqual((await expandPictures(urls)).pictures, urls)
+    await assert.rejects(expandPictures(['-', '-']), { message: '-: standard input can be read only once' })
+  })
+
   it('refuses what holds or matches nothing', async () => {
     const refused = (input: string, message: string) =>
       assert.rejects(expandPictures([input]), { name: 'InputError', message: `${input}${message}` })
-    await refused(join(folder.path, 'none'), ': the folder holds no pictures')
+    const txt = `1 × .txt is not a picture format that is read (${join(folder.path, 'none', 'x.txt')})`
+    await refused(join(folder.path, 'none'), `: the folder holds no pictures, but ${txt}`)
     await refused(join(folder.path, '*.bmp'), ': no picture matches')
     await refused(join(folder.path, 'gone.jpg'), ': no such file or folder')
     await assert.rejects(expandPictures(['[z-a]*']), { name: 'InputError' })

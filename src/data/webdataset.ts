@@ -2,26 +2,23 @@
  * WebDataset shards: tar files, plain or gzipped, in which files with the same name up to the first dot are one sample,
  * `key.jpg` the picture and `key.cls` its class index (https://github.com/webdataset/webdataset, "The WebDataset Format").
  *
+ * Names with further dots (`img.v2.jpg`) are other fields of the sample `img` by that rule. Where `img` has no picture and
+ * no label of its own, a picture and a label that agree up to their last dot are a sample too; a warning says so.
+ *
  * A shard is read through once when it is opened. Pictures of a plain tar stay where they are and are read by position;
- * a gzipped one allows no such access, so its pictures are unpacked to one temporary file (in `TMPDIR`), which has no
- * name any more from the start and vanishes with the process. Memory holds names, labels and positions only.
+ * a gzipped one allows no such access, so its pictures are unpacked to one temporary file (`temporary.ts`). Memory holds
+ * names, labels and positions only.
  */
 
-import { randomBytes } from 'node:crypto'
-import { closeSync, createReadStream, openSync, unlinkSync, writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
-import { type Extract, extract } from 'tar-stream'
-import { fail, InputError } from '../errors.js'
-import { fileError, readAt, withFile } from '../files.js'
+import { basename } from 'node:path'
+import { fail } from '../errors.js'
 import { pictureExtensions } from '../images/format.js'
 import type { Dataset, DatasetOptions, Sample } from './dataset.js'
 import { checkLabel } from './label.js'
-
-/** A file inside a tar; the library's types leave out what its stream holds. */
-type Entry = (Extract extends AsyncIterable<infer Item> ? Item : never) & AsyncIterable<Uint8Array>
+import { countByReason, type LeftOut } from './left-out.js'
+import { type Entry, entryText, readTar } from './tar.js'
+import { type TemporaryFile, temporaryFile } from './temporary.js'
+import { isMacResidue } from './walk.js'
 
 interface Place {
   readonly file: string | number
@@ -29,16 +26,24 @@ interface Place {
   readonly length: number
 }
 
-/** What is known of a key so far. */
+/** What is known of a sample so far. */
 interface Parts {
   picture?: Place & { readonly name: string }
-  label?: number
+  label?: { readonly name: string; readonly text: string }
+}
+
+interface Shard {
+  readonly samples: readonly { readonly name: string; readonly place: Place; readonly label: number }[]
+  readonly leftOut: readonly LeftOut[]
+  /** Pictures that were paired by their last dot. */
+  readonly dotted: readonly string[]
 }
 
 const LONGEST_LABEL = 64
 
 /**
- * Opens tar shards one after the other; samples stand in the order of the shards.
+ * Opens tar shards one after the other; samples stand in the order of the shards. Entries that are not used are in
+ * `leftOut`; folders are no content.
  *
  * @throws InputError naming shard and key: not a tar file or cut short, a picture without label or a label without
  *   picture, a label that is no class index, no pictures at all
@@ -50,24 +55,34 @@ export async function openWebDataset(
 ): Promise<Dataset> {
   const samples: Sample[] = []
   const places: Place[] = []
+  const leftOut: LeftOut[] = []
+  const dotted: string[] = []
   const unpacked = temporaryFile()
   try {
     for (const shard of shards) {
-      for (const [key, { picture, label }] of await readShard(shard, classes, unpacked)) {
-        if (!picture) fail(`${shard}: '${key}' has a label but no picture`)
-        if (label === undefined) fail(`${shard}: '${key}' has a picture but no label (${key}.cls)`)
-        samples.push({ name: `${basename(shard)}/${picture.name}`, label })
-        places.push({ file: picture.file, offset: picture.offset, length: picture.length })
+      const read = await readShard(shard, classes, unpacked)
+      for (const { name, place, label } of read.samples) {
+        samples.push({ name: `${basename(shard)}/${name}`, label })
+        places.push(place)
       }
+      for (const item of read.leftOut) leftOut.push({ ...item, path: `${basename(shard)}/${item.path}` })
+      for (const found of read.dotted) dotted.push(`${basename(shard)}/${found}`)
     }
-    if (samples.length === 0) fail(`${name}: holds no pictures (key.jpg, key.png, key.webp with key.cls)`)
+    if (samples.length === 0) {
+      const found = leftOut.length > 0 ? `, but ${countByReason(leftOut).join('; ')}` : ''
+      fail(`${name}: holds no pictures (key.jpg, key.png, key.webp with key.cls)${found}`)
+    }
   } catch (error) {
     unpacked.close()
     throw error
   }
+  const [example] = dotted
+  const paired = `${name}: ${dotted.length} pictures have names with further dots (${example}): paired up to the last one`
   return {
     name,
     samples,
+    leftOut,
+    warnings: dotted.length > 0 ? [paired] : [],
     source: (index) => ({
       kind: 'range',
       ...(places[index] ?? fail(`${name}: no picture ${index}, it has ${places.length}`)),
@@ -76,105 +91,81 @@ export async function openWebDataset(
   }
 }
 
-/** Reads a shard through and notes where its pictures are, by key. */
-async function readShard(
-  shard: string,
-  classes: number | undefined,
-  unpacked: TemporaryFile,
-): Promise<Map<string, Parts>> {
-  const magic = await withFile(shard, (file) => readAt(file, 0, 2))
-  const zipped = magic[0] === 0x1f && magic[1] === 0x8b
-  const parts = new Map<string, Parts>()
-  const tar = extract()
-  const file = createReadStream(shard, { highWaterMark: 1 << 20 })
-  const read = zipped ? pipeline(file, createGunzip({ chunkSize: 1 << 18 }), tar) : pipeline(file, tar)
-  read.catch(() => {}) // the loop below meets the same error
-  try {
-    for await (const entry of tar as AsyncIterable<Entry>) {
-      await note(entry)
-      entry.resume()
-    }
-    await read
-  } catch (error) {
-    if (error instanceof InputError) throw error
-    const reason = error instanceof Error ? error.message : String(error)
-    fail(`${shard}: not a whole ${zipped ? 'gzipped ' : ''}tar file (${reason})`)
-  }
-  return parts
+/** Reads a shard through and notes where its pictures are. */
+async function readShard(shard: string, classes: number | undefined, unpacked: TemporaryFile): Promise<Shard> {
+  const plain = new Map<string, Parts>() // by WebDataset's key
+  const further = new Map<string, Parts>() // by the name up to its last dot, where that is not its first
+  const leftOut: LeftOut[] = []
 
-  async function note(entry: Entry): Promise<void> {
+  await readTar(shard, async (entry, zipped) => {
     const { name, type, size = 0 } = entry.header
-    const dot = name.indexOf('.', name.lastIndexOf('/') + 1)
-    const [key, extension] = [name.slice(0, dot), name.slice(dot + 1).toLowerCase()]
-    if (type !== 'file' || dot < 0 || key === '' || key.endsWith('/')) return
-    if (extension !== 'cls' && !pictureExtensions.has(extension)) return
-    const known: Parts = parts.get(key) ?? {}
-    parts.set(key, known)
-    if (extension === 'cls') {
-      if (known.label !== undefined) fail(`${shard}: '${name}' is there twice`)
-      if (size > LONGEST_LABEL) fail(`${shard}: '${name}' is no class index (${size} bytes)`)
-      known.label = checkLabel((await text(entry)).trim(), classes, `${shard}, ${name}`)
+    if (type === 'directory') return
+    const { key, stem, extension } = splitName(name)
+    const isFurther = stem !== key
+    const samples = isFurther ? further : plain
+    const known: Parts = samples.get(stem) ?? {}
+    const isLabel = extension === 'cls'
+    // A further field may be anything.
+    const unfit = isFurther && (isLabel ? known.label || size > LONGEST_LABEL : known.picture)
+    const reason = reasonAgainst(name, type, extension) ?? (unfit ? furtherField(name) : undefined)
+    if (reason !== undefined) {
+      leftOut.push({ path: name, reason })
       return
     }
-    if (known.picture) fail(`${shard}: '${key}' has two pictures, ${known.picture.name} and ${name}`)
-    const offset = zipped ? await unpacked.append(entry) : dataOffset(entry)
-    known.picture = { name, file: zipped ? unpacked.descriptor() : shard, offset, length: size }
-  }
-}
-
-/** Where an entry's content starts: 512 bytes behind its header. */
-function dataOffset(entry: Entry): number {
-  return entry.offset + 512
-}
-
-async function text(entry: Entry): Promise<string> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of entry) chunks.push(chunk)
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-/** A file without a name, made when first needed. */
-interface TemporaryFile {
-  /** Writes the stream at the end; where it starts. */
-  append(stream: AsyncIterable<Uint8Array>): Promise<number>
-  descriptor(): number
-  close(): void
-}
-
-function temporaryFile(): TemporaryFile {
-  let open: number | undefined
-  let end = 0
-  const descriptor = () => {
-    if (open === undefined) {
-      const path = join(tmpdir(), `idlevit-${randomBytes(8).toString('hex')}.tmp`)
-      try {
-        open = openSync(path, 'wx+', 0o600)
-        unlinkSync(path)
-      } catch (error) {
-        throw fileError(error, path)
-      }
+    samples.set(stem, known)
+    if (isLabel) {
+      if (known.label) fail(`${shard}: '${name}' is there twice`)
+      if (size > LONGEST_LABEL) fail(`${shard}: '${name}' is no class index (${size} bytes)`)
+      known.label = { name, text: (await entryText(entry)).trim() }
+      return
     }
-    return open
+    if (known.picture) fail(`${shard}: '${stem}' has two pictures, ${known.picture.name} and ${name}`)
+    const offset = zipped ? await unpacked.append(entry) : entry.offset + 512 // behind its header
+    known.picture = { name, file: zipped ? unpacked.descriptor() : shard, offset, length: size }
+  })
+
+  const pairs: Required<Parts>[] = []
+  const dotted: string[] = []
+  for (const [stem, { picture, label }] of further) {
+    if (picture && label && !plain.has(splitName(stem).key)) {
+      pairs.push({ picture, label })
+      dotted.push(picture.name)
+    } else
+      for (const part of [picture, label]) if (part) leftOut.push({ path: part.name, reason: furtherField(part.name) })
   }
-  return {
-    descriptor,
-    async append(stream) {
-      const start = end
-      const file = descriptor()
-      for await (const chunk of stream) {
-        try {
-          for (let done = 0; done < chunk.length; )
-            done += writeSync(file, chunk, done, chunk.length - done, end + done)
-        } catch (error) {
-          throw fileError(error, `${tmpdir()} (unpacking a gzipped tar)`)
-        }
-        end += chunk.length
-      }
-      return start
-    },
-    close() {
-      if (open !== undefined) closeSync(open)
-      open = undefined
-    },
+  const unused = new Map(leftOut.map(({ path, reason }) => [splitName(path).key, `; ${path} is ${reason}`]))
+  for (const [key, { picture, label }] of plain) {
+    if (label) checkLabel(label.text, classes, `${shard}, ${label.name}`)
+    if (!picture) fail(`${shard}: '${key}' has a label but no picture${unused.get(key) ?? ''}`)
+    if (!label) fail(`${shard}: '${key}' has a picture but no label (${key}.cls)${unused.get(key) ?? ''}`)
+    pairs.push({ picture, label })
   }
+  const samples = pairs.map(({ picture: { name, ...place }, label }) => ({
+    name,
+    place,
+    label: checkLabel(label.text, classes, `${shard}, ${label.name}`),
+  }))
+  return { samples, leftOut, dotted }
+}
+
+const furtherField = (name: string) => `a further field of its sample (${name.slice(splitName(name).key.length)})`
+
+/** The name up to the first dot of its last part, up to the last dot, and what follows that in lower case. */
+function splitName(name: string): { readonly key: string; readonly stem: string; readonly extension: string } {
+  const start = name.lastIndexOf('/') + 1
+  const [first, last] = [name.indexOf('.', start), name.lastIndexOf('.')]
+  if (first < 0) return { key: name, stem: name, extension: '' }
+  return { key: name.slice(0, first), stem: name.slice(0, last), extension: name.slice(last + 1).toLowerCase() }
+}
+
+/** Why an entry is not used. */
+function reasonAgainst(name: string, type: Entry['header']['type'], extension: string): string | undefined {
+  const parts = name.split('/')
+  const file = parts.at(-1) ?? ''
+  if (type === 'link' || type === 'symlink') return 'a link, which is not followed'
+  if (type !== 'file' && type !== 'contiguous-file') return 'not a regular file'
+  if (parts.some(isMacResidue) || file.startsWith('._')) return 'what macOS adds to archives'
+  if (file.startsWith('.')) return 'hidden: its name starts with a dot'
+  if (extension === 'cls' || pictureExtensions.has(extension)) return undefined
+  return extension === '' ? 'a name without a field' : `field .${extension} is not used`
 }

@@ -2,6 +2,7 @@
 
 import { freemem } from 'node:os'
 import type { Dataset } from '../data/dataset.js'
+import { countByReason, type LeftOut } from '../data/left-out.js'
 import { type LoaderOptions, loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
 import { modelCost } from '../models/cost.js'
@@ -16,15 +17,23 @@ export interface EvaluationOptions extends Pick<LoaderOptions, 'preprocess' | 'w
   readonly onSkip?: (skipped: Skipped) => void
 }
 
-export interface Skipped {
+/** A picture that could not be read. */
+export interface Skipped extends LeftOut {
+  /** What the data set calls it. */
   readonly name: string
-  readonly reason: string
 }
 
 export interface EvaluationReport {
   /** Pictures that were classified. */
   readonly images: number
+  /** Pictures that could not be read. */
   readonly skipped: readonly Skipped[]
+  /** What lies among the pictures of the data set and is not used; of all of it, whatever the limit. */
+  readonly leftOut: readonly LeftOut[]
+  /** Pictures that the data set holds: more than `images` and `skipped` where there is a limit. */
+  readonly available: number
+  /** What is odd about the data set. */
+  readonly warnings: readonly string[]
   /** Pictures whose label came first, and among the first five. */
   readonly top1: number
   readonly top5: number
@@ -53,7 +62,8 @@ export async function evaluateClassifier(
   dataset: Dataset,
   options: EvaluationOptions,
 ): Promise<EvaluationReport> {
-  const { preprocess, batch = DEFAULT_BATCH, limit = dataset.samples.length, onProgress, onSkip } = options
+  const { preprocess, batch = DEFAULT_BATCH, onProgress, onSkip } = options
+  const limit = Math.min(options.limit ?? Infinity, dataset.samples.length)
   const { workers, decoders } = options
   const { model } = classifier
   checkMemory(classifier, Math.min(batch, limit))
@@ -72,9 +82,11 @@ export async function evaluateClassifier(
     order: Array.from({ length: limit }, (_, i) => i),
     ...(workers !== undefined && { workers }),
     ...(decoders !== undefined && { decoders }),
-    onSkip(name, reason) {
-      skipped.push({ name, reason })
-      onSkip?.({ name, reason })
+    onSkip(name, reason, index) {
+      const source = dataset.source(index)
+      const path = source.kind === 'file' ? source.path : name
+      skipped.push({ name, path, reason })
+      onSkip?.({ name, path, reason })
     },
   })
   const count = ({ logits, classes }: ForwardResult, labels: Int32Array) => {
@@ -95,10 +107,13 @@ export async function evaluateClassifier(
   }
   await Promise.all(underWay)
   const seconds = (performance.now() - start) / 1000
-  if (images === 0) fail(`${dataset.name}: no picture could be read`)
+  if (images === 0) fail(`${dataset.name}: no picture could be read: ${countByReason(skipped).join('; ')}`)
   return {
     images,
     skipped,
+    leftOut: dataset.leftOut ?? [],
+    available: dataset.samples.length,
+    warnings: dataset.warnings ?? [],
     top1,
     top5,
     top1Percent: (100 * top1) / images,

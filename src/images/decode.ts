@@ -14,15 +14,13 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { fail, InputError } from '../errors.js'
 import { fileError } from '../files.js'
+import { MAX_FILE_BYTES } from './fetch.js'
 import { jpegFrame, type PictureFormat, pictureFormat } from './format.js'
+import { MAX_PIXELS, toThreeChannels } from './pixels.js'
 import type { RgbImage } from './resample.js'
 import { type Sharp, type SharpOptions, sharp } from './sharp.js'
 
-/** The most pixels a picture may have: where PIL refuses (twice its `MAX_IMAGE_PIXELS`). */
-export const MAX_PIXELS = 178_956_970
-
-/** The largest picture file that is read, in bytes. */
-export const MAX_FILE_BYTES = 2 ** 29
+export { MAX_FILE_BYTES, MAX_PIXELS }
 
 /** Options of {@link decodeImage}. */
 export interface DecodeOptions {
@@ -130,17 +128,6 @@ function cmykToRgb(inks: Uint8Array, channels: number): Uint8Array {
       const shadow = (inks[p + c] as number) * light + 128
       rgb[o + c] = light - (((shadow >> 8) + shadow) >> 8)
     }
-  }
-  return rgb
-}
-
-/** Grey, with or without alpha, spread over three channels; alpha left out. */
-function toThreeChannels(data: Uint8Array, channels: number): Uint8Array {
-  if (channels === 3) return data
-  const pixels = data.length / channels
-  const rgb = new Uint8Array(pixels * 3)
-  for (let i = 0; i < pixels; i++) {
-    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = data[i * channels + (channels > 3 ? c : 0)] as number
   }
   return rgb
 }

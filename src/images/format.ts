@@ -17,6 +17,12 @@ export function isPictureName(name: string): boolean {
   return pictureExtensions.has(name.slice(name.lastIndexOf('.') + 1).toLowerCase())
 }
 
+/** Why a file of another name is passed over. */
+export function notPictureReason(name: string): string {
+  const dot = name.lastIndexOf('.')
+  return dot > 0 ? `${name.slice(dot).toLowerCase()} is not a picture format that is read` : 'no picture’s file name'
+}
+
 /** The format by signature, whatever the file is called; undefined for anything else. */
 export function pictureFormat(bytes: Uint8Array): PictureFormat | undefined {
   const text = String.fromCharCode(...bytes.subarray(0, 12))

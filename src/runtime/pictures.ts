@@ -1,6 +1,8 @@
-/** From a picture file to its labels, in one call. */
+/** From pictures, however they are given, to their labels, in one call. */
 
-import { decodeImage } from '../images/decode.js'
+import { fail } from '../errors.js'
+import type { ReadOptions } from '../images/fetch.js'
+import { nameOfPicture, type PictureInput, readImage } from '../images/input.js'
 import { type Preprocess, preprocessImage, preprocessOf } from '../images/preprocess.js'
 import { imagenetLabels } from '../labels/imagenet.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
@@ -14,18 +16,41 @@ export interface LoadClassifierOptions extends ClassifierOptions, LoadOptions {
   readonly labels?: readonly string[]
 }
 
-/** A classifier that reads picture files. */
+/** How pictures are read and answered. */
+export interface ClassifyOptions extends ReadOptions {
+  /** Pictures computed at once, of an array; default 16. */
+  readonly batch?: number
+}
+
+/** A classifier that reads pictures. */
 export interface PictureClassifier extends Classifier {
   readonly preprocess: Preprocess
-  /** Normalised pixels `[3, S, S]` of a picture file or its bytes; EXIF orientation is applied. */
-  read(picture: string | Uint8Array): Promise<Float32Array>
+  /** Normalised pixels `[3, S, S]` of a picture; EXIF orientation is applied. Takes what `classify` takes. */
+  read(picture: PictureInput, options?: ReadOptions): Promise<Float32Array>
   /**
-   * The best `top` labels of a picture file or its bytes.
+   * The best `top` labels of a picture: a path, a URL, bytes, a `Blob`, a stream or pixels (see {@link PictureInput}).
    *
-   * @throws InputError when it is no readable picture
+   * @throws InputError when it is no readable picture; the signal's reason when that gives up
+   * @example
+   * await classifier.classify('crocodile.jpg') // the best five
+   * await classifier.classify('https://example.org/crocodile.jpg', 1, { signal: AbortSignal.timeout(5000) })
+   * await classifier.classify(new URL('crocodile.jpg', import.meta.url))
+   * await classifier.classify(await (await fetch(address)).blob())
+   * await classifier.classify(context.getImageData(0, 0, 224, 224))
    */
-  classify(picture: string | Uint8Array, top?: number): Promise<Prediction[]>
+  classify(picture: PictureInput, top?: number, options?: ClassifyOptions): Promise<Prediction[]>
+  /**
+   * The best `top` labels of every picture, in their order, computed in batches.
+   *
+   * @throws InputError naming the first picture that cannot be read
+   * @example
+   * const [first, second] = await classifier.classify(['crocodile.jpg', bytes], 3)
+   * // first: [{ index: 49, label: 'African crocodile', score: 0.93… }, …]
+   */
+  classify(pictures: readonly PictureInput[], top?: number, options?: ClassifyOptions): Promise<Prediction[][]>
 }
+
+const DEFAULT_BATCH = 16
 
 /**
  * Loads a model and gets it ready for pictures.
@@ -44,15 +69,59 @@ export async function loadClassifier(spec: string, options: LoadClassifierOption
   const plan = asked === undefined ? { ...loaded.idle, ...options } : options
   const classifier = await openNodeClassifier({ ...loaded, ...(labels && { labels }) }, plan)
   const preprocess = { ...preprocessOf(loaded), ...options.preprocess }
-  const read = async (picture: string | Uint8Array) =>
-    preprocessImage(await decodeImage(picture, { orient: true }), preprocess) // [3, S, S]
+  const readNamed = async (picture: PictureInput, name: string, options: ReadOptions) =>
+    preprocessImage(await readImage(picture, options, name), preprocess) // [3, S, S]
+
+  async function classifyAll(pictures: readonly PictureInput[], top: number, options: ClassifyOptions) {
+    const { batch = DEFAULT_BATCH } = options
+    if (!isCount(batch)) fail(`batch: wanted a whole number from 1, found ${batch}`)
+    const names = pictures.map(nameInList)
+    const predictions: Prediction[][] = []
+    for (let from = 0; from < pictures.length; from += batch) {
+      const chosen = pictures.slice(from, from + batch)
+      const read = await inOrder(chosen.map((picture, i) => readNamed(picture, names[from + i] as string, options)))
+      const pixels = new Float32Array(read.length * 3 * preprocess.crop ** 2) // [B, 3, S, S]
+      for (const [i, picture] of read.entries()) pixels.set(picture, i * picture.length)
+      predictions.push(...(await classifier.predict(pixels, top)))
+    }
+    return predictions
+  }
+
+  function classify(picture: PictureInput, top?: number, options?: ClassifyOptions): Promise<Prediction[]>
+  function classify(pictures: readonly PictureInput[], top?: number, options?: ClassifyOptions): Promise<Prediction[][]>
+  async function classify(
+    given: PictureInput | readonly PictureInput[],
+    top = 5,
+    options: ClassifyOptions = {},
+  ): Promise<Prediction[] | Prediction[][]> {
+    if (!isCount(top)) fail(`top: wanted a whole number from 1, found ${top}`)
+    if (isList(given)) return classifyAll(given, top, options)
+    const [predictions = []] = await classifier.predict(await readNamed(given, nameOfPicture(given), options), top)
+    return predictions
+  }
+
   return {
     ...classifier,
     preprocess,
-    read,
-    async classify(picture, top = 5) {
-      const [predictions = []] = await classifier.predict(await read(picture), top)
-      return predictions
-    },
+    read: async (picture, options = {}) => readNamed(picture, nameOfPicture(picture), options),
+    classify,
   }
+}
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1
+
+const isList = (given: PictureInput | readonly PictureInput[]): given is readonly PictureInput[] => Array.isArray(given)
+
+/** What has no name of its own is called by its place. */
+function nameInList(picture: PictureInput, index: number): string {
+  const name = nameOfPicture(picture)
+  return name === 'picture' ? `picture ${index}` : name
+}
+
+/** All results, or the first failure in order, when nothing is under way any more. */
+async function inOrder<Result>(promises: readonly Promise<Result>[]): Promise<Result[]> {
+  return (await Promise.allSettled(promises)).map((settled) => {
+    if (settled.status === 'rejected') throw settled.reason
+    return settled.value
+  })
 }

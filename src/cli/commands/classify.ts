@@ -1,6 +1,7 @@
 /** `idlevit classify IMAGE…` */
 
 import type { Command } from 'commander'
+import { countByReason, type LeftOut } from '../../data/left-out.js'
 import { fail, InputError } from '../../errors.js'
 import type { Prediction } from '../../runtime/classifier.js'
 import { addExamples } from '../help.js'
@@ -19,7 +20,7 @@ export function addClassify(program: Command): void {
   const command = program
     .command('classify')
     .description('name what is in pictures')
-    .argument('<image...>', 'picture files, folders or globs')
+    .argument('<image...>', 'picture files, folders, globs or URLs; - for standard input')
     .option('--top <N>', 'labels per picture', (given) => whole(1)(given, '--top'), 5)
   addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'precision', 'device', 'threads'], {
     required: ['model'],
@@ -35,15 +36,21 @@ export function addClassify(program: Command): void {
 async function classify(images: string[], options: SharedOptions & { readonly top: number }): Promise<void> {
   const { readPicture, startDecoder } = await import('../../data/decoder.js')
   const decoder = startDecoder()
-  const [{ expandPictures }, setup] = await Promise.all([import('../../data/pictures.js'), import('../setup.js')])
-  const paths = await expandPictures(images)
+  const [{ expandPictures, sourceNamed }, setup] = await Promise.all([
+    import('../../data/pictures.js'),
+    import('../setup.js'),
+  ])
+  const { pictures: paths, leftOut } = await expandPictures(images)
+  setup.tellLeftOut(leftOut)
   // The weights are read while the runtime loads.
   const [model, { openNodeClassifier }] = await Promise.all([setup.openModel(options), import('../../runtime/node.js')])
   const preprocess = setup.preprocessFor(options, model)
   // The first picture is decoded while the session loads, every other one while its predecessor is classified.
   const load = (i: number) => {
     const path = paths[i]
-    return path === undefined ? undefined : settle(readPicture(decoder, path, preprocess))
+    return path === undefined
+      ? undefined
+      : settle(sourceNamed(path).then((source) => readPicture(decoder, path, preprocess, source)))
   }
   let next = load(0)
   const asked = setup.classifierOptions(options, model)
@@ -52,7 +59,7 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   const classifier = await openNodeClassifier(model, { ...asked, once })
   setup.warnAll(classifier.warnings)
   const results: Classified[] = []
-  const failures: string[] = []
+  const failures: LeftOut[] = []
   for (const [i, image] of paths.entries()) {
     const picture = await next
     next = load(i + 1)
@@ -61,13 +68,24 @@ async function classify(images: string[], options: SharedOptions & { readonly to
       const start = performance.now()
       const [predictions = []] = await classifier.predict(picture, options.top)
       results.push({ image, predictions, milliseconds: performance.now() - start })
-    } else if (picture) failures.push(picture.message)
+    } else if (picture) failures.push({ path: image, reason: withoutName(picture.message, image) })
   }
   await classifier.close()
-  if (paths.length === 1 && failures[0] !== undefined) fail(failures[0])
+  const [first] = failures
+  if (paths.length === 1 && first) fail(`${first.path}: ${first.reason}`)
   emit(options.json, results, show)
-  if (failures.length > 0) fail(`${failures.length} of ${paths.length} pictures: ${failures.join('; ')}`)
+  if (failures.length > 0)
+    fail(
+      `${failures.length} of ${paths.length} pictures: ${toldOneByOne(failures) ?? countByReason(failures).join('; ')}`,
+    )
 }
+
+/** A few failures with all there is to say; of many the kinds are told. */
+const toldOneByOne = (failures: readonly LeftOut[]): string | undefined =>
+  failures.length > 5 ? undefined : failures.map(({ path, reason }) => `${path}: ${reason}`).join('; ')
+
+const withoutName = (message: string, name: string): string =>
+  message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message
 
 /** A picture's pixels, or what is wrong with it. */
 const settle = (loading: Promise<Float32Array>): Promise<Float32Array | InputError> =>

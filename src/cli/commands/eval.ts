@@ -1,6 +1,7 @@
 /** `idlevit eval --data D` */
 
 import type { Command } from 'commander'
+import { countByReason } from '../../data/left-out.js'
 import type { EvaluationReport } from '../../evaluation/evaluate.js'
 import { addExamples } from '../help.js'
 import {
@@ -14,6 +15,9 @@ import {
 } from '../options.js'
 import { emit, startProgress, table, warn } from '../output.js'
 import { text, whole } from '../values.js'
+
+/** Pictures that are told one by one when they cannot be read. */
+const TOLD_SKIPS = 10
 
 interface EvalOptions extends SharedOptions {
   readonly data: string
@@ -58,12 +62,14 @@ async function evaluate(options: EvalOptions): Promise<void> {
   const model = await setup.openModel(options)
   const { classes } = model.config
   const data = await openDataset(options.data, { classes })
+  setup.tellDataset(data)
   const dataset = inModelClasses(data, { ...model, classes }, warn)
   const asked = setup.classifierOptions(options, model)
   const classifier = await openNodeClassifier(model, { ...asked, lanes: throughputLanes(model, asked) })
   setup.warnAll(classifier.warnings)
   const total = Math.min(options.limit ?? dataset.samples.length, dataset.samples.length)
   const progress = startProgress('evaluating', total)
+  let skips = 0
   try {
     const report = await evaluateClassifier(classifier, dataset, {
       preprocess: setup.preprocessFor(options, model),
@@ -71,7 +77,11 @@ async function evaluate(options: EvalOptions): Promise<void> {
       decoders,
       limit: total,
       onProgress: ({ images, top1 }) => progress.update(images, `top-1 ${((100 * top1) / images).toFixed(1)} %`),
-      onSkip: ({ name, reason }) => warn(`${name} skipped: ${reason}`),
+      onSkip({ name, reason }) {
+        skips++
+        if (skips <= TOLD_SKIPS) warn(`${name} skipped: ${reason}`)
+        if (skips === TOLD_SKIPS) warn('more skipped pictures are only counted, at the end')
+      },
     })
     progress.stop()
     emit(options.json, { ...report, precision: options.precision ?? 'fp32' }, show)
@@ -83,7 +93,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
 }
 
 function show(report: EvaluationReport): void {
-  const { top1, top5, images } = report
+  const { top1, top5, images, skipped, available } = report
   table([
     ['model', 'method', 'pictures', 'top-1', 'top-5', 'loss', 'GMACs', 'images/s'],
     [
@@ -97,5 +107,8 @@ function show(report: EvaluationReport): void {
       report.imagesPerSecond.toFixed(1),
     ],
   ])
-  if (report.skipped.length > 0) process.stdout.write(`${report.skipped.length} pictures skipped\n`)
+  const seen = images + skipped.length
+  if (seen < available) process.stdout.write(`only the first ${seen} of ${available} pictures\n`)
+  if (skipped.length > 0) process.stdout.write(`${skipped.length} pictures skipped\n`)
+  for (const line of countByReason(skipped)) process.stdout.write(`  ${line}\n`)
 }

@@ -38,19 +38,27 @@ export function addVisualize(program: Command): void {
 }
 
 async function visualize(images: string[], options: VisualizeOptions): Promise<void> {
-  const [{ expandPictures }, { decodeImage }, { resizeCrop }, setup, folder, { visualizationNames }, analysis] =
-    await Promise.all([
-      import('../../data/pictures.js'),
-      import('../../images/decode.js'),
-      import('../../images/resample.js'),
-      import('../setup.js'),
-      import('../../analysis/folder.js'),
-      import('../../analysis/visualization.js'),
-      import('../../analysis/visualize.js'),
-    ])
+  const [
+    { expandPictures, pictureNamed },
+    { readImage },
+    { resizeCrop },
+    setup,
+    folder,
+    { visualizationNames },
+    analysis,
+  ] = await Promise.all([
+    import('../../data/pictures.js'),
+    import('../../images/input.js'),
+    import('../../images/resample.js'),
+    import('../setup.js'),
+    import('../../analysis/folder.js'),
+    import('../../analysis/visualization.js'),
+    import('../../analysis/visualize.js'),
+  ])
   const { out, limit } = options
   await folder.checkFolder(out, visualizationNames)
-  const found = await expandPictures(images)
+  const { pictures: found, leftOut } = await expandPictures(images)
+  setup.tellLeftOut(leftOut)
   const paths = found.slice(0, limit)
   if (found.length > limit) warn(`only the first ${limit} of ${found.length} pictures are drawn; --limit N takes more`)
 
@@ -58,7 +66,7 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
   const preprocess = setup.preprocessFor(options, model)
   async function* pictures() {
     for (const path of paths) {
-      const image = await decodeImage(path, { orient: true })
+      const image = await readImage(pictureNamed(path), {}, path)
       yield { name: basename(path), rgb: resizeCrop(image, preprocess.resize, preprocess.crop) } // [S, S, 3]
     }
   }
