@@ -6,6 +6,7 @@ import { describe, it } from 'node:test'
 import sharp from 'sharp'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { type Encoding, encode, encoders, HEIGHT, rgb, WIDTH } from '../../test/support/pictures.js'
+import { tiff } from '../../test/support/tiff.js'
 import { decodeImage } from './decode.js'
 import type { RgbImage } from './resample.js'
 
@@ -89,8 +90,9 @@ describe('decodeImage', () => {
     const inks = Uint8Array.from([
       0, 0, 0, 0, 255, 0, 0, 0, 10, 200, 30, 40, 128, 128, 128, 128, 1, 2, 3, 254, 90, 0, 255, 77,
     ])
+    const file = tiff({ width: 6, height: 1, photometric: 5, samples: 4, bits: 8 }, inks)
     const colours = [255, 255, 255, 0, 255, 255, 207, 46, 190, 63, 63, 63, 1, 1, 1, 115, 178, 0]
-    assert.deepEqual([...(await decodeImage(asCmykTiff(inks, 6, 1))).data], colours)
+    assert.deepEqual([...(await decodeImage(file)).data], colours)
   })
 
   for (let orientation = 1; orientation <= 8; orientation++) {
@@ -206,34 +208,4 @@ function crcOf(bytes: Uint8Array): number {
     for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0)
   }
   return ~crc >>> 0
-}
-
-/** A TIFF 6.0 file of one uncompressed strip, PhotometricInterpretation 5 (separated). */
-function asCmykTiff(inks: Uint8Array, width: number, height: number): Uint8Array {
-  const tags: [number, number, number, number][] = [
-    [256, 3, 1, width],
-    [257, 3, 1, height],
-    [258, 3, 4, 0], // bits per sample, at the offset set below
-    [259, 3, 1, 1],
-    [262, 3, 1, 5],
-    [273, 4, 1, 0], // strip offset, set below
-    [277, 3, 1, 4],
-    [278, 3, 1, height],
-    [279, 4, 1, inks.length],
-  ]
-  const end = 8 + 2 + tags.length * 12 + 4
-  const file = new Uint8Array(end + 8 + inks.length)
-  const view = new DataView(file.buffer)
-  file.set([0x49, 0x49, 42, 0, 8])
-  view.setUint16(8, tags.length, true)
-  for (const [i, [tag, type, count, value]] of tags.entries()) {
-    const at = 10 + i * 12
-    view.setUint16(at, tag, true)
-    view.setUint16(at + 2, type, true)
-    view.setUint32(at + 4, count, true)
-    view.setUint32(at + 8, tag === 258 ? end : tag === 273 ? end + 8 : value, true)
-  }
-  for (let sample = 0; sample < 4; sample++) view.setUint16(end + 2 * sample, 8, true)
-  file.set(inks, end + 8)
-  return file
 }

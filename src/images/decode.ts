@@ -7,18 +7,23 @@
  * - CMYK is (255 - ink)(255 - black)/255, without a printing profile;
  * - of 16 bits the high byte is taken; palettes and grey are expanded; of an animation the first frame is read.
  *
- * Two known differences: PIL clips 16-bit grey at 255 instead of scaling it, which makes nearly every such picture
- * white, and gives transparent GIF pixels their palette colour where libvips gives black.
+ * - TIFF files are turned by their orientation tag; number formats that would not come out exactly are refused (`tiff.ts`).
+ *
+ * Known differences: PIL clips 16-bit grey at 255 instead of scaling it, which makes nearly every such picture white; takes
+ * the high byte of TIFF palettes that hold 8-bit numbers, which makes them black; misreads 16-bit TIFF planes. Of AVIF with halved chroma the two libraries
+ * interpolate colours differently, and of 10 and 12 bits they round differently, by one level.
  */
 
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { fail, InputError } from '../errors.js'
 import { fileError } from '../files.js'
 import { MAX_FILE_BYTES } from './fetch.js'
-import { jpegFrame, type PictureFormat, pictureFormat } from './format.js'
+import { jpegFrame, otherFormat, PICTURE_FORMATS, type PictureFormat, pictureFormat } from './format.js'
+import { opaqueGif } from './gif.js'
 import { MAX_PIXELS, toThreeChannels } from './pixels.js'
 import type { RgbImage } from './resample.js'
-import { type Sharp, type SharpOptions, sharp } from './sharp.js'
+import { sharp } from './sharp.js'
+import { tiffLayout, tiffObjection } from './tiff.js'
 
 export { MAX_FILE_BYTES, MAX_PIXELS }
 
@@ -41,8 +46,9 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   const name = options.name ?? (typeof source === 'string' ? source : 'picture')
   const bytes = typeof source === 'string' ? readPictureFile(source, name) : source
   if (bytes.length === 0) fail(`${name}: the file is empty`)
-  const format = pictureFormat(bytes) ?? fail(`${name}: not a picture (JPEG, PNG, WebP, AVIF, GIF or TIFF)`)
-  if (format === 'JPEG') checkJpegSize(bytes, name)
+  const format = pictureFormat(bytes) ?? refuseOther(bytes, name)
+  if (format === 'JPEG') checkJpeg(bytes, name)
+  if (format === 'TIFF') checkTiff(bytes, name)
   try {
     return await decode(bytes, format, options.orient ?? false)
   } catch (error) {
@@ -89,33 +95,60 @@ export function readRange(file: number, position: number, length: number): Uint8
   return bytes.subarray(0, done)
 }
 
+function refuseOther(bytes: Uint8Array, name: string): never {
+  const found = otherFormat(bytes)
+  fail(`${name}: not a picture (${PICTURE_FORMATS})${found ? `, but ${found}` : ''}`)
+}
+
 /**
  * An entropy-coded JPEG block of 64 values takes a bit at least, so a few bytes cannot hold the millions of pixels they
  * announce; a progressive file would still make the decoder take six bytes for each of them.
  */
-function checkJpegSize(bytes: Uint8Array, name: string): void {
+function checkJpeg(bytes: Uint8Array, name: string): void {
   const frame = jpegFrame(bytes)
-  if (frame && frame.width * frame.height > bytes.length * 8 * 64) {
+  if (!frame) return
+  if (frame.precision !== 8) fail(`${name}: JPEG of ${frame.precision}-bit samples: not decoded; convert it to 8 bits`)
+  if (frame.width * frame.height > bytes.length * 8 * 64)
     fail(`${name}: damaged JPEG file (${bytes.length} bytes cannot hold ${frame.width}×${frame.height} pixels)`)
-  }
+}
+
+function checkTiff(bytes: Uint8Array, name: string): void {
+  const layout =
+    tiffLayout(bytes) ?? fail(`${name}: damaged or unsupported TIFF file (its first directory cannot be read)`)
+  const objection = tiffObjection(layout)
+  if (objection) fail(`${name}: ${objection}: not decoded exactly; convert it to RGB of 8 bits`)
 }
 
 const settings = { failOn: 'error', limitInputPixels: MAX_PIXELS, ignoreIcc: true, sequentialRead: true } as const
 
 async function decode(bytes: Uint8Array, format: PictureFormat, orient: boolean): Promise<RgbImage> {
-  const open = (extra: SharpOptions = {}): Sharp => sharp(bytes, { ...settings, autoOrient: orient, ...extra })
-  const inks = await isCmyk(bytes, format, open)
-  const pipeline = inks ? open().pipelineColourspace('cmyk').toColourspace('cmyk') : open().removeAlpha()
-  const { data, info } = await pipeline.raw().toBuffer({ resolveWithObject: true })
-  const rgb = inks ? cmykToRgb(data, info.channels) : toThreeChannels(data, info.channels)
-  return { width: info.width, height: info.height, data: rgb }
+  // Pillow turns TIFF files when it reads them, whoever asks.
+  const opaque = format === 'GIF' ? opaqueGif(bytes) : bytes
+  const open = () => sharp(opaque, { ...settings, autoOrient: orient || format === 'TIFF' })
+  const inks = inksOf(bytes, format)
+  if (inks) {
+    const { data, info } = await open()
+      .pipelineColourspace('cmyk')
+      .toColourspace('cmyk')
+      .raw({ depth: inks.bits === 16 ? 'ushort' : 'uchar' })
+      .toBuffer({ resolveWithObject: true })
+    return { width: info.width, height: info.height, data: cmykToRgb(highBytes(data, inks.bits), info.channels) }
+  }
+  const { data, info } = await open().removeAlpha().raw().toBuffer({ resolveWithObject: true })
+  return { width: info.width, height: info.height, data: toThreeChannels(data, info.channels) }
 }
 
-/** Only JPEG and TIFF can hold inks. The JPEG header is read here, because asking libvips costs 0.2 ms a picture. */
-async function isCmyk(bytes: Uint8Array, format: PictureFormat, open: () => Sharp): Promise<boolean> {
-  if (format === 'JPEG') return jpegFrame(bytes)?.components === 4
-  if (format === 'TIFF') return (await open().metadata()).space === 'cmyk'
-  return false
+/** Only JPEG and TIFF can hold inks. Headers are read here, because asking libvips costs 0.2 ms a picture. */
+function inksOf(bytes: Uint8Array, format: PictureFormat): { readonly bits: number } | undefined {
+  if (format === 'JPEG') return jpegFrame(bytes)?.components === 4 ? { bits: 8 } : undefined
+  const layout = format === 'TIFF' ? tiffLayout(bytes) : undefined
+  return layout?.photometric === 5 ? { bits: layout.bits[0] ?? 8 } : undefined
+}
+
+/** Of 16-bit values in this machine's byte order the upper eight bits. */
+function highBytes(data: Uint8Array, bits: number): Uint8Array {
+  if (bits === 8) return data
+  return Uint8Array.from(new Uint16Array(data.buffer, data.byteOffset, data.length / 2), (value) => value >> 8)
 }
 
 /** Pillow's `cmyk2rgb`: 0 is no ink. libvips has undone the inversion of Adobe's files. */
