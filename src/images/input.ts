@@ -12,7 +12,15 @@ import type { RgbImage } from './resample.js'
  * (`Uint8Array`, `Buffer`, `ArrayBuffer`, `Blob`, `File`, or a stream of them such as `process.stdin` or a response's
  * body), or pixels (`ImageData`, {@link PixelData}).
  */
-export type PictureInput = string | URL | Uint8Array | ArrayBufferLike | Blob | AsyncIterable<Uint8Array> | PixelData
+export type PictureInput =
+  | string
+  | URL
+  | Uint8Array
+  | ArrayBufferLike
+  | Blob
+  | AsyncIterable<Uint8Array>
+  | ReadableStream<Uint8Array>
+  | PixelData
 
 const URL_SCHEMES = ['http:', 'https:', 'file:', 'data:', 'blob:']
 
@@ -24,7 +32,7 @@ export function nameOfPicture(picture: PictureInput): string {
   const url = urlOf(picture)
   if (url) return shownUrl(url)
   if (typeof picture === 'string') return picture
-  const { name } = picture as { readonly name?: unknown }
+  const name = (picture as { readonly name?: unknown } | null)?.name
   return typeof name === 'string' && name !== '' ? name : 'picture'
 }
 

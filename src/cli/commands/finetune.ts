@@ -50,7 +50,10 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   const teacher = await openTeacher(options, pretrained ?? model)
   const known = { ...model, classes: model.config.classes }
   const training = inModelClasses(pictures, known, warn)
-  const validation = inModelClasses(await openDataset(val), known, warn)
+  const held = await openDataset(val)
+  const validation = inModelClasses(held, known, warn)
+  for (const dataset of val === data ? [pictures] : [pictures, held]) setup.tellDataset(dataset)
+  const leftOut = [...(pictures.leftOut ?? []), ...(held.leftOut ?? [])]
   if (teacher && recipe.loss.distillation > 0 && !hasSameClasses(teacher, model))
     note(`teacher ${teacher.name}: its classes are others, so its features are distilled and its answers are not`)
   const interrupt = catchInterrupts()
@@ -77,7 +80,7 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
       onEvaluation: display.onEvaluation,
     })
     display.stop()
-    if (summary.interrupted === undefined) emit(options.json, summaryOf(summary, options), show)
+    if (summary.interrupted === undefined) emit(options.json, { ...summaryOf(summary, options), leftOut }, show)
     else leave(summary, summary.interrupted, interrupt.end)
   } finally {
     display.stop()
