@@ -15,6 +15,7 @@ export { decodeImage } from './images/decode.js'
 export type { ReadOptions } from './images/fetch.js'
 export type { PictureInput } from './images/input.js'
 export type { PixelData } from './images/pixels.js'
+export { readImage } from './images/read.js'
 export type {
   BlockSelection,
   BuildOptions,

@@ -169,8 +169,8 @@ describe('bad input ends with exit code 1 and one line', () => {
     'an unknown device': async () => [['classify', waves, ...tiny, '--device', 'abacus'], /--device.*cpu.*abacus/],
     'a device that is not there': async () => [['classify', waves, ...tiny, '--device', 'cuda'], /--device cuda/],
     'a batch too large for memory': async () => {
-      const list = await write('list.txt', `${waves} 0\n`.repeat(200_000))
-      return [['eval', '--data', list, ...tiny, '--batch', '200000'], /batch 200000.*memory.*lower --batch/]
+      const scenes = ['--model', 'demo', '--data', 'scenes:7:200000']
+      return [['eval', ...scenes, '--batch', '200000'], /batch 200000.*memory.*lower --batch/]
     },
   }
   for (const [name, make] of Object.entries(cases)) {

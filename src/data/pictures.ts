@@ -59,6 +59,11 @@ export function pictureNamed(name: string): PictureInput {
   return process.stdin
 }
 
+/** Stops reading standard input, which would keep the process waiting for its end. */
+export function closeStdin(names: readonly string[]): void {
+  if (names.includes(STDIN)) process.stdin.destroy()
+}
+
 /**
  * Where the picture behind a name of {@link Found} is: files stay where they are, everything else is read.
  *

@@ -3,7 +3,8 @@
 import { closeSync, openSync } from 'node:fs'
 import { fail } from '../errors.js'
 import { fileError } from '../files.js'
-import { decodeImage, readPictureFile, readRange } from '../images/decode.js'
+import { decodeImage } from '../images/decode.js'
+import { readPictureFile, readRange } from '../images/file.js'
 import type { RgbImage } from '../images/resample.js'
 import type { Source } from './dataset.js'
 

@@ -5,27 +5,23 @@
  * - alpha is dropped, not composited: the colour under a transparent pixel stays as it was stored;
  * - ICC profiles are ignored: the stored values are taken as sRGB;
  * - CMYK is (255 - ink)(255 - black)/255, without a printing profile;
- * - of 16 bits the high byte is taken; palettes and grey are expanded; of an animation the first frame is read.
- *
+ * - of 16 bits the high byte is taken; palettes and grey are expanded; of an animation the first frame is read;
  * - TIFF files are turned by their orientation tag; number formats that would not come out exactly are refused (`tiff.ts`).
  *
- * Known differences: PIL clips 16-bit grey at 255 instead of scaling it, which makes nearly every such picture white; takes
- * the high byte of TIFF palettes that hold 8-bit numbers, which makes them black; misreads 16-bit TIFF planes. Of AVIF with halved chroma the two libraries
+ * Known differences: PIL clips 16-bit grey at 255 instead of scaling it, which makes nearly every such picture white;
+ * takes the high byte of TIFF palettes that hold 8-bit numbers, which makes them black; misreads 16-bit TIFF planes; and
+ * fills up GIF frames that are smaller than their screen with another colour. Of AVIF with halved chroma the two
  * interpolate colours differently, and of 10 and 12 bits they round differently, by one level.
  */
 
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { fail, InputError } from '../errors.js'
-import { fileError } from '../files.js'
-import { MAX_FILE_BYTES } from './fetch.js'
+import { readPictureFile } from './file.js'
 import { jpegFrame, otherFormat, PICTURE_FORMATS, type PictureFormat, pictureFormat } from './format.js'
 import { opaqueGif } from './gif.js'
 import { MAX_PIXELS, toThreeChannels } from './pixels.js'
 import type { RgbImage } from './resample.js'
 import { sharp } from './sharp.js'
 import { tiffLayout, tiffObjection } from './tiff.js'
-
-export { MAX_FILE_BYTES, MAX_PIXELS }
 
 /** Options of {@link decodeImage}. */
 export interface DecodeOptions {
@@ -57,42 +53,6 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
     if (reason.includes('pixel limit')) await refuseSize(bytes, name)
     fail(`${name}: damaged or unsupported ${format} file (${reason})`)
   }
-}
-
-/**
- * The content of a picture file. Synchronous: for small files that is several times faster than waiting for promises.
- *
- * @throws InputError starting with `name`
- */
-export function readPictureFile(path: string, name = path): Uint8Array {
-  try {
-    // Asked before opening: opening a pipe would wait for its writer.
-    const found = statSync(path)
-    if (found.isDirectory()) fail(`${name}: is a folder, not a picture`)
-    if (!found.isFile()) fail(`${name}: not a regular file`)
-    const file = openSync(path, 'r')
-    try {
-      const { size } = fstatSync(file)
-      if (size > MAX_FILE_BYTES) fail(`${name}: ${size} bytes, more than the ${MAX_FILE_BYTES} a picture may have`)
-      return readRange(file, 0, size)
-    } finally {
-      closeSync(file)
-    }
-  } catch (error) {
-    throw fileError(error, name)
-  }
-}
-
-/** `length` bytes of an open file from `position` on; fewer when it ends before. */
-export function readRange(file: number, position: number, length: number): Uint8Array {
-  const bytes = Buffer.allocUnsafeSlow(length)
-  let done = 0
-  while (done < length) {
-    const count = readSync(file, bytes, done, length - done, position + done)
-    if (count === 0) break
-    done += count
-  }
-  return bytes.subarray(0, done)
 }
 
 function refuseOther(bytes: Uint8Array, name: string): never {

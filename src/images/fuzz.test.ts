@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Encoding, encode, encoders } from '../../test/support/pictures.js'
-import { decodeImage, MAX_PIXELS } from './decode.js'
+import { decodeImage } from './decode.js'
+import { MAX_PIXELS } from './pixels.js'
 
 // More, and other ones: FUZZ_ROUNDS=1000 FUZZ_SEED=7
 const ROUNDS = Number(process.env.FUZZ_ROUNDS ?? 60)

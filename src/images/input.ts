@@ -2,8 +2,8 @@
 
 import { fileURLToPath } from 'node:url'
 import { fail } from '../errors.js'
-import { decodeImage, MAX_FILE_BYTES, readPictureFile } from './decode.js'
-import { fetchPicture, type ReadOptions, readStream, shownUrl } from './fetch.js'
+import { fetchPicture, MAX_FILE_BYTES, type ReadOptions, readStream, shownUrl } from './fetch.js'
+import { readPictureFile } from './file.js'
 import { kindOf, type PixelData, rgbOf } from './pixels.js'
 import type { RgbImage } from './resample.js'
 
@@ -34,22 +34,6 @@ export function nameOfPicture(picture: PictureInput): string {
   if (typeof picture === 'string') return picture
   const name = (picture as { readonly name?: unknown } | null)?.name
   return typeof name === 'string' && name !== '' ? name : 'picture'
-}
-
-/**
- * A picture as 8-bit RGB, turned upright by its EXIF orientation.
- *
- * @param name what errors call it
- * @throws InputError when it is no picture that can be read; the signal's reason when that gives up
- */
-export async function readImage(
-  picture: PictureInput,
-  options: ReadOptions = {},
-  name = nameOfPicture(picture),
-): Promise<RgbImage> {
-  const content = await readContent(picture, options, name)
-  options.signal?.throwIfAborted()
-  return content instanceof Uint8Array ? decodeImage(content, { name, orient: true }) : content
 }
 
 /**

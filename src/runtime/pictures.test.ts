@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { encode, HEIGHT, rgb, WIDTH } from '../../test/support/pictures.js'
+import type { PictureInput } from '../images/input.js'
 import { loadClassifier } from './pictures.js'
 
 const folder = temporaryFolder()
@@ -36,8 +37,8 @@ describe('a classifier of pictures', () => {
   })
 
   it('names the first picture of a list that cannot be read', async () => {
-    const refused = (pictures: Parameters<typeof classifier.classify>[0][], message: string) =>
-      assert.rejects(classifier.classify(pictures as string[]), { name: 'InputError', message })
+    const refused = (pictures: readonly PictureInput[], message: string) =>
+      assert.rejects(classifier.classify(pictures), { name: 'InputError', message })
     await refused(
       [path, new Uint8Array(3), 'gone.png'],
       'picture 1: not a picture (JPEG, PNG, WebP, AVIF, GIF or TIFF)',

@@ -2,8 +2,9 @@
 
 import { fail } from '../errors.js'
 import type { ReadOptions } from '../images/fetch.js'
-import { nameOfPicture, type PictureInput, readImage } from '../images/input.js'
+import { nameOfPicture, type PictureInput } from '../images/input.js'
 import { type Preprocess, preprocessImage, preprocessOf } from '../images/preprocess.js'
+import { readImage } from '../images/read.js'
 import { imagenetLabels } from '../labels/imagenet.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
 import type { Classifier, ClassifierOptions, Prediction } from './classifier.js'

@@ -15,15 +15,22 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Runs `idlevit` with arguments, in this process's environment unless another is given. */
+/**
+ * Runs `idlevit` with arguments, in this process's environment unless another is given.
+ *
+ * @param input what its standard input holds; nothing when left out
+ */
 export function runCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
   cwd = process.cwd(),
+  input: Uint8Array | string = '',
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, ...args], { env, cwd })
     let [stdout, stderr] = ['', '']
+    child.stdin.on('error', () => {}) // it need not read
+    child.stdin.end(input)
     child.stdout.on('data', (chunk) => {
       stdout += chunk
     })

@@ -36,7 +36,7 @@ export function addClassify(program: Command): void {
 async function classify(images: string[], options: SharedOptions & { readonly top: number }): Promise<void> {
   const { readPicture, startDecoder } = await import('../../data/decoder.js')
   const decoder = startDecoder()
-  const [{ expandPictures, sourceNamed }, setup] = await Promise.all([
+  const [{ closeStdin, expandPictures, sourceNamed }, setup] = await Promise.all([
     import('../../data/pictures.js'),
     import('../setup.js'),
   ])
@@ -56,7 +56,10 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   const asked = setup.classifierOptions(options, model)
   // A graph that is not rewritten has other last digits in float16.
   const once = paths.length === 1 && (asked.precision ?? 'fp32') === 'fp32'
-  const classifier = await openNodeClassifier(model, { ...asked, once })
+  const classifier = await openNodeClassifier(model, { ...asked, once }).catch((error) => {
+    closeStdin(paths)
+    throw error
+  })
   setup.warnAll(classifier.warnings)
   const results: Classified[] = []
   const failures: LeftOut[] = []

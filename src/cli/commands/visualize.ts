@@ -48,7 +48,7 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
     analysis,
   ] = await Promise.all([
     import('../../data/pictures.js'),
-    import('../../images/input.js'),
+    import('../../images/read.js'),
     import('../../images/resample.js'),
     import('../setup.js'),
     import('../../analysis/folder.js'),

@@ -7,8 +7,9 @@ import { after, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { encode, HEIGHT, rgb, WIDTH } from '../../test/support/pictures.js'
-import { MAX_FILE_BYTES } from './decode.js'
-import { type PictureInput, readImage } from './input.js'
+import { MAX_FILE_BYTES } from './fetch.js'
+import type { PictureInput } from './input.js'
+import { readImage } from './read.js'
 
 const folder = temporaryFolder()
 const png = await encode('png')
