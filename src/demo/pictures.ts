@@ -2,8 +2,7 @@
 
 import type { NamedPicture } from '../analysis/visualize.js'
 import { scene, sceneClasses, sceneSeeds } from '../data/scenes/scene.js'
-import { normalise, preprocessOf } from '../images/preprocess.js'
-import { resizeCrop } from '../images/resample.js'
+import { cropPicture, normalise, preprocessOf } from '../images/preprocess.js'
 import type { Model } from '../runtime/classifier.js'
 
 /** Pictures as a model reads them. */
@@ -35,7 +34,7 @@ export function drawPictures(model: Model, options: DrawOptions): TestPictures {
   const found = { labels: new Int32Array(count), masks: [] as Uint8Array[], shown: [] as NamedPicture[] }
   for (let i = 0; i < count; i++) {
     const { image, label, mask } = scene(sceneSeeds.test, i)
-    const rgb = resizeCrop(image, preprocess.resize, preprocess.crop) // [S, S, 3]
+    const rgb = cropPicture(image, preprocess) // [S, S, 3]
     normalise(rgb, preprocess, pixels.subarray(i * length, (i + 1) * length))
     found.labels[i] = label
     if (i < masks) found.masks.push(mask)

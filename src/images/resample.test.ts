@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { golden } from '../../test/support/shared.js'
 import { parseSafetensors } from '../weights/safetensors.js'
 import { decodeImage } from './decode.js'
-import { type RgbImage, resizeBox, resizeCrop } from './resample.js'
+import { type Interpolation, type RgbImage, resizeBox, resizeCrop } from './resample.js'
 
 /** v(x, y, c) = (37x + 91y + 53c + 5xy) mod 256: what the literals below were computed from with Pillow 9.4. */
 function patterned(width: number, height: number): RgbImage {
@@ -73,6 +73,19 @@ describe('resizeCrop', () => {
     )
   })
 
+  it('squashes the whole picture where it is told to', () => {
+    // Image.resize((6, 6), BILINEAR).crop((1, 1, 5, 5)) of Pillow 12.3, and Image.resize((4, 4), BICUBIC)
+    const image = patterned(13, 9)
+    assert.deepEqual(
+      [...resizeCrop(image, 6, 4, { mode: 'squash', interpolation: 'bilinear' })],
+      [111, 112, 127, 115, 122, 111, 158, 110, 131, 142, 122, 141, 132, 129, 116, 114, 122, 135, 151, 140, 136, 133, 120, 117, 116, 131, 140, 159, 146, 136, 151, 144, 134, 145, 132, 123, 134, 128, 108, 140, 132, 123, 149, 137, 128, 111, 152, 140], // biome-ignore format: one case, one line
+    )
+    assert.deepEqual(
+      [...resizeCrop(image, 4, 4, { mode: 'squash' })],
+      [104, 129, 143, 120, 127, 133, 123, 110, 129, 144, 142, 118, 120, 127, 122, 123, 121, 125, 148, 128, 128, 132, 124, 137, 110, 141, 120, 146, 139, 135, 150, 144, 130, 117, 136, 122, 117, 141, 130, 124, 133, 106, 132, 136, 133, 116, 117, 159], // biome-ignore format: one case, one line
+    )
+  })
+
   it('fills up with zeros around a picture smaller than the crop', () => {
     const white = { width: 4, height: 4, data: new Uint8Array(48).fill(255) }
     const rows = resizeCrop(white, 2, 5).filter((_, i) => i % 3 === 0)
@@ -99,6 +112,23 @@ describe('resizeBox', () => {
   for (const [name, [left, top, width, height], size, expected] of cases) {
     it(`has the bits of Pillow: ${name}`, () => {
       assert.deepEqual([...resizeBox(image, { left, top, width, height }, ...size)], expected)
+    })
+  }
+
+  const kernels: [Interpolation, number[], number[]][] = [
+    // The cases `down` and `up across, down along` of Pillow 12.3 (BOX, BILINEAR, HAMMING, LANCZOS)
+    ['box', [120, 109, 98, 103, 114, 124, 151, 140, 129, 176, 101, 154, 123, 133, 143, 137, 133, 129, 152, 162, 130, 138, 105, 116, 126, 115, 104, 129, 139, 107, 153, 142, 131, 100, 153, 142], [98, 151, 76, 142, 67, 120, 142, 67, 120, 59, 112, 165, 103, 156, 81, 103, 156, 81, 121, 174, 227, 173, 226, 23, 173, 226, 23, 225, 22, 75, 21, 74, 127, 21, 74, 127]], // biome-ignore format: one case, one line
+    ['bilinear', [117, 120, 115, 108, 113, 117, 151, 124, 135, 153, 109, 133, 124, 120, 129, 136, 140, 139, 154, 138, 132, 134, 136, 120, 125, 131, 114, 147, 128, 118, 143, 143, 132, 117, 147, 130], [117, 170, 63, 139, 112, 85, 141, 61, 114, 64, 90, 143, 67, 120, 125, 89, 142, 99, 83, 136, 189, 108, 161, 134, 142, 168, 88, 175, 95, 121, 129, 102, 107, 74, 127, 84]], // biome-ignore format: one case, one line
+    ['hamming', [114, 115, 113, 104, 124, 111, 159, 122, 138, 157, 106, 146, 121, 114, 130, 137, 140, 150, 157, 138, 133, 138, 131, 118, 130, 121, 111, 144, 128, 121, 151, 138, 132, 112, 149, 138], [132, 185, 53, 154, 114, 75, 171, 44, 97, 38, 86, 139, 56, 109, 126, 77, 130, 112, 93, 146, 199, 118, 171, 132, 145, 193, 66, 193, 66, 113, 127, 88, 105, 60, 113, 95]], // biome-ignore format: one case, one line
+    ['lanczos', [116, 120, 110, 102, 102, 122, 151, 128, 130, 152, 109, 132, 127, 123, 136, 140, 145, 139, 158, 138, 131, 133, 135, 119, 122, 130, 113, 151, 130, 118, 142, 143, 133, 116, 150, 129], [106, 180, 48, 147, 106, 75, 143, 39, 129, 45, 87, 162, 54, 138, 126, 105, 151, 91, 72, 118, 211, 88, 172, 140, 145, 187, 79, 201, 93, 128, 136, 95, 110, 65, 139, 74]], // biome-ignore format: one case, one line
+  ]
+  for (const [interpolation, down, up] of kernels) {
+    it(`has the bits of Pillow: ${interpolation}`, () => {
+      const resized = (left: number, top: number, width: number, height: number, across: number, along: number) => [
+        ...resizeBox(image, { left, top, width, height }, across, along, interpolation),
+      ]
+      assert.deepEqual(resized(2, 1, 9, 7, 4, 3), down)
+      assert.deepEqual(resized(2, 1, 4, 3, 6, 2), up)
     })
   }
 

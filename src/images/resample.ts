@@ -1,9 +1,9 @@
 /**
- * Bicubic resampling with the bits of Pillow, the library behind torchvision's `Resize`.
+ * Resampling with the bits of Pillow, the library behind torchvision's `Resize`.
  *
  * Two passes, horizontal then vertical, each a weighted sum with fixed-point weights of 22 fraction bits and an 8-bit
- * result. The kernel is Keys' cubic with a = -0.5; when a side shrinks, the kernel widens with it (antialiasing). It is
- * neither what a canvas does nor torch's `interpolate` (a = -0.75). Only the rows and columns asked for are computed.
+ * result. When a side shrinks, the kernel widens with it (antialiasing). Bicubic is Keys' cubic with a = -0.5: neither
+ * what a canvas does nor torch's `interpolate` (a = -0.75). Only the rows and columns asked for are computed.
  */
 
 import { bytesAt, kernels, reserve, write } from './kernels.js'
@@ -33,6 +33,12 @@ interface Weights {
 const FRACTION_BITS = 22
 const MIN_TAPS = 4 // the width of the kernel when it is not widened
 
+/** A resampling kernel: its value at distance x, and the distance from which on it is zero. */
+interface Kernel {
+  readonly support: number
+  readonly at: (x: number) => number
+}
+
 /** Keys' cubic convolution kernel with a = -0.5, zero outside (-2, 2). */
 function cubic(x: number): number {
   const a = -0.5
@@ -42,10 +48,33 @@ function cubic(x: number): number {
   return 0
 }
 
-function axisWeights(inSize: number, outSize: number, start: number, count: number): Weights {
+const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI))
+
+/** A cosine window over a sinc; Pillow's constants are of single precision. */
+function hamming(x: number): number {
+  const t = Math.abs(x)
+  return t < 1 ? sinc(t) * (Math.fround(0.54) + Math.fround(0.46) * Math.cos(t * Math.PI)) : 0
+}
+
+/** The kernels of Pillow under its own names. `nearest` is none: it takes single pixels, without antialiasing. */
+const interpolations = {
+  box: { support: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
+  bilinear: { support: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
+  hamming: { support: 1, at: hamming },
+  bicubic: { support: 2, at: cubic },
+  lanczos: { support: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+} as const satisfies Record<string, Kernel>
+
+/** How pixels between pixels are worked out. */
+export type Interpolation = keyof typeof interpolations
+
+/** Names of the kernels that there are. */
+export const interpolationNames = Object.keys(interpolations) as readonly Interpolation[]
+
+function axisWeights(kernel: Kernel, inSize: number, outSize: number, start: number, count: number): Weights {
   const scale = inSize / outSize
   const stretch = Math.max(scale, 1)
-  const support = 2 * stretch
+  const support = kernel.support * stretch
   const taps = Math.min(inSize, Math.max(MIN_TAPS, Math.ceil(support) * 2 + 1))
   const first = new Int32Array(count)
   const weights = new Int32Array(count * taps)
@@ -56,7 +85,7 @@ function axisWeights(inSize: number, outSize: number, start: number, count: numb
     let low = Math.max(0, Math.trunc(center - support + 0.5))
     let high = Math.min(inSize, Math.trunc(center + support + 0.5))
     let sum = 0
-    for (let x = low; x < high; x++) sum += row[x - low] = cubic((x - center + 0.5) * (1 / stretch))
+    for (let x = low; x < high; x++) sum += row[x - low] = kernel.at((x - center + 0.5) * (1 / stretch))
     const fixed = row.subarray(0, high - low).map((w) => {
       const v = (w / sum) * (1 << FRACTION_BITS)
       return Math.trunc(v < 0 ? v - 0.5 : v + 0.5)
@@ -95,11 +124,17 @@ const cache = new Map<string, Weights>()
 const CACHE_ENTRIES = 256
 const CACHEABLE_WEIGHTS = 1 << 16
 
-function cachedWeights(inSize: number, outSize: number, start: number, count: number): Weights {
-  const key = `${inSize}:${outSize}:${start}:${count}`
+function cachedWeights(
+  interpolation: Interpolation,
+  inSize: number,
+  outSize: number,
+  start: number,
+  count: number,
+): Weights {
+  const key = `${interpolation}:${inSize}:${outSize}:${start}:${count}`
   const hit = cache.get(key)
   if (hit) return hit
-  const made = axisWeights(inSize, outSize, start, count)
+  const made = axisWeights(interpolations[interpolation], inSize, outSize, start, count)
   if (cache.size >= CACHE_ENTRIES) cache.clear()
   if (made.weights.length <= CACHEABLE_WEIGHTS) cache.set(key, made)
   return made
@@ -115,11 +150,18 @@ function span(axis: Weights): { from: number; rows: number } {
  * Resizes the `box` of `image` to `width` x `height` and returns the `part` of the result, [part.height, part.width, 3].
  * The box is a picture of its own: what lies around it does not bleed in (crop, then resize).
  */
-function resample(image: RgbImage, box: Box, width: number, height: number, part: Box): Uint8Array {
+function resample(
+  image: RgbImage,
+  box: Box,
+  width: number,
+  height: number,
+  part: Box,
+  interpolation: Interpolation,
+): Uint8Array {
   const stride = image.width * 3
-  const vertically = cachedWeights(box.height, height, part.top, part.height)
+  const vertically = cachedWeights(interpolation, box.height, height, part.top, part.height)
   const { from, rows } = span(vertically)
-  const horizontally = cachedWeights(box.width, width, part.left, part.width)
+  const horizontally = cachedWeights(interpolation, box.width, width, part.left, part.width)
   const line = part.width * 3
   const band = Math.min(rows, Math.max(1, Math.floor(BAND_BYTES / stride)))
   const [source, middle, out, firstX, weightsX, firstY, weightsY] = reserve(
@@ -155,8 +197,14 @@ function resample(image: RgbImage, box: Box, width: number, height: number, part
  * @param box inside the picture, in whole pixels
  * @returns RGB, [height, width, 3]
  */
-export function resizeBox(image: RgbImage, box: Box, width: number, height = width): Uint8Array {
-  return resample(image, box, width, height, { left: 0, top: 0, width, height })
+export function resizeBox(
+  image: RgbImage,
+  box: Box,
+  width: number,
+  height = width,
+  interpolation: Interpolation = 'bicubic',
+): Uint8Array {
+  return resample(image, box, width, height, { left: 0, top: 0, width, height }, interpolation)
 }
 
 /** Python's `round`: a tie goes to the even neighbour. */
@@ -171,6 +219,14 @@ function centered(size: number, crop: number) {
   return { start: 0, count: size, offset: (crop - size) >> 1 }
 }
 
+/** What of a picture becomes square, and by which kernel. */
+export interface ResizeManner {
+  /** `center` (default) resizes the shorter side and keeps the aspect; `squash` makes both sides `resize` long. */
+  readonly mode?: 'center' | 'squash'
+  /** Default `bicubic`. */
+  readonly interpolation?: Interpolation
+}
+
 /**
  * torchvision's `Resize(resize)` then `CenterCrop(crop)`: the shorter side becomes `resize`, the longer one
  * `int(resize * long / short)`, the crop starts at `int(round((side - crop) / 2))`, ties to even. A crop larger than
@@ -178,15 +234,17 @@ function centered(size: number, crop: number) {
  *
  * @returns RGB, [crop, crop, 3]
  */
-export function resizeCrop(image: RgbImage, resize: number, crop: number): Uint8Array {
+export function resizeCrop(image: RgbImage, resize: number, crop: number, manner: ResizeManner = {}): Uint8Array {
+  const { mode = 'center', interpolation = 'bicubic' } = manner
   const short = Math.min(image.width, image.height)
-  const width = Math.trunc((resize * image.width) / short)
-  const height = Math.trunc((resize * image.height) / short)
+  const side = (length: number) => (mode === 'squash' ? resize : Math.trunc((resize * length) / short))
+  const width = side(image.width)
+  const height = side(image.height)
   const x = centered(width, crop)
   const y = centered(height, crop)
   const whole = { left: 0, top: 0, width: image.width, height: image.height }
   const part = { left: x.start, top: y.start, width: x.count, height: y.count }
-  const rgb = resample(image, whole, width, height, part) // [y.count, x.count, 3]
+  const rgb = resample(image, whole, width, height, part, interpolation) // [y.count, x.count, 3]
   if (x.count === crop && y.count === crop) return rgb
   const padded = new Uint8Array(crop * crop * 3)
   for (let row = 0; row < y.count; row++) {

@@ -41,7 +41,7 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
   const [
     { expandPictures, pictureNamed },
     { readImage },
-    { resizeCrop },
+    { cropPicture },
     setup,
     folder,
     { visualizationNames },
@@ -49,7 +49,7 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
   ] = await Promise.all([
     import('../../data/pictures.js'),
     import('../../images/read.js'),
-    import('../../images/resample.js'),
+    import('../../images/preprocess.js'),
     import('../setup.js'),
     import('../../analysis/folder.js'),
     import('../../analysis/visualization.js'),
@@ -67,7 +67,7 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
   async function* pictures() {
     for (const path of paths) {
       const image = await readImage(pictureNamed(path), {}, path)
-      yield { name: basename(path), rgb: resizeCrop(image, preprocess.resize, preprocess.crop) } // [S, S, 3]
+      yield { name: basename(path), rgb: cropPicture(image, preprocess) } // [S, S, 3]
     }
   }
   const asked = setup.classifierOptions(options, model)
