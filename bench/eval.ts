@@ -44,7 +44,10 @@ const bare = await openNodeClassifier(model, { ...plan, microBatch: Infinity })
 const pieces = await openNodeClassifier(model, plan)
 const classifier = await openNodeClassifier(model, { ...plan, lanes: throughputLanes(model, {}) })
 const decoders = startDecoders(workers === undefined ? undefined : Number(workers)) // running, as in `idlevit eval`
-const options = { preprocess: imagenetPreprocess(model.config.imageSize), batch: Number(values.batch) }
+const options = {
+  preprocess: model.preprocess ?? imagenetPreprocess(model.config.imageSize),
+  batch: Number(values.batch),
+}
 const limit = Math.min(Number(values.limit), dataset.samples.length)
 
 const ready: Float32Array[] = []

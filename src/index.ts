@@ -10,7 +10,7 @@ export { InputError } from './errors.js'
 export { type EncodeOptions, encodeOnnx, type OnnxModel } from './graph/onnx.js'
 export { lower, type Precision, type Target } from './graph/passes/precision.js'
 export { imagenetPreprocess, normalise, type Preprocess, preprocessImage } from './images/preprocess.js'
-export { type RgbImage, resizeCrop } from './images/resample.js'
+export { type Interpolation, type ResizeManner, type RgbImage, resizeCrop } from './images/resample.js'
 export { imagenetLabels } from './labels/imagenet.js'
 export { type BuildOptions, buildGraph, type Method } from './models/build.js'
 export { type Preset, presets, type VitConfig } from './models/config.js'
@@ -29,4 +29,13 @@ export {
 } from './runtime/classifier.js'
 export { type Device, type OrtPackage, openSession, type Session, type SessionOptions } from './runtime/session.js'
 export { createSession, openWebClassifier } from './runtime/web.js'
+export {
+  type BuildModelOptions,
+  type BuiltModel,
+  buildModel,
+  type ModelOrigins,
+} from './weights/build.js'
+export type { IdleSettings } from './weights/config-file.js'
+export type { Origin } from './weights/heads.js'
 export { parseSafetensors, writeSafetensors } from './weights/safetensors.js'
+export type { StateDict, WeightTensor } from './weights/state.js'

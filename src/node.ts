@@ -18,7 +18,9 @@ export type { PixelData } from './images/pixels.js'
 export { readImage } from './images/read.js'
 export type {
   BlockSelection,
+  BuildModelOptions,
   BuildOptions,
+  BuiltModel,
   Classifier,
   ClassifierOptions,
   Device,
@@ -35,10 +37,12 @@ export type {
   Score,
   Session,
   SessionOptions,
+  StateDict,
   VitConfig,
 } from './index.js'
 export {
   buildGraph,
+  buildModel,
   encodeOnnx,
   InputError,
   imagenetLabels,

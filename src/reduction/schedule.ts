@@ -60,7 +60,8 @@ export function planKeep(request: KeepRequest, depth: number, tokens: number): K
   if (keepRatios) checkLength('keepRatios', keepRatios, depth)
   const ratios = keepRatios ?? stageRatios(depth, keepRatio ?? 1)
   for (const ratio of keepRatios ?? [keepRatio ?? 1])
-    if (!(ratio > 0 && ratio <= 1)) fail(`keep ratio: wanted a number above 0 and at most 1, found ${ratio}`)
+    if (!(ratio > 0 && ratio <= 1))
+      fail(`keep ratio: wanted a number above 0 and at most 1, found ${ratio}${percentHint(ratio)}`)
   return { keep: keptTokens(tokens, ratios), ratios, warnings: risingWarning(ratios) }
 }
 
@@ -73,3 +74,7 @@ function risingWarning(ratios: readonly number[]): string[] {
   if (block < 0) return []
   return [`keep ratios rise at block ${block} (${ratios[block - 1]} → ${ratios[block]}); the paper's never do`]
 }
+
+/** What was probably meant by a share that looks like a percentage; 1.5 is none that anybody means, 70 is. */
+export const percentHint = (value: number): string =>
+  value >= 2 && value <= 100 ? `: ${value / 100} was probably meant` : ''

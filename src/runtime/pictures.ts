@@ -5,14 +5,13 @@ import type { ReadOptions } from '../images/fetch.js'
 import { nameOfPicture, type PictureInput } from '../images/input.js'
 import { type Preprocess, preprocessImage, preprocessOf } from '../images/preprocess.js'
 import { readImage } from '../images/read.js'
-import { imagenetLabels } from '../labels/imagenet.js'
+import { withLabels } from '../labels/default.js'
+import { requestedPlan } from '../reduction/request.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
 import type { Classifier, ClassifierOptions, Prediction } from './classifier.js'
 import { openNodeClassifier } from './node.js'
 
 export interface LoadClassifierOptions extends ClassifierOptions, LoadOptions {
-  /** Default: as the model's folder says, or ImageNet statistics, shorter side 256 for a 224 crop. */
-  readonly preprocess?: Partial<Preprocess>
   /** Class names; default: the model's own, or ImageNet-1K's for 1000 classes. */
   readonly labels?: readonly string[]
 }
@@ -64,12 +63,10 @@ const DEFAULT_BATCH = 16
  * // { index: 49, label: 'African crocodile', score: 0.93… }
  */
 export async function loadClassifier(spec: string, options: LoadClassifierOptions = {}): Promise<PictureClassifier> {
-  const loaded = await loadModel(spec, options)
-  const labels = options.labels ?? loaded.labels ?? (loaded.config.classes === 1000 ? imagenetLabels : undefined)
-  const asked = options.keepRatio ?? options.keepRatios ?? options.keepTokens
-  const plan = asked === undefined ? { ...loaded.idle, ...options } : options
-  const classifier = await openNodeClassifier({ ...loaded, ...(labels && { labels }) }, plan)
-  const preprocess = { ...preprocessOf(loaded), ...options.preprocess }
+  const model = withLabels(await loadModel(spec, options), options.labels)
+  const opened = await openNodeClassifier(model, { ...options, ...requestedPlan(options, model.idle) })
+  const classifier = { ...opened, warnings: [...(model.warnings ?? []), ...opened.warnings] }
+  const preprocess = preprocessOf(model)
   const readNamed = async (picture: PictureInput, name: string, options: ReadOptions) =>
     preprocessImage(await readImage(picture, options, name), preprocess) // [3, S, S]
 

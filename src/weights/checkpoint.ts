@@ -2,7 +2,8 @@
 import { fail } from '../errors.js'
 import { readAt, withFile } from '../files.js'
 import { readSafetensorsFile, readShardedSafetensors } from './files.js'
-import { nameText, type StateDict } from './state.js'
+import { stripPrefixes } from './names.js'
+import type { StateDict } from './state.js'
 import type { TorchCheckpoint } from './torch.js'
 import { isPickle, isZip } from './torch-format.js'
 import type { PickleValue, TorchTensor } from './torch-objects.js'
@@ -74,14 +75,3 @@ const isTensor = (value: PickleValue | undefined): value is TorchTensor =>
 
 const holdsTensors = (value: PickleValue | undefined): value is Map<PickleValue, PickleValue> =>
   value instanceof Map && [...value.values()].some(isTensor)
-
-/** DataParallel and torch.compile put their own name before every key. */
-function stripPrefixes(state: StateDict, where = ''): StateDict {
-  const stripped: StateDict = new Map()
-  for (const [name, tensor] of state) {
-    const short = name.replace(/^(module\.|_orig_mod\.)+/, '')
-    if (stripped.has(short)) fail(`${where}${nameText(short)} is there twice, with and without a module. prefix`)
-    stripped.set(short, tensor)
-  }
-  return stripped
-}

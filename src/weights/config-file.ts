@@ -1,15 +1,17 @@
 /**
  * `config.json` beside weights: what shapes do not tell.
  *
- * Hugging Face's fields are read for the heads and the class names only. Its layer_norm_eps is left alone: the file of
- * facebook/deit-* says 1e-12 while those weights were trained with 1e-6. Folders written here say all they need in an
+ * Two libraries write one, Hugging Face's transformers and timm; each has its file here. What they say that matters is
+ * used, or refused by its name. Folders written by this project have Hugging Face's fields, and say all they need in an
  * `idlevit` field, which is trusted. Safe in browsers.
  */
 import { fail } from '../errors.js'
-import type { PerChannel, Preprocess } from '../images/preprocess.js'
+import { checkPreprocess, type PerChannel, type Preprocess } from '../images/preprocess.js'
+import type { Interpolation } from '../images/resample.js'
 import type { VitConfig } from '../models/config.js'
-import type { InferOptions } from './infer.js'
-import { nameText } from './state.js'
+import { readHuggingFaceConfig } from './config-huggingface.js'
+import { isTimmConfig, readTimmConfig } from './config-timm.js'
+import { fieldsOf, isObject, type JsonObject, quoted, type Said } from './json.js'
 
 /** Names of weights in a hub repository, best first. */
 export const weightFiles: readonly string[] = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin']
@@ -23,98 +25,94 @@ export interface IdleSettings {
   readonly score?: 'softmax' | 'logits'
 }
 
+/** A size that a config.json says, to be held against the shapes. */
+export interface SaidSize extends Said<number> {
+  readonly size: 'imageSize' | 'patchSize' | 'width' | 'depth' | 'hidden' | 'classes'
+}
+
 /** What a config.json says about a model. */
-export interface ModelConfigFile extends InferOptions {
+export interface ModelConfigFile {
+  /** What to call the file in messages. */
+  readonly source: string
+  readonly heads?: Said<number>
+  /** timm's name of the architecture, which tells the heads of published sizes. */
+  readonly architecture?: string
+  readonly layerNormEps?: Said<number>
+  /** An epsilon that the file says and that is not believed: Hugging Face's default. */
+  readonly ignoredLayerNormEps?: Said<number>
+  /** `false`: query, key and value have no bias. */
+  readonly qkvBias?: boolean
+  readonly sizes: readonly SaidSize[]
   /** Class names; absent when the file has only placeholders (`LABEL_0`). */
   readonly labels?: readonly string[]
   readonly idle?: IdleSettings
-  /** How pictures were made in training. */
+  /** How pictures are made, as a folder of this project says it. */
   readonly preprocess?: Preprocess
+  /** timm's `pretrained_cfg`: how pictures are made, read when it is wanted. */
+  readonly pretrained?: JsonObject
+  readonly warnings: readonly string[]
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
- * Parses a config.json.
+ * Reads a parsed config.json.
  *
  * @param source - what to call it in messages
- * @throws InputError when it is not a JSON object, or a field that is used holds nonsense.
+ * @throws InputError when it is no JSON object, or a field that matters holds nonsense or what no model here has
  */
-export function parseModelConfig(text: string, source: string): ModelConfigFile {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    fail(`${source}: not valid JSON`)
-  }
-  if (!isRecord(json)) return fail(`${source}: not a JSON object`)
-  const { num_attention_heads: heads, hidden_act: activation, idlevit: own } = json
-  if (heads !== undefined && !(Number.isInteger(heads) && (heads as number) > 0))
-    fail(`${source}: num_attention_heads should be a positive integer, found ${nameText(JSON.stringify(heads))}`)
-  if (activation !== undefined && activation !== 'gelu')
-    fail(`${source}: hidden_act should be "gelu", found ${nameText(JSON.stringify(activation))}`)
-  if (own !== undefined && !isRecord(own)) fail(`${source}: idlevit should be an object`)
-  const labels = readLabels(json.id2label)
-  return {
-    ...(heads === undefined ? {} : { heads: heads as number }),
-    ...(labels ? { labels } : {}),
-    ...(isRecord(own) ? readOwn(own, source) : {}),
-  }
+export function readModelConfig(json: unknown, source: string): ModelConfigFile {
+  if (!isObject(json)) return fail(`${source}: not a JSON object`)
+  const said = isTimmConfig(json) ? readTimmConfig(json, source) : readHuggingFaceConfig(json, source)
+  const own = fieldsOf(json, source).object('idlevit')
+  return own ? { ...said, ...readOwn(own, source) } : said
 }
 
-/** Names by class index, when every class from 0 on has a real one. */
-function readLabels(id2label: unknown): readonly string[] | undefined {
-  if (!isRecord(id2label)) return undefined
-  const count = Object.keys(id2label).length
-  const labels: string[] = []
-  for (let index = 0; index < count; index++) {
-    const label = id2label[index]
-    if (typeof label !== 'string' || /^LABEL_\d+$/.test(label)) return undefined
-    labels.push(label)
-  }
-  return count > 0 ? labels : undefined
-}
-
-function readOwn(own: Record<string, unknown>, source: string): Omit<ModelConfigFile, 'labels' | 'heads'> {
-  const { layerNormEps, keepRatios, keepTokens, score, preprocess } = own
-  const wrong = (field: string, wanted: string, found: unknown) =>
-    fail(`${source}: idlevit.${field} should be ${wanted}, found ${nameText(JSON.stringify(found))}`)
+/** The `idlevit` field. */
+function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
+  const { keepRatios, keepTokens, score, preprocess } = own
+  const field = fieldsOf(own, source, 'idlevit.')
   const every = (value: unknown, good: (item: number) => boolean): value is number[] =>
     Array.isArray(value) && value.every((item) => typeof item === 'number' && good(item))
-  if (layerNormEps !== undefined && !(typeof layerNormEps === 'number' && layerNormEps > 0 && layerNormEps < 1))
-    wrong('layerNormEps', 'a small positive number', layerNormEps)
+  const layerNormEps = field.number('layerNormEps', 'a small positive number', (eps) => eps > 0 && eps < 1)
   if (keepRatios !== undefined && !every(keepRatios, (ratio) => ratio > 0 && ratio <= 1))
-    wrong('keepRatios', 'numbers above 0 and up to 1', keepRatios)
+    field.wrong('keepRatios', 'numbers above 0 and up to 1')
   if (keepTokens !== undefined && !every(keepTokens, (count) => Number.isInteger(count) && count > 0))
-    wrong('keepTokens', 'positive integers', keepTokens)
-  if (score !== undefined && score !== 'softmax' && score !== 'logits') wrong('score', 'softmax or logits', score)
-  if (preprocess !== undefined && !isPreprocess(preprocess))
-    wrong('preprocess', 'resize and crop in pixels and mean and std of three channels', preprocess)
+    field.wrong('keepTokens', 'positive integers')
+  if (score !== undefined && score !== 'softmax' && score !== 'logits') field.wrong('score', 'softmax or logits')
   const idle = {
     ...(keepRatios === undefined ? {} : { keepRatios: keepRatios as number[] }),
     ...(keepTokens === undefined ? {} : { keepTokens: keepTokens as number[] }),
     ...(score === undefined ? {} : { score: score as 'softmax' | 'logits' }),
   }
   return {
-    ...(layerNormEps === undefined ? {} : { layerNormEps: layerNormEps as number }),
+    ...(layerNormEps === undefined ? {} : { layerNormEps: { value: layerNormEps, field: 'idlevit.layerNormEps' } }),
     ...(Object.keys(idle).length > 0 ? { idle } : {}),
-    ...(preprocess === undefined ? {} : { preprocess: preprocess as Preprocess }),
+    ...(preprocess === undefined ? {} : { preprocess: readOwnPreprocess(preprocess, source) }),
   }
 }
 
-function isPreprocess(value: unknown): value is Preprocess {
-  if (!isRecord(value)) return false
-  const { resize, crop, mean, std } = value
-  const side = (pixels: unknown): pixels is number => Number.isInteger(pixels) && (pixels as number) > 0
+function readOwnPreprocess(value: unknown, source: string): Preprocess {
+  const where = `${source}: idlevit.preprocess`
+  if (!isObject(value)) return fail(`${where} should be an object, found ${quoted(value)}`)
+  const { resize, crop, mean, std, mode, interpolation } = value
   const channels = (each: unknown): each is PerChannel =>
-    Array.isArray(each) && each.length === 3 && each.every(Number.isFinite)
-  return side(resize) && side(crop) && crop <= resize && channels(mean) && channels(std) && std.every((s) => s > 0)
+    Array.isArray(each) && each.length === 3 && each.every((number) => Number.isFinite(number))
+  if (!channels(mean) || !channels(std)) return fail(`${where} should have mean and std of three channels`)
+  return checkPreprocess(
+    {
+      resize: resize as number,
+      crop: crop as number,
+      mean,
+      std,
+      ...(mode !== undefined && { mode: mode as 'center' }),
+      ...(interpolation !== undefined && { interpolation: interpolation as Interpolation }),
+    },
+    `${where}.`,
+  )
 }
 
 /**
  * The config.json of a folder with this model: Hugging Face's fields, so that transformers.js understands it, and our
- * own under `idlevit`. {@link parseModelConfig} reads it back.
+ * own under `idlevit`. {@link readModelConfig} reads it back.
  */
 export function modelConfigJson(model: {
   readonly config: VitConfig

@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict'
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { commit, type FakeHub, gitOid, goodToken, sha256, startHub } from '../../test/support/hub.js'
 import { narrow as tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
+import { presets } from '../models/config.js'
 import { downloadModel, type HubProgress } from './hub.js'
 import { randomVit } from './init.js'
 import { loadModel } from './load.js'
@@ -19,7 +30,21 @@ const write = (weights: StateDict) =>
 const weights = write(state)
 const config = Buffer.from(JSON.stringify({ num_attention_heads: 3, id2label: { 0: 'cat', 1: 'dog' } }))
 const shardIndex = Buffer.from(JSON.stringify({ weight_map: { head: 'model-1.safetensors' } }))
-const model = { 'config.json': config, 'model.safetensors': weights, 'README.md': Buffer.from('x') }
+const preprocessor = Buffer.from(
+  JSON.stringify({
+    image_processor_type: 'ViTImageProcessor',
+    size: 18,
+    do_center_crop: true,
+    crop_size: 16,
+    resample: 2,
+  }),
+)
+const model = {
+  'config.json': config,
+  'preprocessor_config.json': preprocessor,
+  'model.safetensors': weights,
+  'README.md': Buffer.from('x'),
+}
 
 /** A branch with other weights than `main` has. */
 const olderState = randomVit(tiny, 2)
@@ -28,7 +53,16 @@ const older = {
   files: { 'config.json': config, 'model.safetensors': write(olderState) },
 }
 
+const deitTiny = presets['deit-tiny']?.config ?? assert.fail('no deit-tiny')
+const deitState = randomVit(deitTiny, 1)
 const repositories = {
+  'facebook/deit-tiny-patch16-224': {
+    'config.json': Buffer.from(JSON.stringify({ model_type: 'vit', num_attention_heads: 3, layer_norm_eps: 1e-12 })),
+    'preprocessor_config.json': Buffer.from(
+      JSON.stringify({ image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5], size: 224 }),
+    ),
+    'model.safetensors': write(deitState),
+  },
   'facebook/tiny': model,
   'timm/tiny.fb_in1k': { 'model.safetensors': weights },
   'gated/tiny': model,
@@ -36,7 +70,6 @@ const repositories = {
   'owner/empty': { 'README.md': Buffer.from('x') },
   'owner/bin': { 'pytorch_model.bin': weights },
   'owner/sharded': { 'model.safetensors.index.json': shardIndex, 'model-1.safetensors': weights },
-  'facebook/deit-tiny-patch16-224': model,
 }
 const hub: FakeHub = await startHub(repositories, {
   'facebook/tiny': { v1: older, 'refs/pr/1': older },
@@ -78,16 +111,25 @@ async function refused(work: Promise<unknown>, reason: RegExp): Promise<void> {
 }
 
 test('a model comes from the hub into the usual cache, and the second time from there', async () => {
-  const loaded = await loadModel('facebook/tiny')
+  const { origins, ...loaded } = await loadModel('facebook/tiny')
+  const snapshot = join(storage(), 'snapshots', commit)
   assert.deepEqual(loaded, {
     name: 'facebook/tiny',
     source: 'facebook/tiny',
     config: tiny,
     state,
     labels: ['cat', 'dog'],
+    preprocess: {
+      resize: 18,
+      crop: 16,
+      mean: [0.5, 0.5, 0.5],
+      std: [0.5, 0.5, 0.5],
+      mode: 'squash',
+      interpolation: 'bilinear',
+    },
+    warnings: [],
   })
-
-  const snapshot = join(storage(), 'snapshots', commit)
+  assert.equal(origins?.preprocess.source, join(snapshot, 'preprocessor_config.json'))
   assert.equal(readFileSync(join(storage(), 'refs', 'main'), 'utf8'), commit)
   assert.equal(readlinkSync(join(snapshot, 'model.safetensors')), `../../blobs/${sha256(weights)}`)
   assert.equal(readlinkSync(join(snapshot, 'config.json')), `../../blobs/${gitOid(config)}`)
@@ -97,6 +139,24 @@ test('a model comes from the hub into the usual cache, and the second time from 
   hub.requests.length = 0
   await loadModel('facebook/tiny')
   assert.deepEqual(hub.requests, ['GET /api/models/facebook/tiny/revision/main'])
+})
+
+test("DeiT's preset, its cached snapshot and a copy of its folder have its own recipe, not what its file says", async () => {
+  const recipe = { resize: 256, crop: 224, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
+  const { preprocess, origins, config } = await loadModel('deit-tiny')
+  assert.deepEqual(preprocess, recipe)
+  assert.match(origins?.preprocess.source ?? '', /^DeiT's own recipe; the preprocessor_config\.json of facebook\/deit/)
+  assert.equal(config.layerNormEps, 1e-6)
+  const snapshot = join(storage('facebook/deit-tiny-patch16-224'), 'snapshots', commit)
+  assert.deepEqual((await loadModel(snapshot)).preprocess, recipe)
+  const copy = join(folder.path, 'deit-tiny-patch16-224')
+  cpSync(snapshot, copy, { recursive: true, dereference: true })
+  assert.deepEqual((await loadModel(copy)).preprocess, recipe)
+  // Under a name of its own it is somebody's model, whose file is believed.
+  renameSync(copy, join(folder.path, 'my-vit'))
+  const mine = await loadModel(join(folder.path, 'my-vit'))
+  assert.deepEqual(mine.preprocess?.mean, [0.5, 0.5, 0.5])
+  assert.equal(mine.origins?.preprocess.source, join(folder.path, 'my-vit', 'preprocessor_config.json'))
 })
 
 test('HF_HUB_CACHE names the cache, timm models need no config.json', async () => {
@@ -202,7 +262,7 @@ test('a branch, a tag or a commit is a model of its own, in a snapshot of its ow
 })
 
 test('a preset at a revision', async () => {
-  assert.deepEqual((await loadModel('deit-tiny')).state, state)
+  assert.deepEqual((await loadModel('deit-tiny')).state.get('cls_token'), deitState.get('cls_token'))
   const loaded = await loadModel('deit-tiny@v1')
   assert.deepEqual(loaded.state, olderState)
   assert.deepEqual([loaded.name, loaded.source], ['deit-tiny@v1', 'facebook/deit-tiny-patch16-224@v1'])

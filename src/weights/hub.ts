@@ -123,7 +123,7 @@ async function fetchSnapshot(
   const weights = weightFiles.find((file) => files.includes(file))
   if (!weights) return fail(`${name} on ${hub.url} holds no ${weightFiles.join(', ')}`)
   const fetchFiles = (names: readonly string[]) => fetchInto(hub, name, storage, commit, names, options)
-  await fetchFiles([...files.filter((file) => file === 'config.json'), weights])
+  await fetchFiles([...files.filter((file) => /^(preprocessor_)?config\.json$/.test(file)), weights])
   if (weights.endsWith('.index.json')) await fetchFiles([...(await readShardIndex(join(snapshot, weights))).keys()])
   if (isCommit(revision)) return snapshot
   const reference = join(storage, 'refs', revision)

@@ -1,16 +1,20 @@
 /** Architecture from weights: sizes of a ViT or DeiT read off its keys and shapes, and the check that all of them fit. */
 import { fail } from '../errors.js'
 import { prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
+import { findHeads } from './heads.js'
 import { resizePositions } from './position.js'
 import { float32, floatsOf, nameText, type StateDict, sameShape, shapeText } from './state.js'
 
 /** What the shapes alone do not tell. */
 export interface InferOptions {
-  /** Attention heads; without it width / 64, as in every ViT and DeiT. */
+  /** Attention heads; without it as in published models of this width, see findHeads. */
   readonly heads?: number
   /** LayerNorm epsilon; 1e-6 without it. */
   readonly layerNormEps?: number
 }
+
+/** What shapes do tell. */
+export type VitShape = Omit<VitConfig, 'heads' | 'layerNormEps'>
 
 /**
  * The sizes of the ViT or DeiT whose weights these are.
@@ -19,6 +23,13 @@ export interface InferOptions {
  * @throws InputError when this is no ViT, or its shapes contradict each other.
  */
 export function inferVitConfig(state: StateDict, options: InferOptions = {}): VitConfig {
+  const shape = inferVitShape(state)
+  const { heads } = findHeads(shape.width, shape.depth, { given: options.heads })
+  return { ...shape, heads, layerNormEps: options.layerNormEps ?? 1e-6 }
+}
+
+/** The sizes that shapes tell; throws as {@link inferVitConfig}. */
+export function inferVitShape(state: StateDict): VitShape {
   const shapeOf = (name: string, rank: number, what: string): readonly number[] => {
     const shape = state.get(name)?.shape ?? fail(`not a ViT or DeiT: there is no ${name} (${describe(state)})`)
     return shape.length === rank && !shape.includes(0) ? shape : fail(`${name} ${shapeText(shape)} should be ${what}`)
@@ -34,33 +45,12 @@ export function inferVitConfig(state: StateDict, options: InferOptions = {}): Vi
     )
   const [hidden = 0] = shapeOf('blocks.0.mlp.fc1.weight', 2, '[hidden, width]')
   const [classes = 0] = shapeOf('head.weight', 2, '[classes, width]')
-  return {
-    imageSize: grid * patchSize,
-    patchSize,
-    width,
-    depth: countBlocks(state),
-    heads: inferHeads(width, options.heads),
-    hidden,
-    classes,
-    distilled,
-    layerNormEps: options.layerNormEps ?? 1e-6,
-  }
+  return { imageSize: grid * patchSize, patchSize, width, depth: countBlocks(state), hidden, classes, distilled }
 }
 
 const describe = (state: StateDict): string => {
   const names = [...state.keys()]
   return names.length === 0 ? 'the file holds no tensors' : `it holds ${listNames(names, 3)}`
-}
-
-function inferHeads(width: number, given: number | undefined): number {
-  const heads = given ?? width / 64
-  if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0)
-    fail(
-      given === undefined
-        ? `the number of heads cannot be told from a width of ${width}, no multiple of 64: a config.json with num_attention_heads beside the weights says it`
-        : `a width of ${width} cannot be split into ${given} heads`,
-    )
-  return heads
 }
 
 function countBlocks(state: StateDict): number {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
@@ -8,7 +8,7 @@ import { sceneClasses } from '../data/scenes/scene.js'
 import { InputError } from '../errors.js'
 import { imagenetPreprocess, preprocessOf } from '../images/preprocess.js'
 import { presets, type VitConfig, vitParameters } from '../models/config.js'
-import { modelConfigJson, parseModelConfig } from './config-file.js'
+import { modelConfigJson, readModelConfig } from './config-file.js'
 import { saveSafetensors } from './files.js'
 import { randomVit } from './init.js'
 import { type LoadOptions, loadModel } from './load.js'
@@ -57,7 +57,8 @@ test('a folder written from a model gives the same model back', async () => {
   const idle = { keepRatios: [1, 0.7], score: 'logits' } as const
   const preprocess = { resize: 20, crop: 16, mean: [0.5, 0.4, 0.3], std: [0.2, 0.2, 0.1] } as const
   const path = await folderWith(state, modelConfigJson({ config, labels: ['cat', 'dog'], idle, preprocess }))
-  assert.deepEqual(await loadModel(path), {
+  const { origins, ...loaded } = await loadModel(path)
+  assert.deepEqual(loaded, {
     name: path.split('/').at(-1),
     source: path,
     config,
@@ -65,6 +66,13 @@ test('a folder written from a model gives the same model back', async () => {
     labels: ['cat', 'dog'],
     idle,
     preprocess,
+    warnings: [],
+  })
+  const file = join(path, 'config.json')
+  assert.deepEqual(origins, {
+    heads: { source: `${file} (num_attention_heads)`, guessed: false },
+    layerNormEps: { source: `${file} (idlevit.layerNormEps)`, guessed: false },
+    preprocess: { source: `${file} (idlevit.preprocess)`, guessed: false },
   })
   const larger = await loadModel(path, { imageSize: 32 })
   assert.deepEqual(larger.preprocess, { ...preprocess, resize: 40, crop: 32 })
@@ -204,21 +212,69 @@ test('names that lead nowhere are refused with what was wanted', async () => {
 })
 
 test('a config.json that is wrong is refused by the field', () => {
+  const own = { resize: 96, crop: 96, mean: [0, 0, 0], std: [1, 1, 1] }
   const cases: readonly (readonly [unknown, RegExp])[] = [
-    ['{', /c\.json: not valid JSON$/],
-    ['[1]', /c\.json: not a JSON object$/],
+    [[1], /c\.json: not a JSON object$/],
     [{ num_attention_heads: 2.5 }, /num_attention_heads should be a positive integer, found 2\.5/],
-    [{ hidden_act: 'quick_gelu' }, /hidden_act should be "gelu", found "quick_gelu"/],
+    [{ hidden_act: 'quick_gelu' }, /hidden_act should be "gelu" or "gelu_python", found "quick_gelu"/],
     [{ idlevit: 3 }, /idlevit should be an object/],
     [{ idlevit: { layerNormEps: -1 } }, /idlevit\.layerNormEps should be a small positive number, found -1/],
     [{ idlevit: { keepRatios: [1, 1.5] } }, /idlevit\.keepRatios should be numbers above 0 and up to 1/],
     [{ idlevit: { keepTokens: [1.5] } }, /idlevit\.keepTokens should be positive integers/],
     [{ idlevit: { score: 'best' } }, /idlevit\.score should be softmax or logits, found "best"/],
-    [{ idlevit: { preprocess: { resize: 96, crop: 112, mean: [0, 0, 0], std: [1, 1, 1] } } }, /idlevit\.preprocess/],
-    [{ idlevit: { preprocess: { resize: 96, crop: 96, mean: [0, 0], std: [1, 1, 1] } } }, /idlevit\.preprocess/],
-    [{ idlevit: { preprocess: { resize: 96, crop: 96, mean: [0, 0, 0], std: [1, 0, 1] } } }, /idlevit\.preprocess/],
+    [
+      { idlevit: { preprocess: { ...own, crop: 112 } } },
+      /idlevit\.preprocess\.resize: wanted at least 112, .* found 96/,
+    ],
+    [{ idlevit: { preprocess: { ...own, mean: [0, 0] } } }, /idlevit\.preprocess should have mean and std of three/],
+    [{ idlevit: { preprocess: { ...own, std: [1, 0, 1] } } }, /idlevit\.preprocess\.std: wanted deviations/],
+    [
+      { idlevit: { preprocess: { ...own, interpolation: 'cubic' } } },
+      /interpolation: wanted one of box, .* found cubic/,
+    ],
+    [{ idlevit: { preprocess: { ...own, mode: 'border' } } }, /mode: wanted center or squash, found border/],
   ]
-  for (const [json, reason] of cases)
-    assert.throws(() => parseModelConfig(typeof json === 'string' ? json : JSON.stringify(json), 'c.json'), reason)
-  assert.deepEqual(parseModelConfig('{}', 'c.json'), {})
+  for (const [json, reason] of cases) assert.throws(() => readModelConfig(json, 'c.json'), reason)
+  assert.deepEqual(readModelConfig({}, 'c.json'), { source: 'c.json', sizes: [], warnings: [] })
+})
+
+test('a config.json that is no JSON is named', async () => {
+  await refused(await folderWith(randomVit(tiny, 1), '{'), /config\.json: not valid JSON$/)
+})
+
+test('config.json is read beside weights of any name, when they are the only ones there', async () => {
+  const state = randomVit(tiny, 1)
+  const path = await folderWith(state, { num_attention_heads: 2, hidden_size: tiny.width })
+  const renamed = join(path, 'finetuned.safetensors')
+  renameSync(join(path, 'model.safetensors'), renamed)
+  assert.equal((await loadModel(renamed)).config.heads, 2)
+  // By hand is by hand, and what it contradicts is told.
+  const byHand = await loadModel(renamed, { heads: 3 })
+  assert.equal(byHand.config.heads, 3)
+  assert.match(byHand.warnings?.join() ?? '', /^3 attention heads as given, though .*config\.json says 2/)
+
+  writeFileSync(join(path, 'config.json'), JSON.stringify({ num_attention_heads: 2, hidden_size: 384 }))
+  const foreign = await loadModel(renamed, { heads: 3 })
+  assert.match(
+    foreign.warnings?.join() ?? '',
+    /config\.json is left out, .*hidden_size is 384 there and 6 in the weights$/,
+  )
+
+  writeFileSync(join(path, 'other.pth'), '')
+  const among = await loadModel(renamed, { heads: 3 })
+  assert.match(among.warnings?.join() ?? '', /config\.json may be of other\.pth, .*: not read$/)
+  await refused(renamed, /heads cannot be told from a width of 6/)
+})
+
+test('a config.json of other weights is refused beside weights of the usual name', async () => {
+  const path = await folderWith(randomVit(tiny, 1), { num_attention_heads: 3, num_hidden_layers: 12, image_size: 16 })
+  await refused(path, /config\.json is not of these weights: num_hidden_layers is 12 there and 2 in the weights$/)
+})
+
+test('the picture side is the crop, whoever says it', async () => {
+  const path = await folderWith(randomVit(tiny, 1), { num_attention_heads: 3 })
+  const { config, preprocess } = await loadModel(path, { preprocess: { crop: 32 } })
+  assert.deepEqual([config.imageSize, preprocess?.crop, preprocess?.resize], [32, 32, 37])
+  await refused(path, /crop: wanted the picture side 16, found 32/, { imageSize: 16, preprocess: { crop: 32 } })
+  await refused(path, /resize: wanted at least 16, the side of the crop, found 12/, { preprocess: { resize: 12 } })
 })

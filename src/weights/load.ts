@@ -1,35 +1,26 @@
 /** From what the user calls a model (`--model`) to its architecture and its complete, checked weights. */
-import { stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { readdir, stat } from 'node:fs/promises'
+import { basename, dirname, join, sep } from 'node:path'
 import { fail, InputError } from '../errors.js'
 import { fileError, readWholeFile } from '../files.js'
-import { type Preprocess, preprocessAt } from '../images/preprocess.js'
-import { type Preset, presets, type VitConfig, vitParameters } from '../models/config.js'
+import { overridePreprocess, type Preprocess } from '../images/preprocess.js'
+import { type Preset, presets, type VitConfig } from '../models/config.js'
+import { type BuiltModel, buildModel, type ModelOrigins, sideOf } from './build.js'
 import { readCheckpoint } from './checkpoint.js'
-import { type IdleSettings, type ModelConfigFile, parseModelConfig, weightFiles } from './config-file.js'
+import { weightFiles } from './config-file.js'
 import { embeddedFolder, embeddedNames } from './embedded.js'
+import { findHeads } from './heads.js'
 import type { HubProgress } from './hub.js'
 import { parseHubId } from './hub-id.js'
-import { checkState, inferVitConfig, resizeVit, unflattenPatchWeights } from './infer.js'
 import { randomVit } from './init.js'
-import { toTimmNames } from './names.js'
-import type { StateDict } from './state.js'
+import { deitPreprocess } from './pictures.js'
 
 /** A model ready to be built: sizes and complete, checked weights under timm's names. */
-export interface LoadedModel {
-  /** Short name for people: the preset, the embedded model, the hub id or the file name. */
-  readonly name: string
+export interface LoadedModel
+  extends Omit<BuiltModel, 'preprocess' | 'origins' | 'warnings'>,
+    Partial<Pick<BuiltModel, 'preprocess' | 'origins' | 'warnings'>> {
   /** Where the weights came from: a path, a hub id, or `random:SEED`. */
   readonly source: string
-  readonly config: VitConfig
-  /** timm names, PyTorch layout, Float32Array everywhere; exactly the keys of `vitParameters(config)`. */
-  readonly state: StateDict
-  /** Class names, when the model brings real ones. */
-  readonly labels?: readonly string[]
-  /** How the model was finetuned to be idled, when its folder says so. */
-  readonly idle?: IdleSettings
-  /** How pictures were made in its training, when its folder says so; at the size it runs at. */
-  readonly preprocess?: Preprocess
 }
 
 /** How to load a model. */
@@ -40,6 +31,10 @@ export interface LoadOptions {
   readonly imageSize?: number
   /** Take the moving average of the weights (`model_ema`) when the checkpoint has one. */
   readonly ema?: boolean
+  /** Attention heads, where no file says them or says them wrongly. */
+  readonly heads?: number
+  /** How pictures are made; what is left out is as the model's files say. `crop` is the picture side. */
+  readonly preprocess?: Partial<Preprocess>
   /** Called while files come from the hub. */
   readonly onProgress?: (progress: HubProgress) => void
 }
@@ -91,62 +86,115 @@ async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
   }
 }
 
-function loadRandom(spec: string, preset: Preset | undefined, init: string, options: LoadOptions): LoadedModel {
-  const config = preset?.config ?? fail(`random weights need one of ${presetNames()}, found ${spec}`)
-  const [, digits] = /^random(?::(-?\d+))?$/.exec(init) ?? fail(`init should be random:SEED, found ${init}`)
-  const seed = Number(digits ?? 0)
-  const { imageSize = config.imageSize } = options
+/** Sizes, preprocessing and origins of a preset, without its weights. */
+export function presetSizes(preset: Preset, options: Pick<LoadOptions, 'imageSize' | 'heads' | 'preprocess'>) {
+  const { config } = preset
+  const imageSize = sideOf(options) ?? config.imageSize
   if (!Number.isInteger(imageSize) || imageSize < 1 || imageSize % config.patchSize !== 0)
     fail(`an image size of ${imageSize} is no multiple of the patch size ${config.patchSize}`)
-  const sized = { ...config, imageSize }
-  return { name: spec, source: `random:${seed}`, config: sized, state: randomVit(sized, seed) }
+  const { heads } = findHeads(config.width, config.depth, { given: options.heads ?? config.heads })
+  const own = { source: "the preset's own", guessed: false }
+  const origins: ModelOrigins = {
+    heads: options.heads === undefined ? own : { source: 'as given', guessed: false },
+    layerNormEps: own,
+    preprocess: own,
+  }
+  const sized: VitConfig = { ...config, imageSize, heads }
+  return { config: sized, preprocess: overridePreprocess(deitPreprocess(imageSize), options.preprocess ?? {}), origins }
+}
+
+function loadRandom(spec: string, preset: Preset | undefined, init: string, options: LoadOptions): LoadedModel {
+  if (!preset) return fail(`random weights need one of ${presetNames()}, found ${spec}`)
+  const [, digits] = /^random(?::(-?\d+))?$/.exec(init) ?? fail(`init should be random:SEED, found ${init}`)
+  const seed = Number(digits ?? 0)
+  const sized = presetSizes(preset, options)
+  return { name: spec, source: `random:${seed}`, ...sized, state: randomVit(sized.config, seed) }
 }
 
 async function loadHub(id: string, options: LoadOptions): Promise<LoadedModel> {
   const { downloadModel } = await import('./hub.js') // the client takes a while to load, and most models are files
   const folder = await downloadModel(id, options.onProgress ? { onProgress: options.onProgress } : {})
-  return { ...(await loadFolder(folder, options)), name: id, source: id }
+  return { ...(await loadFolder(folder, options, parseHubId(id)?.name)), name: id, source: id }
 }
 
 /** A folder in hub layout, or one of ours: weights under their usual name, and config.json beside them. */
-async function loadFolder(folder: string, options: LoadOptions): Promise<LoadedModel> {
+async function loadFolder(folder: string, options: LoadOptions, id?: string): Promise<LoadedModel> {
   for (const file of weightFiles) {
     const path = join(folder, file)
     if ((await kindOf(path)) === 'file')
-      return { ...(await loadFile(path, options)), name: basename(folder), source: folder }
+      return { ...(await loadFile(path, options, id)), name: basename(folder), source: folder }
   }
   return fail(`${folder}: the folder holds no weights: no ${weightFiles.join(', ')}`)
 }
 
-async function loadFile(path: string, options: LoadOptions): Promise<LoadedModel> {
+async function loadFile(path: string, options: LoadOptions, id = hubIdOf(dirname(path))): Promise<LoadedModel> {
   const { state } = await readCheckpoint(path, { ema: options.ema ?? false })
-  const file = await configBeside(path)
+  const { heads, imageSize, preprocess } = options
+  const beside = await filesBeside(path)
+  const built = withPath(path, () =>
+    buildModel(state, {
+      name: basename(path),
+      folder: `${dirname(path)}${sep}`,
+      ...(id !== undefined && { id }),
+      ...beside.files,
+      ...(heads !== undefined && { heads }),
+      ...(imageSize !== undefined && { imageSize }),
+      ...(preprocess && { preprocess }),
+    }),
+  )
+  return { ...built, source: path, warnings: [...beside.warnings, ...built.warnings] }
+}
+
+/** Runs `build`; an error says which file the weights are in, unless it names a file of their folder itself. */
+function withPath<T>(path: string, build: () => T): T {
   try {
-    return { name: basename(path), source: path, ...buildVit(state, file, options) }
+    return build()
   } catch (error) {
-    throw error instanceof InputError ? new InputError(`${path}: ${error.message}`) : error
+    if (!(error instanceof InputError) || error.message.startsWith(`${dirname(path)}${sep}`)) throw error
+    throw new InputError(`${path}: ${error.message}`)
   }
 }
 
-/** config.json belongs to a weights file that has the usual name. */
-async function configBeside(path: string): Promise<ModelConfigFile> {
-  const config = join(dirname(path), 'config.json')
-  if (!weightFiles.includes(basename(path)) || (await kindOf(config)) !== 'file') return {}
-  return parseModelConfig(new TextDecoder().decode(await readWholeFile(config, 2 ** 26)), config)
+/** The hub id of a folder in the hub's cache, or of a copy that still has the repository's name. */
+function hubIdOf(folder: string): string | undefined {
+  const [, owner, name] = /models--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\][0-9a-f]{40}$/.exec(folder) ?? []
+  if (owner !== undefined) return `${owner}/${name}`
+  const last = basename(folder)
+  return last.startsWith('deit-') ? `facebook/${last}` : undefined
 }
 
-function buildVit(stored: StateDict, file: ModelConfigFile, options: LoadOptions) {
-  const state = unflattenPatchWeights(toTimmNames(stored))
-  const config = inferVitConfig(state, file)
-  const expected = vitParameters(config)
-  checkState(state, expected)
-  // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
-  const ordered: StateDict = new Map([...expected.keys()].map((name) => [name, state.get(name) ?? fail(`no ${name}`)]))
-  const { imageSize = config.imageSize } = options
-  return {
-    ...resizeVit(config, ordered, imageSize),
-    ...(file.labels?.length === config.classes ? { labels: file.labels } : {}),
-    ...(file.idle ? { idle: file.idle } : {}),
-    ...(file.preprocess ? { preprocess: preprocessAt(file.preprocess, imageSize) } : {}),
+/** What says more about weights. */
+const sideFiles = { config: 'config.json', preprocessor: 'preprocessor_config.json' } as const
+
+/**
+ * The files beside weights that say more about them. They belong to weights of the usual name, and to the only weights of
+ * their folder, whatever the name; of the latter this is not sure.
+ */
+async function filesBeside(
+  path: string,
+): Promise<{ files: Partial<Record<keyof typeof sideFiles, unknown>> & { unsure?: boolean }; warnings: string[] }> {
+  const folder = dirname(path)
+  const there: [keyof typeof sideFiles, string][] = []
+  for (const [key, file] of Object.entries(sideFiles) as [keyof typeof sideFiles, string][])
+    if ((await kindOf(join(folder, file))) === 'file') there.push([key, join(folder, file)])
+  if (there.length === 0) return { files: {}, warnings: [] }
+  const usual = weightFiles.includes(basename(path))
+  const names = await readdir(folder)
+  const others = names.filter((name) => /\.(safetensors|pth|pt|bin)$/.test(name) && name !== basename(path))
+  if (!usual && others.length > 0) {
+    const found = there.map(([, file]) => file).join(' and ')
+    return { files: {}, warnings: [`${found} may be of ${others[0]}, which lies beside ${basename(path)}: not read`] }
+  }
+  const files: Record<string, unknown> = {}
+  for (const [key, file] of there) files[key] = await readJson(file)
+  return { files: { ...files, ...(!usual && { unsure: true }) }, warnings: [] }
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const text = new TextDecoder().decode(await readWholeFile(path, 2 ** 26))
+  try {
+    return JSON.parse(text)
+  } catch {
+    return fail(`${path}: not valid JSON`)
   }
 }

@@ -89,6 +89,17 @@ function renamer(layout: Layout, direction: 'to timm' | 'from timm'): (name: str
   }
 }
 
+/** DataParallel, torch.compile and transformers' wrapper of timm models put their own name before every key. */
+export function stripPrefixes(state: StateDict, where = ''): StateDict {
+  const stripped: StateDict = new Map()
+  for (const [name, tensor] of state) {
+    const short = name.replace(/^(module\.|_orig_mod\.|timm_model\.)+/, '')
+    if (stripped.has(short)) fail(`${where}${nameText(short)} is there twice, with and without a module. prefix`)
+    stripped.set(short, tensor)
+  }
+  return stripped
+}
+
 /**
  * A state dict under timm's names: the layout is recognised by its keys, query, key and value become one `qkv`,
  * buffers are left out. Names that no table knows stay as they are, for the caller to report.

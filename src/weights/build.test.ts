@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { narrow as tiny } from '../../test/support/models.js'
+import { InputError } from '../errors.js'
+import { type VitConfig, vitParameters } from '../models/config.js'
+import { type BuildModelOptions, buildModel } from './build.js'
+import { findHeads } from './heads.js'
+import { randomVit } from './init.js'
+import { fromTimmNames, huggingFaceDeit, huggingFaceVit } from './names.js'
+import type { StateDict } from './state.js'
+
+const state = randomVit(tiny, 1)
+const vit = { model_type: 'vit', num_attention_heads: 3, hidden_act: 'gelu', num_channels: 3, qkv_bias: true }
+const timm = { architecture: 'vit_tiny_patch16_224', global_pool: 'token', model_args: { num_heads: 3 } }
+const build = (config: unknown, options: BuildModelOptions = {}, weights: StateDict = state) =>
+  buildModel(weights, { config, ...options })
+
+test('weights under three libraries’ names are the same model', () => {
+  const distilled: VitConfig = { ...tiny, distilled: true }
+  const twoHeads = randomVit(distilled, 2)
+  assert.deepEqual(build(vit, {}, fromTimmNames(state, huggingFaceVit)).state, state)
+  assert.deepEqual(build({ ...vit, model_type: 'deit' }, {}, fromTimmNames(twoHeads, huggingFaceDeit)).state, twoHeads)
+  const wrapped: StateDict = new Map([...state].map(([name, tensor]) => [`timm_model.${name}`, tensor]))
+  const model = build({ ...timm, model_type: 'timm_wrapper' }, {}, wrapped)
+  assert.deepEqual(model.state, state)
+  assert.deepEqual(model.config, tiny)
+  assert.deepEqual([...model.state.keys()], [...vitParameters(tiny).keys()])
+})
+
+test('what Hugging Face says is used or refused by name', () => {
+  const refused: readonly [field: object, reason: RegExp][] = [
+    [{ model_type: 'swin' }, /: config\.json: model_type should be "vit" or "deit", found "swin"$/],
+    [{ hidden_act: 'relu' }, /hidden_act should be "gelu" or "gelu_python", found "relu"/],
+    [{ num_channels: 1 }, /num_channels should be 3, found 1/],
+    [{ qkv_bias: 'no' }, /qkv_bias should be true or false, found "no"/],
+    [{ layer_norm_eps: 2 }, /layer_norm_eps should be a small positive number, found 2/],
+    [{ hidden_size: 384 }, /config\.json is not of these weights: hidden_size is 384 there and 6 in the weights/],
+    [{ image_size: [224, 224] }, /image_size is 224 there and 16 in the weights/],
+    [{ image_size: [16, 32] }, /image_size should be a positive integer, found \[16,32\]/],
+    [{ patch_size: 16, intermediate_size: 24 }, /intermediate_size is 24 there .*, patch_size is 16 there/],
+    [{ num_attention_heads: 4 }, /a width of 6 cannot be split into 4 heads/],
+  ]
+  for (const [field, reason] of refused) assert.throws(() => build({ ...vit, ...field }), reason)
+  assert.doesNotThrow(() => build({ ...vit, image_size: [16, 16], hidden_size: 6, hidden_act: 'gelu_python' }))
+})
+
+test('LayerNorm’s epsilon: believed, unless it is the library’s default', () => {
+  const eps = (config: object) => {
+    const { config: sizes, origins } = build({ ...vit, ...config })
+    return [sizes.layerNormEps, origins.layerNormEps.source] as const
+  }
+  assert.deepEqual(eps({ layer_norm_eps: 1e-5 }), [1e-5, 'config.json (layer_norm_eps)'])
+  const [value, source] = eps({ layer_norm_eps: 1e-12 })
+  assert.equal(value, 1e-6)
+  assert.match(source, /config\.json says 1e-12, the library's default, with which such weights were not trained$/)
+  assert.equal(eps({})[0], 1e-6)
+})
+
+test('what timm says is used or refused by name', () => {
+  const args = (more: object) => ({ model_args: { num_heads: 3, ...more } })
+  const refused: readonly [field: object, reason: RegExp][] = [
+    [{ architecture: 'swin_tiny_patch4_window7_224' }, /architecture should be a plain ViT or DeiT, found "swin_/],
+    [{ architecture: 'vit_base_patch16_rpn_224' }, /architecture should be a plain ViT or DeiT/],
+    [{ architecture: 'vit_base_patch32_clip_quickgelu_224' }, /architecture should be a plain ViT or DeiT/],
+    [{ global_pool: 'avg' }, /: config\.json: global_pool should be "token", found "avg"$/],
+    [args({ global_pool: 'avg' }), /model_args\.global_pool should be "token", found "avg"/],
+    [args({ class_token: false }), /model_args\.class_token should be true, found false/],
+    [args({ act_layer: 'quick_gelu' }), /model_args\.act_layer should be "gelu", found "quick_gelu"/],
+    [args({ reg_tokens: 4 }), /model_args\.reg_tokens should be 0, found 4/],
+    [args({ init_values: 1e-5 }), /model_args\.init_values should be null, found 0\.00001/],
+    [args({ no_embed_class: true }), /model_args\.no_embed_class should be false, found true/],
+    [args({ in_chans: 1 }), /model_args\.in_chans should be 3, found 1/],
+    [args({ window: 7 }), /model_args\.window is not known here, found 7/],
+    [args({ embed_dim: 384 }), /model_args\.embed_dim is 384 there and 6 in the weights/],
+    [{ num_classes: 1000 }, /num_classes is 1000 there and 2 in the weights/],
+    [{ num_features: 192 }, /num_features is 192 there and 6 in the weights/],
+  ]
+  for (const [field, reason] of refused) assert.throws(() => build({ ...timm, ...field }), reason)
+  const { config, labels } = build({
+    ...timm,
+    ...args({ img_size: 16, depth: 2, mlp_ratio: 2, act_layer: null, drop_path_rate: 0.1 }),
+    label_names: ['n02123045', 'dog'],
+    label_descriptions: { n02123045: 'tabby, tabby cat' },
+  })
+  assert.deepEqual(config, tiny)
+  assert.deepEqual(labels, ['tabby', 'dog'])
+})
+
+test('a model without biases of query, key and value is one whose biases are zero', () => {
+  const bare: StateDict = new Map([...state].filter(([name]) => !name.endsWith('qkv.bias')))
+  const complete = build({ ...vit, qkv_bias: false }, {}, bare).state
+  assert.ok(complete.get('blocks.1.attn.qkv.bias')?.data.every((value) => value === 0))
+  assert.deepEqual([...complete.keys()], [...state.keys()])
+  assert.throws(() => build(vit, {}, bare), /2 missing: blocks\.0\.attn\.qkv\.bias, blocks\.1\.attn\.qkv\.bias/)
+})
+
+test('heads: by hand, by a file, by an architecture’s name, by published sizes, or not at all', () => {
+  const said = { value: 8, field: 'num_attention_heads' }
+  assert.equal(findHeads(1280, 32, { given: 20, said }).heads, 20)
+  assert.deepEqual(findHeads(1280, 32, { said }), {
+    heads: 8,
+    source: 'config.json (num_attention_heads)',
+    guessed: false,
+    doubtful: false,
+  })
+  // ViT-H, ViT-g and ViT-G have 16 heads, which are wider than 64.
+  for (const [size, width, depth] of [
+    ['huge', 1280, 32],
+    ['giant', 1408, 40],
+    ['gigantic', 1664, 48],
+  ] as const) {
+    const named = findHeads(width, depth, { architecture: `vit_${size}_patch14_clip_224` })
+    assert.deepEqual([named.heads, named.guessed], [16, false])
+    const guess = findHeads(width, depth)
+    assert.deepEqual([guess.heads, guess.guessed, guess.doubtful], [16, true, true])
+  }
+  // The giant of DINOv2 is of another width: its name tells nothing here.
+  assert.deepEqual(findHeads(1536, 40, { architecture: 'vit_giant_patch14_dinov2' }).heads, 24)
+  for (const [width, depth, heads] of [
+    [192, 12, 3],
+    [384, 12, 6],
+    [768, 12, 12],
+    [1024, 24, 16],
+  ] as const)
+    assert.deepEqual(findHeads(width, depth), {
+      heads,
+      source: `a guess, as in published ViTs of width ${width} and depth ${depth}`,
+      guessed: true,
+      doubtful: false,
+    })
+  // timm's first vit_small was 768 wide with 8 heads in 8 blocks.
+  assert.ok(findHeads(768, 8).doubtful)
+  assert.ok(findHeads(512, 12).doubtful)
+  assert.throws(() => findHeads(100, 12), /cannot be told from a width of 100/)
+  assert.throws(() => findHeads(192, 12, { given: 5 }), new InputError('a width of 192 cannot be split into 5 heads'))
+})
+
+test('a doubtful guess, and what a file says in vain, are told', () => {
+  const wide = { ...tiny, width: 64, heads: 1 }
+  const { warnings, origins } = buildModel(randomVit(wide, 1))
+  assert.deepEqual(warnings, [
+    '1 attention heads are a guess, heads of 64 numbers: a config.json beside the weights, or --heads, says it',
+  ])
+  assert.equal(origins.heads.guessed, true)
+  assert.deepEqual(buildModel(randomVit(wide, 1), { heads: 2 }).warnings, [])
+  assert.deepEqual(build(vit, { heads: 2 }).warnings, [
+    '2 attention heads as given, though config.json says 3 (num_attention_heads)',
+  ])
+  assert.deepEqual(build({ ...vit, id2label: { 0: 'cat' } }).warnings, [
+    'config.json names 1 classes, the weights have 2: its names are left out',
+  ])
+  const multi = build({ ...vit, problem_type: 'multi_label_classification' })
+  assert.match(multi.warnings.join(), /^config\.json: problem_type is multi_label_classification; scores here/)
+})
+
+test('files of other weights are left out where that may be, and refused where not', () => {
+  const other = { ...vit, hidden_size: 384, id2label: { 0: 'cat', 1: 'dog' } }
+  const { labels, warnings, origins } = build(other, { unsure: true, heads: 3, preprocessor: { size: 'nonsense' } })
+  assert.equal(labels, undefined)
+  assert.equal(origins.preprocess.guessed, true)
+  assert.deepEqual(warnings, [
+    'config.json is left out, it is not of these weights: hidden_size is 384 there and 6 in the weights',
+  ])
+  assert.throws(
+    () => build(other, { folder: 'models/x/' }),
+    /^InputError: models\/x\/config\.json is not of these weights/,
+  )
+})

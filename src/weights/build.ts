@@ -1,0 +1,186 @@
+/**
+ * From a state dict and the files beside it to a model: names, sizes, heads, labels, preprocessing, and the check that
+ * all of it fits. The one way of loading, in Node and in browsers.
+ */
+import { fail } from '../errors.js'
+import type { Preprocess } from '../images/preprocess.js'
+import { type VitConfig, vitParameters } from '../models/config.js'
+import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
+import { findHeads, type Heads, type Origin } from './heads.js'
+import { checkState, inferVitShape, resizeVit, unflattenPatchWeights, type VitShape } from './infer.js'
+import { stripPrefixes, toTimmNames } from './names.js'
+import { findPreprocess } from './pictures.js'
+import { float32, type StateDict } from './state.js'
+
+/** What is known besides the weights. */
+export interface BuildModelOptions {
+  /** The parsed `config.json` of Hugging Face, of timm, or of a folder of this project. */
+  readonly config?: unknown
+  /** The parsed `preprocessor_config.json` of Hugging Face. */
+  readonly preprocessor?: unknown
+  /** What the model is called; default `model`. */
+  readonly name?: string
+  /** The hub id that the weights came from: a few hub files are known to contradict their weights. Default: `name`. */
+  readonly id?: string
+  /** What to put before the names of the files in messages. */
+  readonly folder?: string
+  /** Attention heads, where no file says them or says them wrongly. */
+  readonly heads?: number
+  /** The picture side to run at; the position embedding is resized when it differs. Default: as in the weights. */
+  readonly imageSize?: number
+  /** How pictures are made; what is left out is as the files say. `crop` is the picture side. */
+  readonly preprocess?: Partial<Preprocess>
+  /** The config may be of other weights: where its sizes are not theirs it is left out, with a warning. */
+  readonly unsure?: boolean
+}
+
+/** Who says what the shapes of weights do not tell. */
+export interface ModelOrigins {
+  readonly heads: Origin
+  readonly layerNormEps: Origin
+  readonly preprocess: Origin
+}
+
+/** A model ready to be opened. */
+export interface BuiltModel {
+  readonly name: string
+  readonly config: VitConfig
+  /** timm names, PyTorch layout, Float32Array everywhere; exactly the keys of `vitParameters(config)`. */
+  readonly state: StateDict
+  /** Class names, when the model brings real ones. */
+  readonly labels?: readonly string[]
+  /** How the model was finetuned to be idled, when its config says so. */
+  readonly idle?: IdleSettings
+  /** How its pictures are made, at the size it runs at. */
+  readonly preprocess: Preprocess
+  readonly origins: ModelOrigins
+  /** What the user should hear of: doubtful guesses, files that contradict each other. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Builds a model of weights under the names of timm, facebookresearch/deit or Hugging Face, as `openWebClassifier` and
+ * `openNodeClassifier` take it.
+ *
+ * @param state - the tensors of a checkpoint, as `parseSafetensors` gives them
+ * @throws InputError when this is no ViT or DeiT, tensors are missing, left over or of the wrong shape, or a file says
+ *   what cannot be carried out
+ * @example
+ * ```ts
+ * const url = 'https://huggingface.co/facebook/deit-tiny-patch16-224/resolve/main/'
+ * const fetched = (file: string) => fetch(url + file)
+ * const { state } = parseSafetensors(new Uint8Array(await (await fetched('model.safetensors')).arrayBuffer()))
+ * const model = buildModel(state, {
+ *   name: 'facebook/deit-tiny-patch16-224',
+ *   config: await (await fetched('config.json')).json(),
+ *   preprocessor: await (await fetched('preprocessor_config.json')).json(),
+ * })
+ * const classifier = await openWebClassifier(model, { keepRatio: 0.7 })
+ * const [predictions] = await classifier.predict(preprocessImage(picture, model.preprocess))
+ * ```
+ */
+export function buildModel(state: StateDict, options: BuildModelOptions = {}): BuiltModel {
+  const { name = 'model', id = name, folder = '' } = options
+  const renamed = unflattenPatchWeights(toTimmNames(stripPrefixes(state)))
+  const shape = inferVitShape(renamed)
+  const { file, warnings, foreign } = readConfig(shape, options)
+  const found = findHeads(shape.width, shape.depth, {
+    given: options.heads,
+    said: file?.heads,
+    file: file?.source,
+    architecture: file?.architecture,
+  })
+  const eps = findLayerNormEps(file)
+  const config: VitConfig = { ...shape, heads: found.heads, layerNormEps: eps.value }
+  const expected = vitParameters(config)
+  const complete = file?.qkvBias === false ? withoutQkvBias(renamed, config) : renamed
+  checkState(complete, expected)
+  // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
+  const ordered: StateDict = new Map(
+    [...expected.keys()].map((name) => [name, complete.get(name) ?? fail(`no ${name}`)]),
+  )
+  const resized = resizeVit(config, ordered, sideOf(options) ?? config.imageSize)
+  const pictures = findPreprocess(config, resized.config.imageSize, {
+    given: options.preprocess,
+    config: file,
+    id,
+    ...(options.preprocessor !== undefined &&
+      !foreign && {
+        preprocessor: { json: options.preprocessor, source: `${folder}preprocessor_config.json` },
+      }),
+  })
+  const labels = file?.labels?.length === config.classes ? file.labels : undefined
+  return {
+    name,
+    ...resized,
+    ...(labels && { labels }),
+    ...(file?.idle && { idle: file.idle }),
+    preprocess: pictures.preprocess,
+    origins: { heads: originOf(found), layerNormEps: originOf(eps), preprocess: originOf(pictures) },
+    warnings: [...warnings, ...headWarnings(found, file), ...labelWarnings(config, file), ...pictures.warnings],
+  }
+}
+
+const originOf = ({ source, guessed }: Origin): Origin => ({ source, guessed })
+
+/** The picture side that is asked for, as `imageSize` or as the crop. */
+export function sideOf({ imageSize, preprocess }: Pick<BuildModelOptions, 'imageSize' | 'preprocess'>) {
+  const crop = preprocess?.crop
+  if (imageSize !== undefined && crop !== undefined && crop !== imageSize)
+    fail(`crop: wanted the picture side ${imageSize}, found ${crop}`)
+  return imageSize ?? crop
+}
+
+/** The config.json, held against the shapes; `foreign` when it, and so what lies beside it, is of other weights. */
+function readConfig(
+  shape: VitShape,
+  options: BuildModelOptions,
+): { file?: ModelConfigFile; warnings: string[]; foreign?: true } {
+  const { config, folder = '', unsure = false } = options
+  if (config === undefined) return { warnings: [] }
+  const file = readModelConfig(config, `${folder}config.json`)
+  const wrong = file.sizes
+    .filter(({ size, value }) => shape[size] !== value)
+    .map(({ size, field, value }) => `${field} is ${value} there and ${shape[size]} in the weights`)
+  const heads = options.heads === undefined ? file.heads?.value : undefined
+  if (unsure && heads !== undefined && shape.width % heads !== 0)
+    wrong.push(`a width of ${shape.width} cannot be split into ${heads} heads`)
+  if (wrong.length === 0) return { file, warnings: [...file.warnings] }
+  if (!unsure) return fail(`${file.source} is not of these weights: ${wrong.join(', ')}`)
+  return { foreign: true, warnings: [`${file.source} is left out, it is not of these weights: ${wrong.join(', ')}`] }
+}
+
+/** LayerNorm's epsilon: as a file says it, else 1e-6. */
+function findLayerNormEps(file: ModelConfigFile | undefined): Origin & { readonly value: number } {
+  if (file?.layerNormEps) {
+    const { value, field } = file.layerNormEps
+    return { value, source: `${file.source} (${field})`, guessed: false }
+  }
+  const ignored = file?.ignoredLayerNormEps
+  if (!file || !ignored) return { value: 1e-6, source: 'as in every published ViT and DeiT', guessed: true }
+  const why = `${file.source} says ${ignored.value}, the library's default, with which such weights were not trained`
+  return { value: 1e-6, source: `as in every published ViT and DeiT; ${why}`, guessed: true }
+}
+
+/** Biases that a model without them does not have, as zeros: the same function. */
+function withoutQkvBias(state: StateDict, { width, depth }: VitConfig): StateDict {
+  const complete: StateDict = new Map(state)
+  for (let l = 0; l < depth; l++) {
+    const name = `blocks.${l}.attn.qkv.bias`
+    if (!state.has(name)) complete.set(name, float32(new Float32Array(3 * width), [3 * width]))
+  }
+  return complete
+}
+
+function headWarnings({ heads, source, doubtful }: Heads, file: ModelConfigFile | undefined): string[] {
+  if (doubtful) return [`${heads} attention heads are ${source}: a config.json beside the weights, or --heads, says it`]
+  const said = file?.heads
+  if (!file || !said || said.value === heads) return []
+  return [`${heads} attention heads ${source}, though ${file.source} says ${said.value} (${said.field})`]
+}
+
+function labelWarnings({ classes }: VitConfig, file: ModelConfigFile | undefined): string[] {
+  const count = file?.labels?.length
+  if (!file || count === undefined || count === classes) return []
+  return [`${file.source} names ${count} classes, the weights have ${classes}: its names are left out`]
+}

@@ -1,0 +1,83 @@
+/**
+ * The number of attention heads, which no shape tells: said by hand or by a file, known from an architecture's name, or
+ * guessed. Safe in browsers.
+ */
+import { fail } from '../errors.js'
+import type { Said } from './json.js'
+
+/** Who says something about a model. */
+export interface Origin {
+  /** For people: `config.json (num_attention_heads)`, `--heads`, `a guess: …`. */
+  readonly source: string
+  /** Nothing says it. */
+  readonly guessed: boolean
+}
+
+/** Heads, and who says so. */
+export interface Heads extends Origin {
+  readonly heads: number
+  /** A guess that may well be wrong. */
+  readonly doubtful: boolean
+}
+
+/** Published ViTs: arXiv 2010.11929 (base to huge), 2012.12877 (tiny, small), 2106.04560 (giant, gigantic). */
+const published = [
+  { name: 'tiny', width: 192, depth: 12, heads: 3 },
+  { name: 'small', width: 384, depth: 12, heads: 6 },
+  { name: 'base', width: 768, depth: 12, heads: 12 },
+  { name: 'large', width: 1024, depth: 24, heads: 16 },
+  { name: 'huge', width: 1280, depth: 32, heads: 16 },
+  { name: 'giant', width: 1408, depth: 40, heads: 16 },
+  { name: 'gigantic', width: 1664, depth: 48, heads: 16 },
+] as const
+
+/** What is known about a model besides its weights. */
+export interface HeadClues {
+  /** Said by the caller. */
+  readonly given?: number | undefined
+  /** Said by a config.json. */
+  readonly said?: Said<number> | undefined
+  /** What that file is called. */
+  readonly file?: string | undefined
+  /** timm's name of the architecture. */
+  readonly architecture?: string | undefined
+}
+
+/**
+ * The heads of a model of this width and depth.
+ *
+ * @throws InputError when the width cannot be split into them, or there is nothing to go by
+ */
+export function findHeads(width: number, depth: number, clues: HeadClues = {}): Heads {
+  const { given, said, file = 'config.json', architecture } = clues
+  if (given !== undefined) return certain(width, given, 'as given')
+  if (said) return certain(width, said.value, `${file} (${said.field})`)
+  const [, size] = /^(?:vit|deit3?|flexivit)_([a-z]+)/.exec(architecture ?? '') ?? []
+  const named = published.find(({ name, width: known }) => name === size && known === width)
+  if (named) return certain(width, named.heads, `${file} (architecture ${architecture})`)
+  return guessHeads(width, depth)
+}
+
+function certain(width: number, heads: number, source: string): Heads {
+  if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0)
+    fail(`a width of ${width} cannot be split into ${heads} heads`)
+  return { heads, source, guessed: false, doubtful: false }
+}
+
+/** Heads of 64 numbers, as in most published ViTs; those of width 1280, 1408 and 1664 have 16, which are wider. */
+function guessHeads(width: number, depth: number): Heads {
+  const known = published.find((model) => model.width === width)
+  const wide = known !== undefined && width / known.heads !== 64
+  if (!known && (width % 64 !== 0 || width === 0))
+    fail(
+      `the number of heads cannot be told from a width of ${width}, no multiple of 64: ` +
+        'a config.json with num_attention_heads beside the weights says it, or heads by hand',
+    )
+  const why = known ? `as in published ViTs of width ${width} and depth ${known.depth}` : 'heads of 64 numbers'
+  return {
+    heads: known?.heads ?? width / 64,
+    source: `a guess, ${why}`,
+    guessed: true,
+    doubtful: wide || known?.depth !== depth,
+  }
+}
