@@ -1,7 +1,7 @@
 /** The built command as a user runs it: exit codes, JSON, one clear line for every mistake. */
 
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -39,7 +39,8 @@ describe('idlevit', () => {
       '0.7',
       '--json',
     )
-    assert.equal(stderr, '')
+    // Nothing lies beside these weights: the statistics are a guess, which is told.
+    assert.match(stderr, /^warning: how pictures are made is a guess, ImageNet's statistics: [^\n]+\n$/)
     assert.equal(code, 0)
     const [result, ...more] = JSON.parse(stdout)
     assert.equal(more.length, 0)
@@ -70,6 +71,45 @@ describe('idlevit', () => {
     assert.equal(report.precision, 'fp32')
     assert.equal(report.keepRatios.length, 12)
     assert.ok(report.loss > 0 && report.gmacs > 0 && report.imagesPerSecond > 0)
+    assert.deepEqual(report.preprocessing, {
+      ...{ mode: 'center', interpolation: 'bicubic', resize: 256, crop: 224 },
+      ...{ mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+      ...{ source: "the preset's own", guessed: false },
+    })
+  })
+
+  it('takes preprocessing and heads from the files beside the weights, and says so', async () => {
+    const model = join(folder, 'other-statistics')
+    await mkdir(model)
+    await copyFile(weights, join(model, 'tiny.safetensors'))
+    const pretrained = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5], crop_pct: 0.9, input_size: [3, 224, 224] }
+    const config = { architecture: 'vit_tiny_patch16_224', model_args: { num_heads: 6 }, pretrained_cfg: pretrained }
+    await writeFile(join(model, 'config.json'), JSON.stringify(config))
+    const file = join(model, 'tiny.safetensors')
+    const about = JSON.parse((await idlevit('info', '--model', file, '--json')).stdout)
+    assert.deepEqual([about.heads, about.headsGuessed], [6, false])
+    assert.equal(about.headsSource, `${join(model, 'config.json')} (model_args.num_heads)`)
+    const { source, guessed, ...preprocess } = about.preprocessing
+    assert.deepEqual(preprocess, {
+      ...{ mode: 'center', interpolation: 'bicubic', resize: 248, crop: 224 },
+      ...{ mean: pretrained.mean, std: pretrained.std },
+    })
+    assert.deepEqual([source, guessed], [`${join(model, 'config.json')} (pretrained_cfg)`, false])
+    const shown = (await idlevit('info', '--model', file, '--heads', '3', '--mean', '0.4,0.4,0.4', '--crop', '160'))
+      .stdout
+    assert.match(shown, /attention heads: 3 \(as given\)/)
+    assert.match(
+      shown,
+      /pictures: shorter side 177 \(bicubic\), centre crop 160, mean 0\.4,0\.4,0\.4, std 0\.5,0\.5,0\.5 \(.*with mean as given\)/,
+    )
+
+    const out = join(folder, 'exported')
+    assert.equal((await idlevit('export', '--model', file, '--out', out)).code, 0)
+    const again = await loadModel(out)
+    assert.deepEqual(again.preprocess, { resize: 248, crop: 224, mean: pretrained.mean, std: pretrained.std })
+    assert.equal(again.config.heads, 6)
+    const written = JSON.parse(await readFile(join(out, 'preprocessor_config.json'), 'utf8'))
+    assert.deepEqual([written.image_mean, written.size, written.resample], [pretrained.mean, { shortest_edge: 248 }, 3])
   })
 
   it('tells what a model costs, without its weights', async () => {
@@ -165,6 +205,19 @@ describe('bad input ends with exit code 1 and one line', () => {
     'a negative keep ratio': async () => [['info', ...tiny, '--keep-ratio', '-0.5'], /--keep-ratio.*-0\.5/],
     'a keep ratio of zero': async () => [['info', ...tiny, '--keep-ratio', '0'], /--keep-ratio.*found 0/],
     'a keep ratio above 1': async () => [['info', ...tiny, '--keep-ratio', '1.5'], /--keep-ratio.*1\.5/],
+    'a keep ratio in percent': async () => [
+      ['info', ...tiny, '--keep-ratio', '70'],
+      /--keep-ratio.*0\.7 was probably meant/,
+    ],
+    'a mean of values up to 255': async () => [
+      ['classify', waves, ...tiny, '--mean', '127.5,127.5,127.5'],
+      /--mean: .* so 0\.5,0\.5,0\.5 was probably meant/,
+    ],
+    'a picture smaller than its crop': async () => [
+      ['classify', waves, ...tiny, '--resize', '100'],
+      /resize.*224.*100/,
+    ],
+    'heads that do not divide the width': async () => [['info', ...tiny, '--heads', '5'], /width of 192.*5 heads/],
     'too few keep ratios': async () => [['info', ...tiny, '--keep-ratios', '1,0.5'], /12 values.*found 2/],
     'an unknown device': async () => [['classify', waves, ...tiny, '--device', 'abacus'], /--device.*cpu.*abacus/],
     'a device that is not there': async () => [['classify', waves, ...tiny, '--device', 'cuda'], /--device cuda/],

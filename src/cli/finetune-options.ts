@@ -279,7 +279,7 @@ export function addFinetuneOptions(command: Command): Command {
     ['--patch <pixels>', 'side of a patch', count, 'as in --model'],
     ['--width <C>', 'width of a token', count, 'as in --model'],
     ['--depth <L>', 'number of blocks', count, 'as in --model'],
-    ['--heads <H>', 'attention heads', count, 'as in --model'],
+    ['--heads <N>', 'attention heads, also of a checkpoint that does not say them', count, 'as in --model'],
   ])
   const shared = [
     'model',

@@ -49,7 +49,7 @@ test('every option is parsed into its type', () => {
   })
   assert.deepEqual(parse(['--keep-ratios', '1,1, 0.5,5e-1']).keepRatios, [1, 1, 0.5, 0.5])
   assert.deepEqual(parse(['--keep-tokens=196,98']).keepTokens, [196, 98])
-  assert.deepEqual(parse(['--mean', '-1,0,1']).mean, [-1, 0, 1])
+  assert.deepEqual(parse(['--mean', '0,5e-1,1']).mean, [0, 0.5, 1])
 })
 
 test('a command may give defaults and require options', () => {
@@ -89,6 +89,23 @@ const refused: readonly [option: string, value: string, message: string][] = [
   ['--init', 'random:4294967296', '--init: wanted a whole number from 0 to 4294967295, found 4294967296'],
   ['--mean', '0.5,0.5', '--mean: wanted three numbers separated by commas, found "0.5,0.5"'],
   ['--mean', 'a,b,c', '--mean, entry 1: wanted a number, found a'],
+  [
+    '--mean',
+    '127.5,127.5,127.5',
+    '--mean: wanted means of values from 0 to 1, found 127.5,127.5,127.5: 127.5/255 = 0.5, so 0.5,0.5,0.5 was probably meant',
+  ],
+  [
+    '--std',
+    '58.395,57.12,57.375',
+    '--std: wanted deviations of values from 0 to 1, at least 1/255, found 58.395,57.12,57.375: ' +
+      '58.395/255 = 0.229, so 0.229,0.224,0.225 was probably meant',
+  ],
+  ['--mean', '-1,0,1', '--mean: wanted means of values from 0 to 1, found -1,0,1'],
+  ['--mean', '0.485,0.456,406', '--mean: wanted means of values from 0 to 1, found 0.485,0.456,406'],
+  ['--keep-ratio', '70', `--keep-ratio: wanted ${share}, found 70: 0.7 was probably meant`],
+  ['--keep-ratio', '70%', `--keep-ratio: wanted ${share}, found 70%: 0.7 was probably meant`],
+  ['--keep-ratios', '100,70', `--keep-ratios, entry 1: wanted ${share}, found 100: 1 was probably meant`],
+  ['--heads', '0', '--heads: wanted a whole number from 1 to 4096, found 0'],
   ['--std', '1,0,1', '--std, entry 2: wanted a number above 0, found 0'],
   ['--resize', '1e999', '--resize: wanted a whole number from 1 to 16384, found 1e999'],
   ['--crop', '20000', '--crop: wanted a whole number from 1 to 16384, found 20000'],

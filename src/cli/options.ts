@@ -7,23 +7,13 @@
  */
 import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
+import { present } from '../present.js'
 import type { Score } from '../reduction/idle.js'
+import { requestedPlan } from '../reduction/request.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { Device } from '../runtime/session.js'
 import { mustBeGiven, refuseMissing } from './help.js'
-import {
-  list,
-  number,
-  oneOf,
-  perChannel,
-  positive,
-  type Reader,
-  randomInit,
-  ratio,
-  seed,
-  text,
-  whole,
-} from './values.js'
+import { deviations, list, means, oneOf, type Reader, randomInit, ratio, seed, text, whole } from './values.js'
 
 /** Ways of reducing tokens that `--method` knows. */
 export const methods = ['none', 'idle'] as const
@@ -72,14 +62,15 @@ const definitions = {
     text('a preset, a hub id or a path'),
   ),
   init: define('--init <random:SEED>', 'seeded random weights instead of pretrained ones (presets only)', randomInit),
-  mean: define('--mean <r,g,b>', 'mean that pictures are normalised by', perChannel(number), {
+  mean: define('--mean <r,g,b>', 'mean that pictures are normalised by', means, {
     otherwise: "the model's, or ImageNet's",
   }),
-  std: define('--std <r,g,b>', 'deviation that pictures are normalised by', perChannel(positive), {
+  std: define('--std <r,g,b>', 'deviation that pictures are normalised by', deviations, {
     otherwise: "the model's, or ImageNet's",
   }),
   resize: define('--resize <pixels>', 'shorter side before the crop', side, { otherwise: 'as the model was trained' }),
   crop: define('--crop <pixels>', 'side of the centre crop', side, { otherwise: 'as the model was trained' }),
+  heads: define('--heads <N>', 'attention heads', whole(1, 4096), { otherwise: 'as the files say, or guessed' }),
   labels: define('--labels <file>', 'class names: one a line, or JSON', text('a path'), {
     otherwise: "the model's, or ImageNet's",
   }),
@@ -119,7 +110,16 @@ export type SharedOptions = {
 type Value<N extends SharedName> = NonNullable<SharedOptions[N]>
 
 /** Options of every command that builds a model and a plan for it. */
-export const modelOptions = ['model', 'init', 'keepRatio', 'keepRatios', 'keepTokens', 'method', 'score'] as const
+export const modelOptions = [
+  'model',
+  'init',
+  'heads',
+  'keepRatio',
+  'keepRatios',
+  'keepTokens',
+  'method',
+  'score',
+] as const
 /** Options of every command that turns pictures into tensors. */
 export const pictureOptions = ['mean', 'std', 'resize', 'crop'] as const
 /** Options of every command that computes. */
@@ -189,15 +189,12 @@ export function readReduction(
   options: SharedOptions,
   stored: KeepRequest & { readonly score?: Score } = {},
 ): Reduction {
-  const { keepRatio, keepRatios, keepTokens } = isGiven(options) ? options : stored
-  const score = options.score ?? stored.score
+  const plan = requestedPlan(options, stored)
+  const { keepRatio, keepRatios, keepTokens } = plan
   const keepsAll = !keepTokens && (keepRatios ?? [keepRatio ?? 1]).every((ratio) => ratio === 1)
   const method = options.method ?? (keepsAll ? 'none' : 'idle')
-  return { method, ...present({ score, keepRatio, keepRatios, keepTokens }) }
+  return { method, ...plan }
 }
-
-const isGiven = ({ keepRatio, keepRatios, keepTokens }: KeepRequest) =>
-  keepRatio !== undefined || keepRatios !== undefined || keepTokens !== undefined
 
 /** What the options override of a model's preprocessing; absent is the model's own. */
 export type PictureOverrides = Pick<SharedOptions, (typeof pictureOptions)[number]>
@@ -213,9 +210,3 @@ export function readPictureOverrides({ mean, std, resize, crop }: SharedOptions)
   }
   return present({ mean, std, resize, crop })
 }
-
-/** The entries that have a value. */
-const present = <T extends object>(entries: T) =>
-  Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: NonNullable<T[K]>
-  }

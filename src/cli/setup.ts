@@ -4,12 +4,12 @@ import { readFile } from 'node:fs/promises'
 import type { Dataset } from '../data/dataset.js'
 import { countByReason, type LeftOut } from '../data/left-out.js'
 import { fail } from '../errors.js'
-import { type Preprocess, preprocessOf } from '../images/preprocess.js'
-import { imagenetLabels } from '../labels/imagenet.js'
+import { describePreprocess, imagenetPreprocess, overridePreprocess, type Preprocess } from '../images/preprocess.js'
+import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
 import { presets } from '../models/config.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
-import { type LoadedModel, loadModel } from '../weights/load.js'
+import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../weights/load.js'
 import { readPictureOverrides, readReduction, type SharedOptions } from './options.js'
 import { startProgress, warn } from './output.js'
 
@@ -17,30 +17,38 @@ import { startProgress, warn } from './output.js'
 export async function openModel(options: SharedOptions): Promise<Model & LoadedModel> {
   const spec = options.model ?? fail('--model: wanted a preset, a hub id or a path, found nothing')
   const progress = startProgress('downloading', undefined)
-  const { crop } = options
   const loaded = await loadModel(spec, {
-    ...(options.init !== undefined && { init: options.init }),
-    ...(crop !== undefined && { imageSize: crop }),
+    ...loadOptions(options),
     onProgress: ({ bytes, total, file }) => progress.update(bytes, `of ${total} bytes, ${file}`),
   })
   progress.stop()
-  const labels = await labelsOf(options, loaded)
-  return labels ? { ...loaded, labels } : loaded
+  warnAll(loaded.warnings ?? [])
+  return withLabels(loaded, await labelsOf(options, loaded))
 }
 
+/** What the options say about the model itself. */
+function loadOptions(options: SharedOptions): LoadOptions {
+  const { init, heads } = options
+  return {
+    ...(init !== undefined && { init }),
+    ...(heads !== undefined && { heads }),
+    preprocess: readPictureOverrides(options),
+  }
+}
+
+/** What a command may ask of a model without its weights. */
+type Sizes = Pick<LoadedModel, 'name' | 'config' | 'idle' | 'preprocess' | 'origins'>
+
 /** Sizes of the model that the options name: of a preset without reading weights. */
-export async function sizesOf(options: SharedOptions): Promise<Pick<LoadedModel, 'name' | 'config' | 'idle'>> {
+export async function sizesOf(options: SharedOptions): Promise<Sizes> {
   const preset = presets[options.model ?? '']
   if (!preset) return openModel(options)
-  const imageSize = options.crop ?? preset.config.imageSize
-  if (imageSize % preset.config.patchSize !== 0)
-    fail(`--crop: wanted a multiple of the patch size ${preset.config.patchSize}, found ${imageSize}`)
-  return { name: options.model as string, config: { ...preset.config, imageSize } }
+  return { name: options.model as string, ...presetSizes(preset, loadOptions(options)) }
 }
 
 async function labelsOf(options: SharedOptions, loaded: LoadedModel): Promise<readonly string[] | undefined> {
   const { classes } = loaded.config
-  if (options.labels === undefined) return loaded.labels ?? (classes === 1000 ? imagenetLabels : undefined)
+  if (options.labels === undefined) return undefined
   const labels = await readLabels(options.labels)
   if (labels.length !== classes)
     fail(`${options.labels}: wanted ${classes} labels, one per class, found ${labels.length}`)
@@ -55,10 +63,32 @@ export async function readLabels(file: string): Promise<readonly string[]> {
   return parseLabels(text, file)
 }
 
-/** How pictures become inputs of the model: as it was trained, or ImageNet's way, unless the options say otherwise. */
-export function preprocessFor(options: SharedOptions, model: Model): Preprocess {
-  return { ...preprocessOf(model), ...readPictureOverrides(options) }
+/**
+ * How pictures become inputs of the model: as it was opened with these options. Where nothing says it the guess is told;
+ * a model that starts from random weights takes ImageNet's way.
+ */
+export function preprocessFor(options: SharedOptions, model: Model & Partial<LoadedModel>): Preprocess {
+  if (model.origins?.preprocess.guessed)
+    warn(`how pictures are made is ${model.origins.preprocess.source} (--mean and --std do)`)
+  const { imageSize } = model.config
+  return model.preprocess ?? overridePreprocess(imagenetPreprocess(imageSize), readPictureOverrides(options))
 }
+
+/** Preprocessing for reports: what is used, and who says so. */
+export interface PreprocessingReport extends Required<Preprocess> {
+  readonly source: string
+  readonly guessed: boolean
+}
+
+/** What a report says about a model's pictures. */
+export function preprocessingReport({ preprocess, origins }: Partial<LoadedModel>): PreprocessingReport | undefined {
+  if (!preprocess || !origins) return undefined
+  return { mode: 'center', interpolation: 'bicubic', ...preprocess, ...origins.preprocess }
+}
+
+/** The same in a line. */
+export const preprocessingLine = (report: PreprocessingReport): string =>
+  `pictures: ${describePreprocess(report)} (${report.source})`
 
 /** What the options ask of the classifier: the plan (from the model's own settings when none is given) and the session. */
 export const classifierOptions = (options: SharedOptions, model: LoadedModel): ClassifierOptions => ({

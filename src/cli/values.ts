@@ -5,7 +5,8 @@
  * what was found. Commands with lists where others take one value (`bench --batch 1,16`) build them with {@link list}.
  */
 import { fail } from '../errors.js'
-import type { PerChannel } from '../images/preprocess.js'
+import { type PerChannel, unlikelyMean, unlikelyStd } from '../images/preprocess.js'
+import { percentHint } from '../reduction/schedule.js'
 
 /** Turns the text behind `option` (as in `--batch`) into a value. @throws InputError when the text does not fit */
 export type Reader<T> = (text: string, option: string) => T
@@ -28,7 +29,13 @@ export const number = decimal('a number', () => true)
 export const positive = decimal('a number above 0', (value) => value > 0)
 
 /** A share of the tokens: above 0 and at most 1. */
-export const ratio = decimal('a number above 0 and at most 1', (value) => value > 0 && value <= 1)
+export const ratio: Reader<number> = (text, option) => {
+  const wanted = 'a number above 0 and at most 1'
+  const [, percent] = /^(\d+(?:\.\d+)?) ?%?$/.exec(text.trim()) ?? []
+  const hint = percentHint(Number(percent))
+  if (hint !== '') fail(`${option}: wanted ${wanted}, found ${text.trim()}${hint}`)
+  return decimal(wanted, (value) => value > 0 && value <= 1)(text, option)
+}
 
 /** A whole number from `least` to `most`, in plain digits. */
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER): Reader<number> {
@@ -65,6 +72,20 @@ export function perChannel(entry: Reader<number>): Reader<PerChannel> {
     return [red, green, blue]
   }
 }
+
+const likely =
+  (entry: Reader<number>, unlikely: (values: PerChannel) => string | undefined): Reader<PerChannel> =>
+  (text, option) => {
+    const values = perChannel(entry)(text, option)
+    const complaint = unlikely(values)
+    return complaint === undefined ? values : fail(`--${complaint}`)
+  }
+
+/** Means of values from 0 to 1, by channel. */
+export const means = likely(number, unlikelyMean)
+
+/** Standard deviations of values from 0 to 1, by channel. */
+export const deviations = likely(positive, unlikelyStd)
 
 /** A seed of a random generator: 32 bits. */
 export const seed = whole(0, 2 ** 32 - 1)

@@ -46,7 +46,7 @@ export function addBench(program: Command): void {
     .option('--elastic', 'time the graph that serves every keep ratio, too')
     .option('--profile', 'time per operator')
     .option('--no-memory', 'do not measure peak memory (each model once more, in a process of its own)')
-  addOptions(command, ['model', 'init', 'crop', 'method', 'score', 'device', 'threads'], {
+  addOptions(command, ['model', 'init', 'heads', 'crop', 'method', 'score', 'device', 'threads'], {
     required: ['model'],
   }).action(bench)
   addExamples(

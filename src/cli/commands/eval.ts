@@ -84,7 +84,11 @@ async function evaluate(options: EvalOptions): Promise<void> {
       },
     })
     progress.stop()
-    emit(options.json, { ...report, precision: options.precision ?? 'fp32' }, show)
+    const preprocessing = setup.preprocessingReport(model)
+    emit(options.json, { ...report, preprocessing, precision: options.precision ?? 'fp32' }, (shown) => {
+      show(shown)
+      if (preprocessing) process.stdout.write(`${setup.preprocessingLine(preprocessing)}\n`)
+    })
   } finally {
     progress.stop()
     await Promise.all([classifier.close(), ...decoders.map((decoder) => decoder.close())])

@@ -95,10 +95,10 @@ const note = (line: string): void => void process.stderr.write(`${line}\n`)
 
 const withoutRatio = ({ keepRatio: _, ...options }: FinetuneOptions) => options
 
-/** Sizes are for random weights only. */
-function checkSizes({ init, patch, width, depth, heads }: FinetuneOptions): void {
+/** Sizes are for random weights only; the heads of a checkpoint may be told. */
+function checkSizes({ init, patch, width, depth }: FinetuneOptions): void {
   if (init !== undefined) return
-  for (const [name, value] of Object.entries({ patch, width, depth, heads }))
+  for (const [name, value] of Object.entries({ patch, width, depth }))
     if (value !== undefined) fail(`--${name}: only random weights can have other sizes: --init random`)
 }
 

@@ -3,12 +3,12 @@
 import type { Command } from 'commander'
 import type { ModelCost } from '../../models/cost.js'
 import { addExamples } from '../help.js'
-import { addOptions, modelOptions, readReduction, type SharedOptions } from '../options.js'
+import { addOptions, modelOptions, pictureOptions, readReduction, type SharedOptions } from '../options.js'
 import { emit, table } from '../output.js'
 
 export function addInfo(program: Command): void {
   const command = program.command('info').description('parameters, multiply-adds and tokens of every block')
-  addOptions(command, [...modelOptions, 'crop'], { required: ['model'] }).action(info)
+  addOptions(command, [...modelOptions, ...pictureOptions], { required: ['model'] }).action(info)
   addExamples(
     command,
     ['idlevit info --model demo', 'the embedded model'],
@@ -37,12 +37,14 @@ async function info(options: SharedOptions): Promise<void> {
     import('../../reduction/schedule.js'),
     import('../../models/config.js'),
   ])
-  const { name, config, idle } = await setup.sizesOf(options)
+  const model = await setup.sizesOf(options)
+  const { name, config, idle, origins } = model
   const { method, score, ...request } = readReduction(options, idle)
   const plan = planKeep(request, config.depth, imageTokens(config))
   setup.warnAll(plan.warnings)
   const cost = modelCost(config, { keep: plan.keep, method, ...(score && { score }) })
   const published = cost.params === DEIT_SMALL_PARAMS ? table1[request.keepRatio ?? 1] : undefined
+  const preprocessing = setup.preprocessingReport(model)
   const giga = (macs: number) => macs / 1e9
   const { executed, kForAll, selectedOnly } = cost.countings
   emit(
@@ -57,8 +59,22 @@ async function info(options: SharedOptions): Promise<void> {
       blocks: cost.blocks.map(({ block, tokens, macs }) => ({ block, tokens, gmacs: giga(macs) })),
       countings: { executed: giga(executed), kForAll: giga(kForAll), selectedOnly: giga(selectedOnly) },
       ...(published !== undefined && { paperGmacs: published }),
+      ...config,
+      ...(origins && {
+        headsSource: origins.heads.source,
+        headsGuessed: origins.heads.guessed,
+        layerNormEpsSource: origins.layerNormEps.source,
+      }),
+      ...(preprocessing && { preprocessing }),
     },
-    (report) => show(report.model, cost, report.paperGmacs),
+    (report) => {
+      show(report.model, cost, report.paperGmacs)
+      if (!origins) return
+      const { heads, layerNormEps: eps } = config
+      process.stdout.write(`\nattention heads: ${heads} (${origins.heads.source})\n`)
+      process.stdout.write(`LayerNorm epsilon: ${eps} (${origins.layerNormEps.source})\n`)
+      if (preprocessing) process.stdout.write(`${setup.preprocessingLine(preprocessing)}\n`)
+    },
   )
 }
 
