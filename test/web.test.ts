@@ -1,9 +1,16 @@
 /** The main entry in a real browser: the same graph on onnxruntime-web gives the numbers of onnxruntime-node. */
 
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { it } from 'node:test'
+import { scene, sceneSeeds } from '../src/data/scenes/scene.js'
+import { preprocessImage } from '../src/images/preprocess.js'
 import type * as Idlevit from '../src/index.js'
 import { openNodeClassifier } from '../src/runtime/node.js'
+import { loadModel } from '../src/weights/load.js'
+import { fromTimmNames, huggingFaceVit } from '../src/weights/names.js'
 import { writeSafetensors } from '../src/weights/safetensors.js'
 import type { StateDict } from '../src/weights/state.js'
 import { launchChromium, needsChromium } from './support/chromium.js'
@@ -53,6 +60,74 @@ it('a classifier in Chromium gives the logits and selections of Node', needsChro
       const selections = expected.selections?.map((all) => all.map(({ selected }) => [...selected]))
       if (precision === 'fp32') assert.deepEqual(found.selections, selections)
     }
+  } finally {
+    await browser.close()
+    site.close()
+  }
+})
+
+it('a Hugging Face folder that a page fetches is the model that Node loads', needsChromium, async () => {
+  const state = fromTimmNames(randomWeights(tiny, 7) as StateDict, huggingFaceVit)
+  const weights = Buffer.concat(writeSafetensors(state))
+  const config = JSON.stringify({
+    model_type: 'vit',
+    num_attention_heads: tiny.heads,
+    layer_norm_eps: 1e-12,
+    id2label: { 0: 'cat', 1: 'dog', 2: 'fox', 3: 'hen', 4: 'owl' },
+  })
+  const preprocessor = JSON.stringify({
+    image_processor_type: 'ViTImageProcessor',
+    size: { height: 40, width: 40 },
+    do_center_crop: true,
+    crop_size: 32,
+    resample: 2,
+    image_mean: [0.5, 0.4, 0.3],
+    image_std: [0.5, 0.25, 0.2],
+  })
+  const files = { 'config.json': config, 'preprocessor_config.json': preprocessor }
+  const { width, height, data } = scene(sceneSeeds.test, 0).image
+
+  const folder = await mkdtemp(join(tmpdir(), 'idlevit-web-'))
+  await writeFile(join(folder, 'model.safetensors'), weights)
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  const model = await loadModel(folder)
+  await rm(folder, { recursive: true })
+  const node = await openNodeClassifier(model, { keepRatio: 0.5, threads: 1 })
+  const pixels = preprocessImage({ width, height, data }, model.preprocess ?? assert.fail('no preprocessing'))
+  const { logits } = await node.forward(pixels)
+  const [expected] = await node.predict(pixels)
+  await node.close()
+
+  const site = await serveLibrary(weights, files)
+  const browser = await launchChromium()
+  try {
+    const tab = await browser.newPage()
+    await tab.goto(site.url)
+    const found = await tab.evaluate(
+      async ({ width, height, values }) => {
+        const library = '/idlevit.js'
+        const { buildModel, openWebClassifier, parseSafetensors, preprocessImage } = (await import(
+          library
+        )) as typeof Idlevit
+        const { state } = parseSafetensors(new Uint8Array(await (await fetch('/model.safetensors')).arrayBuffer()))
+        const model = buildModel(state, {
+          config: await (await fetch('/config.json')).json(),
+          preprocessor: await (await fetch('/preprocessor_config.json')).json(),
+        })
+        const classifier = await openWebClassifier(model, { keepRatio: 0.5 })
+        const pixels = preprocessImage({ width, height, data: Uint8Array.from(values) }, model.preprocess)
+        const [predictions] = await classifier.predict(pixels)
+        return { predictions, pixels: [...pixels], logits: [...(await classifier.forward(pixels)).logits] }
+      },
+      { width, height, values: [...data] },
+    )
+    assert.deepEqual(found.pixels, [...pixels])
+    const spread = Math.max(...logits) - Math.min(...logits)
+    assert.ok(maxAbsDiff(Float32Array.from(found.logits), logits) <= tolerance.fp32 * spread)
+    assert.deepEqual(
+      found.predictions?.map(({ label }) => label),
+      expected?.map(({ label }) => label),
+    )
   } finally {
     await browser.close()
     site.close()

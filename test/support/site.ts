@@ -10,8 +10,14 @@ import { build } from 'esbuild'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = `<!doctype html><script type="importmap">{"imports":{"onnxruntime-web":"/ort/ort.bundle.min.mjs"}}</script>`
 
-/** Serves an empty page, `/idlevit.js`, onnxruntime-web's files under `/ort/`, and `/model.safetensors`. */
-export async function serveLibrary(weights: Uint8Array): Promise<{ url: string; close(): void }> {
+/**
+ * Serves an empty page, `/idlevit.js`, onnxruntime-web's files under `/ort/`, `/model.safetensors`, and other files by
+ * their name.
+ */
+export async function serveLibrary(
+  weights: Uint8Array,
+  files: Readonly<Record<string, string | Uint8Array>> = {},
+): Promise<{ url: string; close(): void }> {
   const bundle = await build({
     entryPoints: [join(root, 'src/index.ts')],
     bundle: true,
@@ -30,6 +36,7 @@ export async function serveLibrary(weights: Uint8Array): Promise<{ url: string; 
     if (url === '/') response.end(page)
     else if (url === '/idlevit.js') response.end(library)
     else if (url === '/model.safetensors') response.end(weights)
+    else if (files[url.slice(1)] !== undefined) response.end(files[url.slice(1)])
     else if (url.startsWith('/ort/'))
       createReadStream(join(root, 'node_modules/onnxruntime-web/dist', basename(url))).pipe(response)
     else response.writeHead(404).end()
