@@ -18,8 +18,8 @@ import { maxAbsDiff, randomPixels, randomWeights, tiny } from './support/models.
 import { serveLibrary } from './support/site.js'
 
 /**
- * Largest difference of logits, of their spread. In integers the last digit of a float may decide between two steps, and
- * processors without VNNI saturate where others do not: the numbers are close there, and a token may trade places.
+ * Largest difference of logits, of their spread. In integers the last digit of a float may decide between two steps: the
+ * numbers are close there, and a token may trade places.
  */
 const tolerance = { fp32: 2e-6, int8: 0.05 } as const
 

@@ -12,8 +12,16 @@ const normal = (length: number) => Float32Array.from({ length }, () => random.no
 describe('quantised weights', () => {
   it('are symmetric by column', () => {
     const { values, scales } = quantizeColumns(Float32Array.of(0.5, -1, 0.25, 0, 0, 0), [2, 3], 'out-in')
-    assert.deepEqual([...values], [64, 0, -127, 0, 32, 0]) // [3, 2]; 63.5 and 31.75 round to even and to nearest
-    assert.deepEqual([...scales], [Math.fround(1 / 127), 1])
+    assert.deepEqual([...values], [32, 0, -64, 0, 16, 0]) // [3, 2]
+    assert.deepEqual([...scales], [1 / 64, 1])
+    const ties = quantizeColumns(Float32Array.of(64, 0.5, 1.5, -2.5, 2.75), [1, 5], 'out-in')
+    assert.deepEqual([...ties.values], [64, 0, 2, -2, 3]) // ties to even, the rest to nearest
+  })
+
+  it('never make sums of two products saturate in 16 bits', () => {
+    const { values } = quantizeColumns(normal(64), [8, 8], 'out-in')
+    assert.equal(Math.max(...values.map(Math.abs)), 64)
+    assert.ok(2 * 255 * 64 <= 32767)
   })
 
   it('are within half a step, in both layouts and by head', () => {

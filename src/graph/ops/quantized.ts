@@ -103,7 +103,7 @@ export function quantizeColumns(
       const magnitude = Math.abs(weights[at] as number)
       if (magnitude > largest) largest = magnitude
     }
-    const scale = largest < NOTHING ? 1 : Math.fround(largest / 127)
+    const scale = largest < NOTHING ? 1 : Math.fround(largest / STEPS)
     scales[row] = scale
     const column = row % out
     let place = (row - column) * inner + column
@@ -112,8 +112,14 @@ export function quantizeColumns(
   return { values, scales }
 }
 
+/**
+ * Weights lie between -64 and 64. x86 processors without VNNI add two products of a uint8 and an int8 in 16 bits, which
+ * saturate beyond 32,767 without a word: 2 · 255 · 64 does not, 2 · 255 · 127 would. So the numbers are the same everywhere.
+ */
+const STEPS = 64
+
 /** For a column that is zero, or so small that its step would be subnormal, any scale will do. */
-const NOTHING = 127 * 2 ** -126
+const NOTHING = STEPS * 2 ** -126
 
 /** Added to a small number and taken away again, it leaves the nearest integer, ties to even: 1.5 · 2^52. */
 const ROUND = 1.5 * 2 ** 52
