@@ -1,7 +1,10 @@
 /** Reading and writing whole files on Node, so that a crash never leaves half a file. */
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { beforeEnd, breakOff, unbroken } from './ending.js'
 import { fail, InputError } from './errors.js'
 
 /** What may be written: one piece after the other. */
@@ -11,6 +14,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
   ENOTDIR: 'no such file',
   EISDIR: 'is a folder, not a file',
+  EEXIST: 'is there already and no folder',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   ENOSPC: 'no space left on the disk',
@@ -89,34 +93,55 @@ function checked(path: string, size: number, limit: number): number {
 
 /**
  * Writes a file so that `path` holds either what it held before or all of the new content: the chunks go to a temporary
- * name in the same folder, reach the disk, and then take the name.
+ * name in the same folder, reach the disk, and then take the name. Where `path` is a link, the file behind it is
+ * replaced. A process that is asked to end breaks off between two pieces and leaves nothing behind.
  *
  * @throws InputError when the folder does not exist or cannot be written.
  */
-export async function writeFileAtomic(path: string, chunks: Chunks | Uint8Array | string): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
-  let file: FileHandle | undefined
-  try {
-    file = await open(temporary, 'wx')
-    const pieces = typeof chunks === 'string' || chunks instanceof Uint8Array ? [chunks] : chunks
-    for await (const piece of pieces) await writeAll(file, typeof piece === 'string' ? Buffer.from(piece) : piece)
-    await file.sync()
-    await file.close()
-    file = undefined
-    await rename(temporary, path)
-  } catch (error) {
-    await file?.close()
-    await rm(temporary, { force: true })
-    throw fileError(error, path)
-  }
-  await syncFolder(dirname(path))
-}
+export const writeFileAtomic = (path: string, chunks: Chunks | Uint8Array | string): Promise<void> =>
+  unbroken(async () => {
+    const target = await realpath(path).catch(() => path)
+    const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`
+    let file: FileHandle | undefined
+    try {
+      file = await open(temporary, 'wx')
+      const pieces = typeof chunks === 'string' || chunks instanceof Uint8Array ? [chunks] : chunks
+      for await (const piece of pieces) await writeAll(file, typeof piece === 'string' ? Buffer.from(piece) : piece)
+      await file.sync()
+      await file.close()
+      file = undefined
+      await rename(temporary, target)
+    } catch (error) {
+      await file?.close()
+      await rm(temporary, { force: true })
+      throw fileError(error, path)
+    }
+    await syncFolder(dirname(target))
+  })
+
+/** Bytes written at once. */
+const PIECE = 2 ** 24
 
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0
   while (done < bytes.byteLength) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done)
+    breakOff()
+    const { bytesWritten } = await file.write(bytes, done, Math.min(PIECE, bytes.byteLength - done))
     done += bytesWritten
+  }
+}
+
+/** Hands a new folder of the system's temporary files to `use`; afterwards, or when the process ends before, it is gone. */
+export async function withTemporaryFolder<Result>(use: (folder: string) => Promise<Result>): Promise<Result> {
+  breakOff()
+  const folder = mkdtempSync(join(tmpdir(), 'idlevit-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  const release = beforeEnd(remove)
+  try {
+    return await use(folder)
+  } finally {
+    release()
+    remove()
   }
 }
 

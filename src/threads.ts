@@ -1,6 +1,7 @@
 /** Worker threads that answer questions in order; they run from dist as they are, and from the sources through tsx. */
 
 import { Worker } from 'node:worker_threads'
+import { beforeEnd, breakOff } from './ending.js'
 
 /** A running thread. It keeps the process alive only while it has questions to answer. */
 export interface Thread<Question, Answer> {
@@ -24,6 +25,7 @@ export function startThread<Question, Answer>(
   caller: string,
   workerData: unknown,
 ): Thread<Question, Answer> {
+  breakOff()
   const worker = startWorker(module, caller, workerData)
   const waiting: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }[] = []
   let broken: unknown
@@ -32,6 +34,7 @@ export function startThread<Question, Answer>(
     worker.on('exit', (code) => {
       broken ??= new Error(`a worker thread ended with code ${code}`)
       for (const { reject } of waiting.splice(0)) reject(broken)
+      release()
       resolve()
     })
   })
@@ -43,21 +46,24 @@ export function startThread<Question, Answer>(
     if (waiting.length === 0 && !closing) worker.unref()
   })
   worker.unref()
+  const close = () => {
+    closing = true
+    worker.ref()
+    worker.postMessage('close')
+    return gone
+  }
+  const release = beforeEnd(close)
   return {
     waiting: () => waiting.length,
     ask: (question, memory = []) =>
       new Promise((resolve, reject) => {
+        breakOff()
         if (broken) return reject(broken)
         waiting.push({ resolve, reject })
         worker.ref()
         worker.postMessage(question, memory)
       }),
-    close: () => {
-      closing = true
-      worker.ref()
-      worker.postMessage('close')
-      return gone
-    },
+    close,
   }
 }
 

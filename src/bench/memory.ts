@@ -1,11 +1,11 @@
 /** Peak memory of a process that does nothing but load a model and run it. */
 
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { beforeEnd } from '../ending.js'
+import { withTemporaryFolder } from '../files.js'
 import { runtimeOptions, type SessionOptions } from '../runtime/session.js'
 
 /** Loads a model, runs a batch three times in pieces, in as many threads as there are lanes, and prints its peak. */
@@ -71,17 +71,30 @@ export async function peakBytes(
   { shape, microBatch, session = {} }: FootprintOptions,
 ): Promise<number> {
   const { lanes = 1, device = 'cpu', threads = lanes > 1 ? 1 : undefined } = session
-  const folder = await mkdtemp(join(tmpdir(), 'idlevit-memory-'))
-  try {
+  return withTemporaryFolder(async (folder) => {
     const file = join(folder, 'model.onnx')
     await writeFile(file, model)
     const ort = createRequire(import.meta.url).resolve('onnxruntime-node')
     const piece = Math.min(microBatch, shape[0] ?? 1)
     const options = runtimeOptions({ ...session, ...(threads && { threads }), executionProviders: [device] })
     const args = ['-e', script, ort, file, ...[shape, piece, lanes, options].map((value) => JSON.stringify(value))]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...steady } })
-    return Number(stdout)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+    return Number(await outputOf(args))
+  })
+}
+
+/** What a Node process prints. It ends with this one, and only then: a Ctrl-C in the terminal does not reach it. */
+function outputOf(args: readonly string[]): Promise<string> {
+  const options = { env: { ...process.env, ...steady }, detached: true, windowsHide: true }
+  return new Promise((resolve, reject) => {
+    const child = execFile(process.execPath, args, options, (error, stdout) => {
+      release()
+      if (error) reject(error)
+      else resolve(stdout)
+    })
+    const gone = new Promise((resolve) => child.on('close', resolve))
+    const release = beforeEnd(() => {
+      child.kill('SIGKILL')
+      return gone
+    })
+  })
 }

@@ -1,8 +1,8 @@
 /** Time per operator, from ONNX Runtime's own profile. */
 
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { withTemporaryFolder } from '../files.js'
 import type { Session } from '../runtime/session.js'
 import { median } from './interleave.js'
 
@@ -24,21 +24,18 @@ const RUNS = 7
  *
  * @param open - opens the session with a profile under the given file prefix
  */
-export async function profileOperators(
+export function profileOperators(
   open: (prefix: string) => Promise<Session>,
   run: (session: Session) => Promise<unknown>,
 ): Promise<OperatorTime[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'idlevit-profile-'))
-  try {
+  return withTemporaryFolder(async (folder) => {
     const session = await open(join(folder, 'ort'))
     for (let i = 0; i <= RUNS; i++) await run(session)
     await session.close()
     const [file] = await readdir(folder)
     if (file === undefined) throw new Error('ONNX Runtime wrote no profile')
     return summarise(JSON.parse(await readFile(join(folder, file), 'utf8')))
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 /** An entry of the profile; `dur` is in microseconds. */

@@ -118,7 +118,7 @@ export function stopProgress(): void {
 type Show = (done: number, note: string) => void
 
 function barOn(out: Out, label: string, total: number | undefined): Show {
-  const format = total === undefined ? '{value} {note}' : '[{bar}] {value}/{total} {eta_formatted} left {note}'
+  const format = total === undefined ? '{value} {note}' : '[{bar}] {value}/{total}{eta_formatted} {note}'
   return (done, note) => {
     if (activeBar === undefined) {
       // Loaded by who shows a bar: most commands are done before one would appear.
@@ -129,6 +129,7 @@ function barOn(out: Out, label: string, total: number | undefined): Show {
         stream: out,
         barsize: 24,
         clearOnComplete: true,
+        formatTime: timeLeft,
         gracefulExit: false,
       })
       activeBar = { bar, out }
@@ -136,6 +137,14 @@ function barOn(out: Out, label: string, total: number | undefined): Show {
     }
     activeBar.bar.update(done, { note })
   }
+}
+
+/** Seconds that are left, as a person says it; nothing until they are known, which the bar calls a text. */
+const timeLeft = (seconds: number | string): string => {
+  if (typeof seconds !== 'number') return ''
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)]
+  if (hours > 0) return ` ${hours} h ${minutes} min left`
+  return minutes > 0 ? ` ${minutes} min ${seconds % 60} s left` : ` ${seconds} s left`
 }
 
 function linesOn(out: Out, label: string, total: number | undefined, every: number, now: () => number): Show {

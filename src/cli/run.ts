@@ -1,9 +1,20 @@
 /**
- * Runs a commander program the way the command line contract says: exit code 0 for success, 1 for bad input and
- * failures, 2 for wrong usage, 130 for an interrupt; an error is one line on stderr, never a stack trace
- * (`IDLEVIT_DEBUG=1` adds it).
+ * Runs a commander program the way the command line contract says. An error is one line on stderr, never a stack trace
+ * (`IDLEVIT_DEBUG=1` adds it), and one rule gives the exit code:
+ *
+ * - 0: done, or help was asked for.
+ * - 2, wrong usage: which words stand on the command line. An unknown command or option, a missing or excess argument, a
+ *   missing option or value, options that exclude each other.
+ * - 1, bad input and failures: what the words say. A value that an option cannot take (`--keep-ratio 2`) or that does not
+ *   fit the model, a file, a picture, the hub, the disk.
+ * - 130, an interrupt (SIGINT). SIGTERM and SIGHUP end the process as they would have without us; shells show 143 and 129.
+ *   Before it leaves, a training run saves, computations stop, temporary files go. A second signal ends at once.
+ *
+ * A closed stdout (`idlevit … | head -1`) ends the process quietly. A closed stderr takes warnings and progress away and
+ * nothing else.
  */
 import { type Command, CommanderError } from 'commander'
+import { askToFinish, endAll } from '../ending.js'
 import { InputError } from '../errors.js'
 import { hasColor, paint } from './color.js'
 import { describeMissing } from './help.js'
@@ -23,8 +34,8 @@ export interface Surroundings {
 /**
  * Parses `args` (without node and script) and runs the command they name.
  *
- * Errors end here: they are told on stderr and become the exit code. A closed stdout (`idlevit … | head`) ends the
- * process silently, an interrupt with code 130. A command that found something wrong prints its result, then throws.
+ * Errors end here: they are told on stderr and become the exit code. A command that found something wrong prints its
+ * result, then throws.
  *
  * @returns the exit code, for `process.exitCode`, which unlike `process.exit` lets piped output drain
  *
@@ -39,15 +50,17 @@ export async function run(program: Command, args: readonly string[], around: Sur
   program.hook('preAction', (_, action) => {
     current = action
   })
-  const release = guardProcess((error) => tell(error, current, around), around)
+  const guard = guardProcess((error) => tell(error, current, around), around)
   try {
-    await program.parseAsync([...args], { from: 'user' })
+    await guard.watch(program.parseAsync([...args], { from: 'user' }))
+    await guard.leaving()
     return 0
   } catch (error) {
+    await guard.leaving() // what broke off on the way out is no error
     return tell(error, current, around)
   } finally {
     stopProgress()
-    release()
+    guard.release()
   }
 }
 
@@ -67,24 +80,79 @@ function prepare(command: Command, around: Surroundings, enter: (command: Comman
   for (const each of command.commands) prepare(each, around, enter)
 }
 
-/** Listens for what ends a process outside of any promise; the result stops listening. */
-function guardProcess(tellError: (error: unknown) => number, { stdout, stderr }: Surroundings): () => void {
-  const end = (code: number) => {
+/** What asks a process to end: Ctrl-C, the schedulers of clusters, a terminal that closes. */
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** npm hands a Ctrl-C on to its child, which has got it from the terminal already: so soon it is the same one. */
+const ECHO_MILLISECONDS = 500
+
+/** Listens for what ends a process outside of any promise. */
+function guardProcess(tellError: (error: unknown) => number, { stdout, stderr }: Surroundings) {
+  let work: Promise<unknown> | undefined
+  let leaving: Promise<never> | undefined
+  let since = 0
+  let stopping = false
+
+  /** Stops everything and ends the process. */
+  async function leave(last: () => void): Promise<never> {
+    stopping = true
     stopProgress()
-    process.exit(code)
+    process.on('rejectionHandled', () => {}) // what breaks off now may be noticed late, which is worth no warning
+    const patience = setTimeout(
+      () => stderr.write('waiting for the computation under way (once more ends at once)\n'),
+      2000,
+    )
+    await endAll()
+    clearTimeout(patience)
+    last()
+    return new Promise(() => {}) // a signal to oneself may take a moment
   }
-  const interrupted = () => end(INTERRUPTED)
-  const uncaught = (error: unknown) => end(tellError(error))
-  const closed = (error: NodeJS.ErrnoException) =>
-    error.code === 'EPIPE' ? end(Number(process.exitCode ?? 0)) : uncaught(error)
-  process.once('SIGINT', interrupted)
-  process.once('uncaughtException', uncaught)
-  stdout.on('error', closed)
-  stderr.on('error', closed)
-  return () => {
-    process.off('SIGINT', interrupted)
-    process.off('uncaughtException', uncaught)
-    // `closed` stays: a pipe may close while the last output drains, after the command is done.
+  const exit = (code: number) => () => process.exit(code)
+  const raise = (signal: NodeJS.Signals) => {
+    ignoreSignals()
+    process.kill(process.pid, signal)
+  }
+  const interrupted = (signal: NodeJS.Signals) => {
+    if (leaving) return performance.now() - since < ECHO_MILLISECONDS ? undefined : raise(signal)
+    since = performance.now()
+    const last = signal === 'SIGINT' ? exit(INTERRUPTED) : () => raise(signal)
+    const finished = askToFinish() ? work : undefined
+    leaving = Promise.resolve(finished).then(
+      () => leave(last),
+      (error) => leave(exit(tellError(error))),
+    )
+    // A thread too busy to listen is then ended by the system.
+    setTimeout(ignoreSignals, ECHO_MILLISECONDS).unref()
+  }
+  const ignoreSignals = () => {
+    for (const signal of signals) process.off(signal, interrupted)
+  }
+  const uncaught = (error: unknown) => {
+    if (!stopping) leaving = leave(exit(tellError(error)))
+  }
+  const outputFailed = (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') return uncaught(error)
+    leaving ??= leave(exit(Number(process.exitCode ?? 0)))
+  }
+  for (const signal of signals) process.on(signal, interrupted)
+  process.on('uncaughtException', uncaught)
+  stdout.on('error', outputFailed)
+  stderr.on('error', () => {}) // nobody listens: the result still counts
+  return {
+    /** The command's work, to be waited for when it ends by itself. */
+    watch(command: Promise<unknown>) {
+      work = command
+      return command
+    },
+    /** Never comes back when the process is about to leave. */
+    leaving: async () => {
+      await leaving
+    },
+    release() {
+      ignoreSignals()
+      process.off('uncaughtException', uncaught)
+      // The streams stay watched: a pipe may close while the last output drains, after the command is done.
+    },
   }
 }
 

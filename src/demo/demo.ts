@@ -5,7 +5,8 @@ import { dirname } from 'node:path'
 import { drawSections } from '../analysis/visualization.js'
 import { inspectPictures } from '../analysis/visualize.js'
 import { fail, InputError } from '../errors.js'
-import { fileError, writeFileAtomic } from '../files.js'
+import { fileError, readAt, withFile, writeFileAtomic } from '../files.js'
+import { isOwnPage } from '../page/page.js'
 import { loadModel } from '../weights/load.js'
 import { measure, type Setting } from './measure.js'
 import { drawPictures } from './pictures.js'
@@ -71,13 +72,21 @@ export async function runDemo(out: string, options: DemoOptions): Promise<Findin
   return findings
 }
 
-/** What cannot be written is told before the work, not behind it. */
+/** What cannot be written is told before the work, not behind it. An earlier report may be replaced, nothing else. */
 async function checkFile(path: string): Promise<void> {
   const folder = dirname(path)
-  const kind = async (of: string) => ((await stat(of)).isDirectory() ? 'folder' : 'file')
+  const kind = async (of: string) => {
+    const found = await stat(of)
+    return found.isDirectory() ? 'folder' : found.isFile() ? 'file' : 'device'
+  }
   const found = await kind(folder).catch((error) => {
     throw error.code === 'ENOENT' ? new InputError(`${folder}: no such folder`) : fileError(error, folder)
   })
-  if (found === 'file') fail(`${folder}: wanted a folder, found a file`)
-  if ((await kind(path).catch(() => 'file')) === 'folder') fail(`${path}: wanted a file for the report, found a folder`)
+  if (found !== 'folder') fail(`${folder}: wanted a folder, found a ${found}`)
+  const there = await kind(path).catch(() => undefined)
+  if (there === undefined) return
+  if (there !== 'file') fail(`${path}: wanted a file for the report, found a ${there}`)
+  const beginning = await withFile(path, (file) => readAt(file, 0, 1000))
+  if (beginning.length > 0 && !isOwnPage(new TextDecoder().decode(beginning)))
+    fail(`${path}: wanted a new file or an earlier report, found a file that is none`)
 }

@@ -1,14 +1,16 @@
 /**
  * A model as a folder that transformers.js loads as is: Hugging Face's layout, ONNX files under `onnx/`.
  *
+ * Another precision of the same model joins the files that are there; nothing else ever mixes with them (earlier.ts).
+ *
  * File names and fields: huggingface.co/docs/transformers.js, "Custom usage" and "Dtypes".
  */
 
-import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { fail } from '../errors.js'
-import { fileError, writeFileAtomic } from '../files.js'
+import { existsSync } from 'node:fs'
+import { mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../files.js'
+import { fillFolder } from '../folders.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
 import { type Preprocess, preprocessOf } from '../images/preprocess.js'
@@ -20,6 +22,7 @@ import { type KeepRequest, planKeep } from '../reduction/schedule.js'
 import { modelConfigJson } from '../weights/config-file.js'
 import { saveSafetensors } from '../weights/files.js'
 import type { LoadedModel } from '../weights/load.js'
+import { type ExportMark, earlierExport, hashWeights } from './earlier.js'
 import { preprocessorConfigJson } from './preprocessor.js'
 
 export interface ExportOptions extends KeepRequest {
@@ -33,7 +36,10 @@ export interface ExportOptions extends KeepRequest {
   readonly features?: boolean
   /** Take the tokens to keep in every block from an input `keep_tokens`. transformers.js does not feed it. */
   readonly elastic?: boolean
-  /** Write `model.safetensors` too, so that the folder can be loaded and finetuned here. Default true. */
+  /**
+   * Write `model.safetensors` too, so that the folder can be loaded and finetuned here; one that is there stays in any
+   * case. Default true.
+   */
   readonly weights?: boolean
   /** Default: as the model was trained, else ImageNet's way. */
   readonly preprocess?: Preprocess
@@ -54,9 +60,11 @@ const onnxFiles: Record<Precision, { readonly file: string; readonly dtype: stri
 }
 
 /**
- * Writes the folder `out`: all of it, or nothing.
+ * Writes a model into the folder `out`: all of its files, or none. Precisions that an earlier export wrote stay.
  *
- * @throws InputError when keep ratios are out of range, or `out` holds something that is no exported model
+ * @returns all files of the export that `out` holds now
+ * @throws InputError when keep ratios are out of range, `out` holds something that no export wrote, or an export of
+ *   another model, plan or preprocessing
  */
 export async function exportModel(model: LoadedModel, out: string, options: ExportOptions = {}): Promise<ExportReport> {
   const { config } = model
@@ -72,15 +80,20 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
     ...(idle && { keepTokens: keep.join(), score }),
     gmacs: gmacs.toFixed(3),
   }
-  const [only] = precisions.includes('fp32') ? [] : precisions
-  const configJson = {
-    ...modelConfigJson({ config, preprocess, ...(model.labels && { labels: model.labels }), ...(idle && { idle }) }),
-    ...(only && { 'transformers.js_config': { dtype: onnxFiles[only].dtype } }), // the file that there is
+  const mark: ExportMark = {
+    weights: hashWeights(model.state),
+    method: elastic ? 'elastic' : method,
+    files: precisions.map((precision) => onnxFiles[precision].file),
   }
-  const files = await replaceFolder(out, async (folder) => {
-    await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(configJson, null, 2)}\n`)
-    const pictures = preprocessorConfigJson(preprocess)
-    await writeFileAtomic(join(folder, 'preprocessor_config.json'), `${JSON.stringify(pictures, null, 2)}\n`)
+  const json = modelConfigJson({
+    config,
+    preprocess,
+    ...(model.labels && { labels: model.labels }),
+    ...(idle && { idle }),
+  })
+  const earlier = await earlierExport(out, json, mark)
+  const files = [...new Set([...earlier, ...mark.files])].sort()
+  const fill = async (folder: string) => {
     await mkdir(join(folder, 'onnx'))
     for (const precision of precisions) {
       const target = { precision, contrib: !portable }
@@ -88,55 +101,30 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
       const { bytes } = encodeOnnx(graph, { contrib: !portable, metadata: { ...metadata, precision } })
       await writeFileAtomic(join(folder, 'onnx', onnxFiles[precision].file), bytes)
     }
-    if (weights) await saveSafetensors(join(folder, 'model.safetensors'), model.state, { format: 'pt' })
-  })
-  return { out, files, gmacs }
+    if (weights && !existsSync(join(out, WEIGHTS)))
+      await saveSafetensors(join(folder, WEIGHTS), model.state, { format: 'pt' })
+    await writeJson(join(folder, 'preprocessor_config.json'), preprocessorConfigJson(preprocess))
+    await writeJson(join(folder, 'config.json'), withMark(json, { ...mark, files }))
+  }
+  await fillFolder(out, fill)
+  const paths = ['config.json', WEIGHTS, ...files.map((file) => join('onnx', file)), 'preprocessor_config.json']
+  const there = paths.filter((path) => existsSync(join(out, path)))
+  const bytesOf = async (path: string) => ({ path, bytes: (await stat(join(out, path))).size })
+  return { out, files: await Promise.all(there.map(bytesOf)), gmacs }
 }
 
-/** Fills a new folder beside `out` and puts it in the place of what was there. */
-async function replaceFolder(out: string, fill: (folder: string) => Promise<void>): Promise<ExportReport['files']> {
-  const old = await previousExport(out)
-  const beside = (kind: string) => join(dirname(out), `.${basename(out)}.${randomBytes(6).toString('hex')}.${kind}`)
-  const fresh = beside('tmp')
-  try {
-    await mkdir(dirname(out), { recursive: true })
-    await mkdir(fresh)
-    await fill(fresh)
-    if (old) {
-      const aside = beside('old')
-      await rename(out, aside)
-      await rename(fresh, out)
-      await rm(aside, { recursive: true })
-    } else await rename(fresh, out)
-    return await listFiles(out)
-  } catch (error) {
-    await rm(fresh, { recursive: true, force: true })
-    throw fileError(error, out)
+const WEIGHTS = 'model.safetensors'
+
+/** The configuration, with what the folder holds. transformers.js asks for fp32 unless told which file there is. */
+function withMark(json: Record<string, unknown>, mark: ExportMark): Record<string, unknown> {
+  const found = Object.values(onnxFiles).filter(({ file }) => mark.files.includes(file))
+  const [only] = found.some(({ dtype }) => dtype === 'fp32') ? [] : found
+  return {
+    ...json,
+    idlevit: { ...(json.idlevit as object), export: mark },
+    ...(only && { 'transformers.js_config': { dtype: only.dtype } }),
   }
 }
 
-/** Whether `out` is there; refuses to replace what is no model folder of ours. */
-async function previousExport(out: string): Promise<boolean> {
-  const entries = await readdir(out).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    return fail(error.code === 'ENOTDIR' ? `${out}: wanted a folder, found a file` : `${out}: ${error.message}`)
-  })
-  if (!entries || entries.length === 0) return entries !== undefined
-  const config = await readFile(join(out, 'config.json'), 'utf8').catch(() => '')
-  const known = /^(config\.json|preprocessor_config\.json|onnx|model\.safetensors)$/
-  if (!config.includes('"idlevit"') || !entries.every((name) => known.test(name)))
-    fail(`${out}: wanted a new or empty folder, or an earlier export, found a folder with other files`)
-  return true
-}
-
-async function listFiles(folder: string, under = ''): Promise<{ path: string; bytes: number }[]> {
-  const entries = await readdir(join(folder, under), { withFileTypes: true })
-  const lists = entries
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(async (entry) => {
-      const path = join(under, entry.name)
-      if (entry.isDirectory()) return listFiles(folder, path)
-      return [{ path, bytes: (await stat(join(folder, path))).size }]
-    })
-  return (await Promise.all(lists)).flat()
-}
+const writeJson = (path: string, value: unknown): Promise<void> =>
+  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`)

@@ -103,6 +103,12 @@ export interface Page {
   readonly footer?: HtmlValue
 }
 
+/** Tells a page of ours, which a newer one may replace, from other people's. */
+const generator: Html = { markup: '<meta name="generator" content="idlevit">' }
+
+/** Whether the beginning of a file is that of a page from here. */
+export const isOwnPage = (beginning: string): boolean => beginning.includes(generator.markup)
+
 /** A whole page as the text of its file. */
 export function page({ title, lead, summary, sections, footer }: Page): string {
   return html`<!doctype html>
@@ -111,6 +117,7 @@ export function page({ title, lead, summary, sections, footer }: Page): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+${generator}
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <link rel="icon" href="data:,">
 <title>${title}</title>

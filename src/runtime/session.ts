@@ -1,6 +1,7 @@
 /** The surface of a running graph: the same over onnxruntime-node and onnxruntime-web. */
 
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common'
+import { breakOff } from '../ending.js'
 import type { Graph, TensorData } from '../graph/graph.js'
 import { encodeOnnx } from '../graph/onnx.js'
 
@@ -105,6 +106,7 @@ export async function openSession(
     inputs: session.inputNames,
     outputs: session.outputNames,
     async run(feeds, wanted) {
+      breakOff()
       const tensors = allToOrt(ort, unshared(feeds))
       const fetches = isNames(wanted) ? [...wanted] : wanted && allToOrt(ort, wanted)
       const results = fetches ? await session.run(tensors, fetches) : await session.run(tensors)

@@ -4,7 +4,7 @@
  * A resumed run repeats what lay behind its checkpoint; those lines are cut off first, so that the log of a run that was
  * killed and resumed tells every update once.
  */
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Recipe } from './options.js'
@@ -81,7 +81,7 @@ export async function cutLog(path: string, step: number, epoch: number): Promise
   const entries = (await readLog(path)).filter(
     (entry) => entry.step <= step && (entry.kind !== 'epoch' || entry.epoch < epoch),
   )
-  await writeFileAtomic(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+  if (existsSync(path)) await writeFileAtomic(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
   return entries
 }
 

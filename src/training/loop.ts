@@ -6,7 +6,8 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
 import { fileError } from '../files.js'
-import { hasCheckpoints, loadLatestCheckpoint, saveCheckpoint } from './checkpoint.js'
+import { loadLatestCheckpoint, saveCheckpoint } from './checkpoint.js'
+import { checkRunFolder } from './folder.js'
 import { createLearner, type Learner, restore, tensorsOf } from './learner.js'
 import { appendLog, cutLog, type LogEntry } from './log.js'
 import { type Recipe, recipeDifferences } from './options.js'
@@ -26,8 +27,8 @@ export function updatesPerEpoch(pictures: number, { batch, accumulate }: Recipe)
 /**
  * Trains to the end of the recipe, or to the signal.
  *
- * @throws InputError when the folder holds a run and `resume` is not set, the run was started with something else, or
- *   the loss is no longer finite
+ * @throws InputError when the folder is not for this run ({@link checkRunFolder}), the run was started with something
+ *   else, or the loss is no longer finite
  */
 export async function train(run: TrainingRun): Promise<TrainingSummary> {
   const { recipe, folder, signal, data, saveSeconds = 600, warn = () => {} } = run
@@ -37,11 +38,10 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
   const checkpoints = join(folder, 'checkpoints')
   const learner = createLearner(run.parameters, recipe.emaDecay > 0)
 
+  await checkRunFolder(folder, run.resume)
   await mkdir(folder, { recursive: true }).catch((error) => {
     throw fileError(error, folder)
   })
-  if (!run.resume && (await hasCheckpoints(checkpoints)))
-    fail(`${folder}: holds a run already; --resume goes on with it, another --out starts a new one`)
   const found = await loadLatestCheckpoint<Progress>(checkpoints, warn)
   if (found) {
     checkSameRun(found.progress, run)
@@ -204,9 +204,15 @@ const isBetter = (found: Evaluation, best: Evaluation | undefined): boolean =>
 async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   if (!signal) return work
   work.catch(() => {}) // after an interrupt nobody listens any more
+  let stop = () => {}
   const aborted = new Promise<undefined>((resolve) => {
-    if (signal.aborted) resolve(undefined)
-    signal.addEventListener('abort', () => resolve(undefined), { once: true })
+    stop = () => resolve(undefined)
   })
-  return Promise.race([aborted, work])
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop)
+  try {
+    return await Promise.race([aborted, work])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }

@@ -1,12 +1,10 @@
 /** `idlevit demo`: the embedded model at work, and `--finetune`: how a model learns to be idled. */
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { FinetuneFindings } from '../../demo/finetune.js'
 import type { Row } from '../../demo/measure.js'
 import type { Findings } from '../../demo/report.js'
+import { withTemporaryFolder } from '../../files.js'
 import { addExamples } from '../help.js'
 import { emit, type Progress, startProgress, table } from '../output.js'
 import { text, whole } from '../values.js'
@@ -112,14 +110,22 @@ function show({ images, rows, reference, watched, report }: Findings & { readonl
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
-async function finetuneDemo({ images, out, trainImages, json }: DemoOptions): Promise<void> {
+async function finetuneDemo(options: DemoOptions): Promise<void> {
+  const { out } = options
+  if (out === undefined) return withTemporaryFolder((folder) => finetuneInto(folder, options))
+  const { checkRunFolder } = await import('../../training/folder.js')
+  await checkRunFolder(out)
+  return finetuneInto(out, options)
+}
+
+async function finetuneInto(folder: string, { images, out, trainImages, json }: DemoOptions): Promise<void> {
   const { finetuneDense } = await import('../../demo/finetune.js')
   const display = createDisplay()
   try {
     const found = await finetuneDense({
       testImages: images,
       trainImages,
-      out: out ?? passingFolder(),
+      out: folder,
       onProgress: display.show,
       onAccuracy({ epoch, top1Percent, images }) {
         display.stop()
@@ -132,13 +138,6 @@ async function finetuneDemo({ images, out, trainImages, json }: DemoOptions): Pr
   } finally {
     display.stop()
   }
-}
-
-/** A folder that is gone with the process. */
-function passingFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'idlevit-demo-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  return folder
 }
 
 function showFinetuned({ before, after, ...found }: FinetuneFindings & { readonly out?: string }): void {

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
+import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
 import type { LogEntry } from '../../training/log.js'
 import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
@@ -42,9 +43,11 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
       import('../../data/classes.js'),
       import('../setup.js'),
     ])
+  const { checkRunFolder } = await import('../../training/folder.js')
   const { data, val, out, resume, workers, threads, device, recompute } = options
   const recipe = makeRecipe(options.preset, recipeChanges(options))
   checkSizes(options)
+  await checkRunFolder(out, resume, [options.model ?? '', options.teacher ?? ''])
   const pictures = await openDataset(data)
   const { model, pretrained } = await openStudent(options, pictures, recipe.seed)
   const teacher = await openTeacher(options, pretrained ?? model)
@@ -56,7 +59,11 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   const leftOut = [...(pictures.leftOut ?? []), ...(held.leftOut ?? [])]
   if (teacher && recipe.loss.distillation > 0 && !hasSameClasses(teacher, model))
     note(`teacher ${teacher.name}: its classes are others, so its features are distilled and its answers are not`)
-  const interrupt = catchInterrupts()
+  const interrupt = new AbortController()
+  const release = finishFirst(() => {
+    warn('interrupted: saving (once more ends at once)')
+    interrupt.abort()
+  })
   const display = createDisplay()
   try {
     const summary = await finetune({
@@ -81,10 +88,10 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
     })
     display.stop()
     if (summary.interrupted === undefined) emit(options.json, { ...summaryOf(summary, options), leftOut }, show)
-    else leave(summary, summary.interrupted, interrupt.end)
+    else tellResume(summary, summary.interrupted)
   } finally {
     display.stop()
-    interrupt.release()
+    release()
     await training.close()
     await validation.close()
   }
@@ -148,46 +155,13 @@ async function openTeacher(options: FinetuneOptions, model: LoadedModel) {
   return loadModel(teacher, { imageSize: model.config.imageSize })
 }
 
-/** What asks a run to end: Ctrl-C, and the schedulers of clusters. */
-const endings = ['SIGINT', 'SIGTERM'] as const
-
-/** The first signal asks the run to save and end, the second ends the process at once. */
-function catchInterrupts() {
-  const controller = new AbortController()
-  const others = process.listeners('SIGINT')
-  let received: NodeJS.Signals = 'SIGINT'
-  const release = () => {
-    for (const ending of endings) process.off(ending, caught)
-    for (const other of others) if (!process.listeners('SIGINT').includes(other)) process.on('SIGINT', other)
-  }
-  const caught = (signal: NodeJS.Signals) => {
-    received = signal
-    warn('interrupted: saving (once more ends at once)')
-    controller.abort()
-    release()
-  }
-  process.removeAllListeners('SIGINT')
-  for (const ending of endings) process.on(ending, caught)
-  return {
-    signal: controller.signal,
-    release,
-    /** Ends the process as the signal would have. */
-    end() {
-      release()
-      if (received === 'SIGINT') process.emit('SIGINT')
-      else process.kill(process.pid, received)
-    },
-  }
-}
-
-/** Says how to go on and ends the way an interrupted command does. */
-function leave({ progress, updates }: TrainingSummary, checkpoint: string, end: () => void): void {
+/** Says how to go on. */
+function tellResume({ progress, updates }: TrainingSummary, checkpoint: string): void {
   const quoted = process.argv
     .slice(2)
     .map((arg) => (/^[\w./:=,@+-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`))
   const again = ['idlevit', ...quoted.filter((arg) => arg !== '--resume'), '--resume'].join(' ')
   process.stderr.write(`saved update ${progress.step} of ${updates} as ${checkpoint}\ngo on with: ${again}\n`)
-  end()
 }
 
 /** Progress on stderr: a bar per epoch and per evaluation, a line for every epoch that is done. */
