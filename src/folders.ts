@@ -4,7 +4,7 @@
  * A folder is never moved or replaced itself: it may be a link, a mount point, or where the user's shell is. New files
  * are written to a hidden folder inside it, on the same disk, and change places with old ones by renaming.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, realpath, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { unbroken } from './ending.js'
@@ -21,12 +21,15 @@ const STAGE = '.idlevit-'
  */
 export async function namesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return []
+    if (error.code === 'ENOENT')
+      return isLink(folder) ? fail(`${folder}: wanted a folder, found a link to nothing`) : []
     if (error.code === 'ENOTDIR') return fail(`${folder}: wanted a folder, found a file`)
     throw fileError(error, folder)
   })
   return names.filter((name) => !name.startsWith(STAGE)).sort()
 }
+
+const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false
 
 /**
  * Whether a file or folder lies in a folder or is the folder itself, whatever links lead there. What does not exist lies

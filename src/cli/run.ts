@@ -16,6 +16,7 @@
 import { type Command, CommanderError } from 'commander'
 import { askToFinish, endAll } from '../ending.js'
 import { InputError } from '../errors.js'
+import { fileError } from '../files.js'
 import { hasColor, paint } from './color.js'
 import { describeMissing } from './help.js'
 import { type Out, stopProgress } from './output.js'
@@ -131,7 +132,7 @@ function guardProcess(tellError: (error: unknown) => number, { stdout, stderr }:
     if (!stopping) leaving = leave(exit(tellError(error)))
   }
   const outputFailed = (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') return uncaught(error)
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') return uncaught(fileError(error, 'stdout'))
     leaving ??= leave(exit(Number(process.exitCode ?? 0)))
   }
   for (const signal of signals) process.on(signal, interrupted)

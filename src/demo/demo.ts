@@ -46,7 +46,7 @@ export async function runDemo(out: string, options: DemoOptions): Promise<Findin
   const idle = await loadModel('demo')
   const dense = await loadModel('demo-dense')
   const drawing = stage('drawing pictures', images)
-  const pictures = drawPictures(idle, { count: images, masks: watched, shown, onPicture: drawing })
+  const pictures = await drawPictures(idle, { count: images, masks: watched, shown, onPicture: drawing })
   const settings = PRECISIONS.flatMap((precision) =>
     KEEP_RATIOS.map((keepRatio): Setting => ({ model: idle, keepRatio, precision })),
   )

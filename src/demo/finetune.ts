@@ -54,7 +54,7 @@ export async function finetuneDense(options: FinetuneDemoOptions): Promise<Finet
   const stage = (name: string) => (done: number, total: number) => onProgress?.(name, done, total)
   const dense = await loadModel('demo-dense')
   const drawing = stage('drawing pictures')
-  const pictures = drawPictures(dense, {
+  const pictures = await drawPictures(dense, {
     count: testImages,
     masks: 0,
     shown: 0,

@@ -1,5 +1,6 @@
 /** The pictures of the demo: generated scenes of the test seed, which nothing is trained on, drawn once for all settings. */
 
+import { setImmediate } from 'node:timers/promises'
 import type { NamedPicture } from '../analysis/visualize.js'
 import { scene, sceneClasses, sceneSeeds } from '../data/scenes/scene.js'
 import { cropPicture, normalise, preprocessOf } from '../images/preprocess.js'
@@ -26,7 +27,7 @@ export interface DrawOptions {
 }
 
 /** Draws the first pictures of the test scenes; every 16 of them hold each class once. */
-export function drawPictures(model: Model, options: DrawOptions): TestPictures {
+export async function drawPictures(model: Model, options: DrawOptions): Promise<TestPictures> {
   const { count, masks, shown, onPicture } = options
   const preprocess = preprocessOf(model)
   const length = 3 * preprocess.crop ** 2
@@ -40,6 +41,7 @@ export function drawPictures(model: Model, options: DrawOptions): TestPictures {
     if (i < masks) found.masks.push(mask)
     if (i < shown) found.shown.push({ name: sceneClasses[label] as string, rgb })
     onPicture?.(i + 1)
+    await setImmediate() // an interrupt is heard between two pictures
   }
   return { pixels, ...found }
 }

@@ -5,9 +5,10 @@
  * The client lists files and transfer.ts brings them; here are the cache, working without a network, and the errors.
  * Honoured: HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE.
  */
-import { copyFile, mkdir, readFile, rm, stat, symlink } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { getHFHubCachePath, getRepoFolderName, HubApiError, modelInfo, pathsInfo } from '@huggingface/hub'
+import { unbroken } from '../ending.js'
 import { fail, InputError } from '../errors.js'
 import { fileError, writeFileAtomic } from '../files.js'
 import { weightFiles } from './config-file.js'
@@ -169,7 +170,11 @@ async function link(blob: string, path: string): Promise<void> {
   try {
     await symlink(relative(dirname(path), blob), path)
   } catch {
-    await copyFile(blob, path)
+    const copy = `${path}.incomplete`
+    await unbroken(async () => {
+      await copyFile(blob, copy)
+      await rename(copy, path)
+    })
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
+import { fail } from '../../errors.js'
 import { addExamples } from '../help.js'
 import { addOptions, addRequired, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
 import { emit, startProgress, warn } from '../output.js'
@@ -44,6 +45,7 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
     { cropPicture },
     setup,
     folder,
+    { liesIn },
     { visualizationNames },
     analysis,
   ] = await Promise.all([
@@ -52,6 +54,7 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
     import('../../images/preprocess.js'),
     import('../setup.js'),
     import('../../analysis/folder.js'),
+    import('../../folders.js'),
     import('../../analysis/visualization.js'),
     import('../../analysis/visualize.js'),
   ])
@@ -62,6 +65,8 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
   const paths = found.slice(0, limit)
   if (found.length > limit) warn(`only the first ${limit} of ${found.length} pictures are drawn; --limit N takes more`)
 
+  for (const path of paths)
+    if (await liesIn(path, out)) fail(`${out}: holds ${path}, which would be replaced; choose another --out`)
   const model = await setup.openModel(options)
   const preprocess = setup.preprocessFor(options, model)
   async function* pictures() {
