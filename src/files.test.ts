@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -19,6 +19,16 @@ test('chunks are joined and read back', async () => {
   assert.equal(new TextDecoder().decode(await readWholeFile(path)), 'hello world')
   await writeFileAtomic(path, 'short')
   assert.equal(await readFile(path, 'utf8'), 'short')
+})
+
+test('behind a link the file is replaced, not the link', async () => {
+  const path = join(folder, 'target.txt')
+  await writeFileAtomic(path, 'old')
+  const link = join(folder, 'link.txt')
+  await symlink('target.txt', link)
+  await writeFileAtomic(link, 'new')
+  assert.equal(await readFile(path, 'utf8'), 'new')
+  assert.ok((await lstat(link)).isSymbolicLink())
 })
 
 test('a write that breaks off leaves the old content and no debris', async () => {

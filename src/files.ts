@@ -1,7 +1,7 @@
 /** Reading and writing whole files on Node, so that a crash never leaves half a file. */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { beforeEnd, breakOff, unbroken } from './ending.js'
@@ -118,6 +118,14 @@ export const writeFileAtomic = (path: string, chunks: Chunks | Uint8Array | stri
     }
     await syncFolder(dirname(target))
   })
+
+/** Whether a file is one that a killed {@link writeFileAtomic} left. */
+export const isUnfinished = (name: string): boolean => /\.[0-9a-f]{12}\.tmp$/.test(name)
+
+/** Removes from a folder what killed writers left; for who alone writes there. */
+export async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) if (isUnfinished(name)) await rm(join(folder, name), { force: true })
+}
 
 /** Bytes written at once. */
 const PIECE = 2 ** 24

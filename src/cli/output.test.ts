@@ -117,3 +117,29 @@ test('on a terminal: a bar that gives way to lines and is gone at the end', () =
   stopProgress()
   assert.equal(out.written().length, length)
 })
+
+test('on a terminal: no time left until it is known, then in words', () => {
+  const out = memory(true)
+  const progress = startProgress('evaluating', 40_000, { out, quiet: 0 })
+  progress.update(0)
+  progress.update(0)
+  progress.update(0)
+  assert.ok(out.written().includes('0/40000 '))
+  assert.doesNotMatch(out.written(), /left|LL|NF|NaN|Infinity/)
+  const clock = Date.now
+  try {
+    let time = clock()
+    Date.now = () => time
+    for (const done of [100, 200, 300]) {
+      time += 10_000
+      progress.update(done)
+    }
+    time += 3000
+    progress.update(39_900)
+  } finally {
+    Date.now = clock
+  }
+  progress.stop()
+  assert.match(out.written(), / \d+ h \d+ min left/)
+  assert.match(out.written(), / \d+ s left/)
+})

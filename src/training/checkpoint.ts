@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail, InputError } from '../errors.js'
-import { fileError } from '../files.js'
+import { fileError, removeUnfinished } from '../files.js'
 import { readSafetensorsFile, saveSafetensors } from '../weights/files.js'
 import type { StateDict } from '../weights/state.js'
 
@@ -74,8 +74,8 @@ export async function saveCheckpoint(folder: string, { progress, tensors }: Chec
   const json = JSON.stringify(progress)
   await saveSafetensors(path, tensors, { progress: json, sha256: checksum(json, tensors) })
   const others = (await listCheckpoints(folder)).filter((other) => other !== path)
-  const unfinished = (await readdir(folder)).filter((name) => name.endsWith('.tmp')).map((name) => join(folder, name))
-  for (const old of [...others.slice(0, -(KEPT - 1)), ...unfinished]) await rm(old, { force: true })
+  for (const old of others.slice(0, -(KEPT - 1))) await rm(old, { force: true })
+  await removeUnfinished(folder)
   return path
 }
 

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { fail } from '../errors.js'
+import { isUnfinished } from '../files.js'
 import { namesIn, sourceFolder } from '../folders.js'
 import { hasCheckpoints } from './checkpoint.js'
 import { readLog } from './log.js'
@@ -21,7 +22,7 @@ export async function checkRunFolder(out: string, resume = false, inputs: readon
   for (const input of inputs)
     if (folder !== undefined && (await sourceFolder(input)) === folder)
       fail(`${out}: is where ${input} lies, which would be overwritten; choose another --out`)
-  const names = (await namesIn(out)).filter((name) => !name.startsWith('.'))
+  const names = (await namesIn(out)).filter((name) => !name.startsWith('.') && !isUnfinished(name))
   const log = names.includes('log.jsonl') ? await readLog(join(out, 'log.jsonl')) : []
   const saved = await hasCheckpoints(join(out, 'checkpoints'))
   const isRun = saved || log.some(({ kind }) => kind === 'start' || kind === 'resume')

@@ -4,7 +4,7 @@
  * A resumed run repeats what lay behind its checkpoint; those lines are cut off first, so that the log of a run that was
  * killed and resumed tells every update once.
  */
-import { appendFileSync, existsSync } from 'node:fs'
+import { appendFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Recipe } from './options.js'
@@ -81,9 +81,13 @@ export async function cutLog(path: string, step: number, epoch: number): Promise
   const entries = (await readLog(path)).filter(
     (entry) => entry.step <= step && (entry.kind !== 'epoch' || entry.epoch < epoch),
   )
-  if (existsSync(path)) await writeFileAtomic(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+  await writeFileAtomic(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
   return entries
 }
+
+/** Starts a log with its first line, in place of what another run left: at no moment is the folder without one. */
+export const beginLog = (path: string, entry: LogEntry): Promise<void> =>
+  writeFileAtomic(path, `${JSON.stringify(entry)}\n`)
 
 /** Adds a line to a log. */
 export function appendLog(path: string, entry: LogEntry): void {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { toyRun, weightsHash } from '../../test/support/toy-run.js'
 import { InputError } from '../errors.js'
 import { readSafetensorsFile } from '../weights/files.js'
@@ -105,6 +107,22 @@ test('an interrupt during an evaluation does not wait for it, and the evaluation
   await train(resumed)
   assert.equal(weightsHash(resumed), weightsHash(whole))
   assert.equal((await epochs(out)).length, 4)
+})
+
+test('however many epochs, nothing listens to the signal any more', async () => {
+  const { signal } = new AbortController()
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  const listening: number[] = []
+  const onEntry: TrainingRun['onEntry'] = ({ kind }) => {
+    if (kind === 'epoch') listening.push(getEventListeners(signal, 'abort').length)
+  }
+  await train(toyRun(await folder(), { epochs: 12 }, { signal, onEntry }))
+  await setImmediate() // warnings are told a little later
+  process.off('warning', warned)
+  assert.deepEqual(listening, Array(12).fill(0))
+  assert.deepEqual(warnings, [])
 })
 
 test('a damaged newest checkpoint costs time, not correctness', async () => {

@@ -5,11 +5,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
-import { fileError } from '../files.js'
+import { fileError, removeUnfinished } from '../files.js'
 import { loadLatestCheckpoint, saveCheckpoint } from './checkpoint.js'
 import { checkRunFolder } from './folder.js'
 import { createLearner, type Learner, restore, tensorsOf } from './learner.js'
-import { appendLog, cutLog, type LogEntry } from './log.js'
+import { appendLog, beginLog, cutLog, type LogEntry } from './log.js'
 import { type Recipe, recipeDifferences } from './options.js'
 import { stateOf } from './parameters.js'
 import type { Best, EpochSummary, Evaluation, Progress, TrainingRun, TrainingSummary } from './run.js'
@@ -42,15 +42,30 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
   await mkdir(folder, { recursive: true }).catch((error) => {
     throw fileError(error, folder)
   })
+  await removeUnfinished(folder)
   const found = await loadLatestCheckpoint<Progress>(checkpoints, warn)
   if (found) {
     checkSameRun(found.progress, run)
     restore(learner, found.tensors, found.progress.step, found.path)
   }
-  let progress = found?.progress ?? beginning(run)
+  let progress = found?.progress ?? nothingDone(run)
   let lastGood = found?.path
   let savedAt = performance.now()
-  await cutLog(logPath, progress.step, progress.epoch)
+
+  const beginning: LogEntry = {
+    kind: found ? 'resume' : 'start',
+    step: progress.step,
+    time: new Date().toISOString(),
+    model: run.names?.model ?? '',
+    data: run.names?.data ?? '',
+    pictures: data.pictures,
+    recipe,
+  }
+  if (found) {
+    await cutLog(logPath, progress.step, progress.epoch)
+    appendLog(logPath, beginning)
+  } else await beginLog(logPath, beginning)
+  await run.onEntry?.(beginning, progress, updates)
 
   const tell = async (entry: LogEntry) => {
     appendLog(logPath, entry)
@@ -61,15 +76,6 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
     savedAt = performance.now()
     return lastGood
   }
-  await tell({
-    kind: found ? 'resume' : 'start',
-    step: progress.step,
-    time: new Date().toISOString(),
-    model: run.names?.model ?? '',
-    data: run.names?.data ?? '',
-    pictures: data.pictures,
-    recipe,
-  })
 
   while (progress.epoch < recipe.epochs) {
     const { epoch } = progress
@@ -117,7 +123,7 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
 
 const noSums: Progress['sums'] = { loss: 0, parts: {}, seconds: 0 }
 
-const beginning = ({ recipe, fingerprint = '' }: TrainingRun): Progress => ({
+const nothingDone = ({ recipe, fingerprint = '' }: TrainingRun): Progress => ({
   step: 0,
   epoch: 0,
   drawn: 0,
