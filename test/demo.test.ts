@@ -1,6 +1,7 @@
 /** `idlevit demo` from the embedded model to the report, which is then opened in a browser. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { loadModel } from '../src/weights/load.js'
@@ -100,9 +101,11 @@ describe('idlevit demo', () => {
 
   it('says before anything else where it cannot write', async () => {
     const file = folder.write('file', '')
+    const theirs = folder.write('theirs.html', '<!doctype html><title>Thesis</title>')
     const cases = [
       { out: join(folder.path, 'absent', 'demo.html'), message: /^error: .*absent: no such folder\n$/ },
       { out: join(file, 'demo.html'), message: /^error: .*file: wanted a folder, found a file\n$/ },
+      { out: theirs, message: /^error: .*theirs\.html: wanted a new file or an earlier report.*\n$/ },
       { out: folder.path, message: /^error: .*: wanted a file for the report, found a folder\n$/ },
     ]
     for (const { out, message } of cases) {
@@ -110,5 +113,9 @@ describe('idlevit demo', () => {
       assert.deepEqual([code, stdout], [1, ''])
       assert.match(stderr, message)
     }
+    assert.match(readFileSync(theirs, 'utf8'), /Thesis/)
+    const finetuned = await demo('--finetune', '--out', folder.path)
+    assert.equal(finetuned.code, 1)
+    assert.match(finetuned.stderr, /^error: .*: wanted a new or empty folder, or that of an earlier run.*\n$/)
   })
 })

@@ -111,6 +111,19 @@ describe('idlevit visualize', () => {
     const refused = await visualize(picture, '--model', weights, '--out', precious)
     assert.equal(refused.code, 1)
     assert.match(refused.stderr, /^error: .*precious: wanted a new or empty folder.*thesis\.txt.*\n$/)
+
+    // Somebody else's page, and results of ours that are pictures to be drawn.
+    const site = join(folder.path, 'site')
+    mkdirSync(site)
+    writeFileSync(join(site, 'index.html'), 'theirs')
+    const page = await visualize(picture, '--model', weights, '--out', site)
+    assert.match(page.stderr, /^error: .*site: wanted a new or empty folder.*index\.html.*\n$/)
+    const figure = join(out, 'figures/01-4-rings-attention-07.png')
+    const onto = await visualize(figure, '--model', weights, '--out', out)
+    assert.match(onto.stderr, /^error: .*holds .*attention-07\.png, which would be replaced.*\n$/)
+    assert.deepEqual([page.code, onto.code], [1, 1])
+    assert.equal(readFileSync(join(site, 'index.html'), 'utf8'), 'theirs')
+    assert.ok(existsSync(figure))
   })
 
   it('says what is wrong in one line and writes nothing', async () => {

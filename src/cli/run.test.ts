@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { fail } from '../errors.js'
 import { turnColorOff } from './color.js'
@@ -27,7 +28,7 @@ async function attempt(action: () => unknown, args: readonly string[], env: Reco
     await action()
   }
   const program = new Command('idlevit').version('1.2.3')
-  addOptions(program.command('work').argument('[file]').action(act), ['keepRatio', 'batch'])
+  addOptions(program.command('work').argument('[file]').action(act), ['keepRatio', 'keepTokens', 'batch'])
   const strict = program.command('strict').argument('<file...>')
   addOptions(strict, ['model', 'seed', 'labels'], { required: ['model', 'seed'] }).action(act)
   addExamples(strict, ['idlevit strict x --seed 1 \\\n  --model demo', 'all it takes'])
@@ -73,6 +74,10 @@ test('wrong usage is 2 and one line with a hint', async () => {
       "error: unknown option '--modle' (Did you mean --model?) (see idlevit strict --help)\n",
     ],
     [['work', '--batch'], "error: option '--batch <N>' argument missing (see idlevit work --help)\n"],
+    [
+      ['work', '--keep-ratio', '0.5', '--keep-tokens', '9'],
+      "error: option '--keep-ratio <K>' cannot be used with option '--keep-tokens <n0,n1,…>' (see idlevit work --help)\n",
+    ],
   ]
   for (const [args, stderr] of cases) {
     assert.deepEqual(await attempt(nothing, args), { code: 2, stdout: '', stderr })
@@ -150,41 +155,124 @@ test('running leaves no listeners and no bar behind', async () => {
 
 /** Starts a process of its own around a program with one command. */
 function start(action: string) {
+  const module = (name: string) => JSON.stringify(new URL(name, import.meta.url).href)
   const script = `
     import { Command } from 'commander'
-    import { run } from ${JSON.stringify(new URL('./run.ts', import.meta.url).href)}
+    import { run } from ${module('./run.ts')}
+    import { beforeEnd, finishFirst } from ${module('../ending.ts')}
     const program = new Command('idlevit')
+    const pause = (time) => new Promise((resolve) => setTimeout(resolve, time))
+    const forever = () => new Promise(() => { setInterval(() => {}, 1000); console.log('ready') })
     program.command('work').action(${action})
     process.exitCode = await run(program, ['work'])`
   const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let stderr = ''
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
   child.stderr.on('data', (chunk) => {
     stderr += chunk
   })
-  const ended = once(child, 'close').then(([code]) => ({ code, stderr }))
-  return { child, ended }
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, stdout, stderr }))
+  return { child, ended, ready: once(child.stdout, 'data') }
 }
 
 test('an interrupt is 130 and silent', async () => {
-  const { child, ended } = start("() => new Promise(() => { setInterval(() => {}, 1000); console.log('ready') })")
-  await once(child.stdout, 'data')
+  const { child, ended, ready } = start('forever')
+  await ready
   child.kill('SIGINT')
-  assert.deepEqual(await ended, { code: 130, stderr: '' })
+  assert.deepEqual(await ended, { code: 130, signal: null, stdout: 'ready\n', stderr: '' })
+})
+
+test('other requests to end are the signal itself, once what is under way has ended; its errors are not told', async () => {
+  const action = `() => {
+    let reject
+    const promise = new Promise((_, no) => { reject = no })
+    beforeEnd(async () => { reject(new Error('broken off')); await pause(50); console.log('stopped') })
+    forever()
+    return promise
+  }`
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
+    const { child, ended, ready } = start(action)
+    await ready
+    child.kill(signal)
+    assert.deepEqual(await ended, { code: null, signal, stdout: 'ready\nstopped\n', stderr: '' })
+  }
+})
+
+test('a second interrupt ends at once; one that comes at the same time is an echo of the first', async () => {
+  const slow = "() => { beforeEnd(async () => { console.log('stopping'); await pause(1500) }); return forever() }"
+  const echoed = start(slow)
+  await echoed.ready
+  echoed.child.kill('SIGINT')
+  await once(echoed.child.stdout, 'data')
+  echoed.child.kill('SIGINT')
+  assert.deepEqual((await echoed.ended).code, 130)
+
+  const twice = start(slow.replace('1500', '600_000'))
+  await twice.ready
+  twice.child.kill('SIGINT')
+  await once(twice.child.stdout, 'data')
+  await setTimeout(700)
+  twice.child.kill('SIGINT')
+  const { code, signal } = await twice.ended
+  assert.deepEqual([code, signal], [null, 'SIGINT'])
+})
+
+test('a command that finishes by itself is waited for, and its error is told', async () => {
+  const finishing = (end: string) => `async () => {
+    let stop
+    const stopped = new Promise((resolve) => { stop = resolve })
+    const release = finishFirst(stop)
+    beforeEnd(() => console.log('stopped'))
+    void forever()
+    await stopped
+    await pause(50)
+    ${end}
+    release()
+  }`
+  const saved = start(finishing("console.log('saved')"))
+  await saved.ready
+  saved.child.kill('SIGINT')
+  assert.deepEqual(await saved.ended, { code: 130, signal: null, stdout: 'ready\nsaved\nstopped\n', stderr: '' })
+  const failed = start(finishing("throw new Error('disk full')"))
+  await failed.ready
+  failed.child.kill('SIGINT')
+  assert.deepEqual(await failed.ended, {
+    code: 1,
+    signal: null,
+    stdout: 'ready\nstopped\n',
+    stderr: 'error: disk full\n',
+  })
 })
 
 test('a closed stdout is silent', async () => {
-  const { child, ended } = start(
+  const { child, ended, ready } = start(
     '() => new Promise(() => { setInterval(() => process.stdout.write("x".repeat(1 << 16)), 1) })',
   )
-  await once(child.stdout, 'data')
+  await ready
   child.stdout.destroy()
-  assert.deepEqual(await ended, { code: 0, stderr: '' })
+  const { code, stderr } = await ended
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' })
+})
+
+test('a closed stderr changes nothing', async () => {
+  const { child, ended, ready } = start(`async () => {
+    console.log('ready')
+    for (let i = 0; i < 20; i++) { await pause(10); process.stderr.write('x'.repeat(1 << 16)) }
+    console.log('done')
+  }`)
+  await ready
+  child.stderr.destroy()
+  const { code, stdout } = await ended
+  assert.deepEqual({ code, stdout }, { code: 0, stdout: 'ready\ndone\n' })
 })
 
 test('an error outside the command is one line too', async () => {
   const { ended } = start(
     "() => new Promise(() => { setInterval(() => {}, 1000); setTimeout(() => { throw new Error('lost') }) })",
   )
-  assert.deepEqual(await ended, { code: 1, stderr: 'error: lost\n' })
+  const { code, stderr } = await ended
+  assert.deepEqual({ code, stderr }, { code: 1, stderr: 'error: lost\n' })
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { env, pipeline } from '@huggingface/transformers'
@@ -42,6 +42,18 @@ async function ours(options: object) {
   const [predictions = []] = await classifier.predict(pixels)
   await classifier.close()
   return predictions
+}
+
+const refuse = (work: Promise<unknown>, reason: RegExp) =>
+  assert.rejects(work, (error) => error instanceof InputError && reason.test(error.message))
+
+/** Names and bytes of all files below a path. */
+async function content(path: string): Promise<readonly (readonly [string, Buffer | undefined])[]> {
+  if (!(await stat(path)).isDirectory()) return [['', await readFile(path)]]
+  const names = (await readdir(path, { recursive: true, encoding: 'utf8' })).sort()
+  return Promise.all(
+    names.map(async (name) => [name, await readFile(join(path, name)).catch(() => undefined)] as const),
+  )
 }
 
 interface Ranked {
@@ -154,14 +166,96 @@ describe('an exported folder', () => {
     await classifier.close()
   })
 
-  it('replaces an earlier export, and nothing else', async () => {
-    const out = await exported()
-    await exportModel(model, out, { precisions: ['int8'], weights: false })
-    assert.deepEqual(await readdir(join(out, 'onnx')), ['model_quantized.onnx'])
-    const refuse = (path: string, reason: RegExp) =>
-      assert.rejects(exportModel(model, path), (error) => error instanceof InputError && reason.test(error.message))
-    await refuse(folder.path, /wanted a new or empty folder/)
-    await refuse(picture, /wanted a folder, found a file/)
+  it('takes another precision in, and keeps the first and the weights', async () => {
+    const out = await exported({ keepRatio: 0.7 })
+    const first = await readFile(join(out, 'onnx', 'model.onnx'))
+    const weights = await stat(join(out, 'model.safetensors'))
+    const { files } = await exportModel(model, out, {
+      precisions: ['int8'],
+      keepRatio: 0.7,
+      preprocess,
+      weights: false,
+    })
+    assert.deepEqual(
+      files.map(({ path }) => path),
+      ['config.json', 'model.safetensors', 'onnx/model.onnx', 'onnx/model_quantized.onnx', 'preprocessor_config.json'],
+    )
+    assert.ok((await readFile(join(out, 'onnx', 'model.onnx'))).equals(first))
+    assert.equal((await stat(join(out, 'model.safetensors'))).ino, weights.ino)
+    for (const [dtype, precision] of [
+      ['fp32', 'fp32'],
+      ['q8', 'int8'],
+    ] as const) {
+      const classify = await pipeline('image-classification', out, { dtype })
+      const theirs = (await classify(picture, { top_k: 5 })) as Ranked[]
+      await classify.dispose()
+      assertSame(theirs, await ours({ keepRatio: 0.7, precision }), precision === 'fp32' ? 1e-5 : 1e-2)
+    }
+  })
+
+  it('tells transformers.js which file there is, as long as fp32 is not there', async () => {
+    const dtypeOf = async (out: string) =>
+      JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))['transformers.js_config']?.dtype
+    const out = await exported({ precisions: ['int8'], weights: false })
+    assert.equal(await dtypeOf(out), 'q8')
+    await exportModel(model, out, { precisions: ['fp16'], preprocess })
+    assert.ok(['q8', 'fp16'].includes(await dtypeOf(out)))
+    await exportModel(model, out, { precisions: ['fp32'], preprocess })
+    assert.equal(await dtypeOf(out), undefined)
+    assert.equal((await readdir(join(out, 'onnx'))).length, 3)
+    await rm(join(out, 'onnx', 'model.onnx')) // by its owner
+    await exportModel(model, out, { precisions: ['int8'], preprocess })
+    assert.ok(['q8', 'fp16'].includes(await dtypeOf(out)))
+  })
+
+  it('can be exported onto itself and loses nothing', async () => {
+    for (const options of [{ keepRatio: 0.5 }, { method: 'none' }] as const) {
+      const out = await exported(options)
+      const loaded = await loadModel(out)
+      const { keepTokens } = loaded.idle ?? {}
+      await exportModel(loaded, out, keepTokens ? { keepTokens, weights: false } : { ...options, weights: false })
+      assert.deepEqual((await loadModel(out)).state, loaded.state)
+    }
+  })
+
+  it('never mixes with another model, plan, preprocessing or other class names', async () => {
+    const out = await exported({ keepRatio: 0.7 })
+    const before = await content(out)
+    const head = state.get('head.bias') as NonNullable<ReturnType<StateDict['get']>>
+    const moved = { ...head, data: Float32Array.from(head.data as Float32Array, (x) => x + 1) }
+    const other = { ...model, state: new Map([...state, ['head.bias', moved]]) } as LoadedModel
+    const cases: readonly [LoadedModel, ExportOptions, RegExp][] = [
+      [other, {}, /of another model/],
+      [{ ...model, config: { ...tiny, heads: 3 } }, {}, /of another model/],
+      [{ ...model, labels: ['a', 'b', 'c', 'd', 'e'] }, {}, /with other class names/],
+      [model, { keepRatio: 0.5 }, /with another plan \(.*"keepTokens":\[16,11,7,5\].*; now .*\[16,8,4,2\]/],
+      [model, { score: 'logits' }, /with another plan .*"softmax".*now.*"logits"/],
+      [model, { method: 'none' }, /with another plan/],
+      [model, { elastic: true }, /with another plan/],
+      [model, { preprocess: { ...preprocess, resize: 40 } }, /with other preprocessing .*32.*now .*40/],
+    ]
+    for (const [from, options, reason] of cases)
+      await refuse(exportModel(from, out, { precisions: ['int8'], keepRatio: 0.7, preprocess, ...options }), reason)
+    assert.deepEqual(await content(out), before)
+  })
+
+  it('is written nowhere else', async () => {
+    const foreign = join(folder.path, 'foreign')
+    await mkdir(join(foreign, 'onnx'), { recursive: true })
+    folder.write('foreign/config.json', '{"model_type":"vit"}')
+    folder.write('foreign/onnx/model.onnx', 'theirs')
+    const added = await exported()
+    await writeFile(join(added, 'onnx', 'model_fp16.onnx'), 'theirs')
+    for (const [out, reason] of [
+      [folder.path, /wanted a new or empty folder/],
+      [foreign, /wanted a new or empty folder/],
+      [added, /onnx.model_fp16\.onnx, which no export wrote/],
+      [picture, /wanted a folder, found a file/],
+    ] as const) {
+      const before = await content(out)
+      await refuse(exportModel(model, out, { preprocess, precisions: ['fp16'] }), reason)
+      assert.deepEqual(await content(out), before)
+    }
     const empty = join(folder.path, 'empty')
     await mkdir(empty)
     await exportModel(model, empty, { weights: false })
