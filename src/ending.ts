@@ -6,20 +6,14 @@
  * where nothing ever ends.
  */
 
-/** Why work breaks off. Nobody is told: the process is about to leave. */
-class Ended extends Error {
-  override name = 'Ended'
-  override message = 'the process is ending'
-}
-
 type Ending = () => unknown
 
 const endings = new Set<Ending>()
 let ending = false
 
-/** Breaks off what is under way once the process is ending. */
+/** Breaks off what is under way once the process is ending, by an error that nobody is told. */
 export function breakOff(): void {
-  if (ending) throw new Ended()
+  if (ending) throw new Error('the process is ending')
 }
 
 /**

@@ -118,8 +118,9 @@ test('on a terminal: a bar that gives way to lines and is gone at the end', () =
   assert.equal(out.written().length, length)
 })
 
-test('on a terminal: no time left until it is known, then in words', () => {
+test('on a terminal: no time left until it is known, then in words', (context) => {
   const out = memory(true)
+  context.after(stopProgress)
   const progress = startProgress('evaluating', 40_000, { out, quiet: 0 })
   progress.update(0)
   progress.update(0)
