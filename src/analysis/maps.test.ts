@@ -3,19 +3,40 @@ import { describe, it } from 'node:test'
 import sharp from 'sharp'
 import { attentionPng, jpeg, tokenSvg } from './maps.js'
 
+/** A picture of one grey with four tokens: computed, idle, returned, computed. Gives the pixels of a rectangle. */
+async function drawn(grey: number) {
+  const side = 64
+  const photo = await jpeg(new Uint8Array(side * side * 3).fill(grey), side)
+  const svg = tokenSvg({ photo, side, states: ['selected', 'idle', 'returned', 'selected'] })
+  const png = await sharp(Buffer.from(svg)).removeAlpha().png().toBuffer()
+  return async (left: number, top: number, width = 1, height = 1) => {
+    const { channels } = await sharp(png).extract({ left, top, width, height }).stats()
+    const part = (of: 'mean' | 'min' | 'max') => channels.map((channel) => channel[of])
+    return { mean: part('mean'), min: part('min'), max: part('max') }
+  }
+}
+
 describe('tokenSvg', () => {
-  it('dims idle patches and outlines returned ones where they are', async () => {
-    const side = 64
-    const photo = await jpeg(new Uint8Array(side * side * 3).fill(200), side)
-    const svg = tokenSvg({ photo, side, states: ['selected', 'idle', 'returned', 'selected'] })
-    const { data } = await sharp(Buffer.from(svg)).removeAlpha().raw().toBuffer({ resolveWithObject: true })
-    const at = (x: number, y: number) => [...data.subarray((y * side + x) * 3, (y * side + x) * 3 + 3)]
-    assert.deepEqual(at(16, 16), [200, 200, 200])
-    assert.ok((at(48, 16)[0] as number) < 70)
-    assert.deepEqual(at(48, 48), [200, 200, 200])
-    assert.deepEqual(at(16, 48), [200, 200, 200]) // inside of the outline
-    const [red, , blue] = at(16, 34) as [number, number, number]
-    assert.ok(red > blue + 100, `the outline is amber, found ${at(16, 34)}`)
+  it('fades idle patches to hatched paper and frames returned ones where they are', async () => {
+    const at = await drawn(200)
+    assert.deepEqual((await at(0, 0, 30, 30)).mean, [200, 200, 200])
+    assert.deepEqual((await at(40, 40, 20, 20)).mean, [200, 200, 200])
+    assert.deepEqual((await at(10, 44, 10, 10)).mean, [200, 200, 200]) // inside of the frame
+    const [red = 0, , blue = 0] = (await at(16, 35)).mean
+    assert.ok(red > blue + 100, `the frame is amber, found ${[red, blue]}`)
+  })
+
+  it('tells idle patches on black and on white pictures', async () => {
+    for (const grey of [0, 255]) {
+      const { min, max } = await (await drawn(grey))(34, 2, 28, 28)
+      const [dark = 0, bright = 0] = [min[0], max[0]]
+      assert.ok(bright > 190 && dark < 140, `on ${grey}: from ${dark} to ${bright}`)
+    }
+  })
+
+  it('embeds nothing where nothing idles but the photograph', async () => {
+    const photo = await jpeg(new Uint8Array(3 * 16), 4)
+    assert.doesNotMatch(tokenSvg({ photo, side: 4, states: ['selected'] }), /<path/)
   })
 })
 

@@ -1,12 +1,10 @@
 /** Pictures of maps: idle tokens over a photograph as SVG, an attention map as PNG. */
 
 import { sharp } from '../images/sharp.js'
+import { overlay } from '../page/palette.js'
 import { rampColours } from '../page/ramp.js'
 import type { BlockAttention } from './inspect.js'
 import type { TokenState } from './tokens.js'
-
-const DIM = '#0d1117'
-const MARK = '#ffb224'
 
 /** 8-bit RGB `[S, S, 3]` as JPEG bytes. */
 export async function jpeg(rgb: Uint8Array, side: number): Promise<Uint8Array> {
@@ -24,40 +22,56 @@ export interface TokenPicture {
   readonly states: readonly TokenState[]
 }
 
-/** Idle tokens dimmed, tokens that came back outlined: an SVG that is sharp at any size. */
+/** Idle tokens faded to hatched paper, tokens that came back framed: an SVG that is sharp at any size. */
 export function tokenSvg({ photo, side, states }: TokenPicture): string {
+  const size = `width="${side}" height="${side}"`
+  const address = `data:image/jpeg;base64,${Buffer.from(photo).toString('base64')}`
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" ${size} viewBox="0 0 ${side} ${side}">`,
+    `<image href="${address}" ${size} preserveAspectRatio="none"/>`,
+    tokenMarks(states, side),
+    '</svg>',
+  ].join('')
+}
+
+/** What stands on a picture of `side` pixels: markup without colours of the page, the same on light and dark ones. */
+export function tokenMarks(states: readonly TokenState[], side: number): string {
   const grid = Math.sqrt(states.length)
   const patch = side / grid
-  const cells = (state: TokenState, inset: number) =>
+  const round = (value: number) => Number(value.toFixed(2))
+  const cells = (state: TokenState, draw: (x: number, y: number) => string) =>
     states
-      .flatMap((each, token) => {
-        if (each !== state) return []
-        const [x, y] = [(token % grid) * patch + inset, Math.floor(token / grid) * patch + inset]
-        const edge = patch - 2 * inset
-        return [`M${x} ${y}h${edge}v${edge}h${-edge}z`]
-      })
+      .flatMap((each, token) =>
+        each === state ? [draw((token % grid) * patch, Math.floor(token / grid) * patch)] : [],
+      )
       .join('')
-  const outline = cells('returned', patch / 12)
-  const stroke = (colour: string, width: number) =>
-    outline && `<path d="${outline}" fill="none" stroke="${colour}" stroke-width="${(patch * width) / 12}"/>`
+  const square = (inset: number) => (x: number, y: number) => {
+    const edge = round(patch - 2 * inset)
+    return `M${round(x + inset)} ${round(y + inset)}h${edge}v${edge}h${-edge}z`
+  }
+  // Two strokes a token, which run on into its neighbours.
+  const half = round(patch / 2)
+  const strokes = (x: number, y: number) =>
+    `M${round(x)} ${round(y + half)}l${half} ${-half}M${round(x + half)} ${round(y + patch)}l${half} ${-half}`
+  const paper = cells('idle', square(0))
+  const frames = cells('returned', square(patch / 11))
+  const line = (path: string, colour: string, width: number) =>
+    path && `<path d="${path}" fill="none" stroke="${colour}" stroke-width="${round(patch * width)}"/>`
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${side}" height="${side}" viewBox="0 0 ${side} ${side}">`,
-    `<image href="data:image/jpeg;base64,${Buffer.from(photo).toString('base64')}" width="${side}" height="${side}"/>`,
-    `<path d="${cells('idle', 0)}" fill="${DIM}" fill-opacity=".74" shape-rendering="crispEdges"/>`,
-    stroke(DIM, 2.2),
-    stroke(MARK, 1.1),
-    '</svg>',
+    paper &&
+      `<path d="${paper}" fill="${overlay.paper}" fill-opacity="${overlay.fading}" shape-rendering="crispEdges"/>`,
+    line(cells('idle', strokes), overlay.hatch, 0.055),
+    line(frames, overlay.casing, 0.2),
+    line(frames, overlay.frame, 0.1),
   ].join('')
 }
 
 /** Samples of the three states, for legends. */
 export function stateSwatch(state: TokenState): string {
-  const [fill, opacity] = state === 'idle' ? [DIM, 0.74] : ['none', 0]
-  const ring = state === 'returned' ? `<path d="M2 2h16v16h-16z" fill="none" stroke="${MARK}" stroke-width="2.5"/>` : ''
   return (
     '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20" viewBox="0 0 20 20">' +
-    '<linearGradient id="g" x2="1" y2="1"><stop stop-color="#8fc7e8"/><stop offset="1" stop-color="#4d9a58"/></linearGradient>' +
-    `<path d="M0 0h20v20h-20z" fill="url(#g)"/><path d="M0 0h20v20h-20z" fill="${fill}" fill-opacity="${opacity}"/>${ring}</svg>`
+    '<linearGradient id="g" x2="1" y2="1"><stop stop-color="#7fb8dc"/><stop offset="1" stop-color="#3f8f4d"/></linearGradient>' +
+    `<path d="M0 0h20v20h-20z" fill="url(#g)"/>${tokenMarks([state], 20)}</svg>`
   )
 }
 

@@ -4,8 +4,8 @@
  */
 
 /**
- * What a token is in a block: computed and never idle so far; idle; or computed although an earlier block left it idle,
- * which a method that prunes tokens could not do.
+ * What a token is in a block: computed, as in the block before (`selected`); idle; or computed although it idled in the
+ * block just before (`returned`), which a method that prunes tokens could not do.
  */
 export type TokenState = 'selected' | 'idle' | 'returned'
 
@@ -22,17 +22,13 @@ export interface Selection {
  */
 export function tokenMap(selections: readonly Selection[], depth: number, tokens: number): TokenState[][] {
   const byBlock = new Map(selections.map(({ block, selected }) => [block, new Set(Array.from(selected))]))
-  const hasIdled = new Set<number>()
-  return Array.from({ length: depth }, (_, block) => {
-    const selected = byBlock.get(block)
-    return Array.from({ length: tokens }, (_, token): TokenState => {
-      if (selected && !selected.has(token)) {
-        hasIdled.add(token)
-        return 'idle'
-      }
-      return hasIdled.has(token) ? 'returned' : 'selected'
-    })
-  })
+  const isIdle = (block: number, token: number) => byBlock.get(block)?.has(token) === false
+  return Array.from({ length: depth }, (_, block) =>
+    Array.from({ length: tokens }, (_, token): TokenState => {
+      if (isIdle(block, token)) return 'idle'
+      return isIdle(block - 1, token) ? 'returned' : 'selected'
+    }),
+  )
 }
 
 /** How many tokens are in each state. */
@@ -52,7 +48,7 @@ export interface IdleStatistics {
   readonly idled: number
   /** Of those, tokens that a later block computes. */
   readonly returned: number
-  /** Steps from idle in one block to computed in the next. */
+  /** Steps from idle in one block to computed in the next: a token may take several. */
   readonly returns: number
 }
 
@@ -68,10 +64,6 @@ export function idleStatistics(
 ): IdleStatistics {
   const tokens = Array.from(map[0] ?? [], (_, token) => token).filter(counts)
   const having = (state: TokenState) => tokens.filter((token) => map.some((states) => states[token] === state)).length
-  const returns = tokens.reduce(
-    (sum, token) =>
-      sum + map.filter((states, l) => states[token] === 'returned' && map[l - 1]?.[token] === 'idle').length,
-    0,
-  )
+  const returns = tokens.reduce((sum, token) => sum + map.filter((states) => states[token] === 'returned').length, 0)
   return { tokens: tokens.length, idled: having('idle'), returned: having('returned'), returns }
 }

@@ -1,9 +1,9 @@
 /** The page and the files of `idlevit visualize`: figures 2, 5 and 6 of the paper for pictures of one's own. */
 
 import { stackedBars } from '../page/bars.js'
-import type { Chart } from '../page/chart.js'
 import { lineChart } from '../page/curves.js'
 import {
+  chartPicture,
   dataTable,
   dataUri,
   figure,
@@ -87,14 +87,14 @@ export async function drawSections(
   const sections = [
     {
       id: 'tokens',
-      title: 'Selected and idle tokens',
-      body: html`<p>Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged and may be selected again by a later block.</p>
+      title: 'Computed and idle tokens',
+      body: html`<p>Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.</p>
 ${stateLegend()}${tokens}`,
     },
     {
       id: 'attention',
       title: 'Attention, sorted by class attention',
-      body: html`<p>Who (rows) attends to whom (columns) in the last block of each stage of the idle model, averaged over heads. The class token comes first, then the image tokens from most to least class attention; white lines part the selected tokens from the idle ones. Only the square at the top left is computed, the rest shows what the idle tokens would do.</p>
+      body: html`<p>Who (rows) attends to whom (columns) in the last block of each stage of the idle model, averaged over heads. The class token comes first, then the image tokens from most to least class attention; white lines part the computed tokens from the idle ones. Only the square at the top left is computed, the rest shows what the idle tokens would do.</p>
 ${await attentionScale(add)}${attention}`,
     },
     { id: 'blocks', title: 'From block to block', body: gallery('large', await charts(summary.blocks, add)) },
@@ -142,11 +142,11 @@ async function tokenTiles({ imageSize: side, tokens: all }: Setting, picture: In
     const drawn = add(`tokens-${twoDigits(block)}.svg`, {
       type: 'image/svg+xml',
       content: tokenSvg({ photo, side, states }),
-      alt: `${name}, ${blocks.toLowerCase()}: ${all - idle} of ${all} tokens computed, ${returned} of them after idling, ${idle} idle.`,
+      alt: `${name}, ${blocks.toLowerCase()}: ${all - idle} of ${all} tokens computed, ${returned} of them back from idling, ${idle} idle.`,
       width: side,
       height: side,
     })
-    const caption = idle === 0 ? `all ${all} tokens` : `${all - idle} tokens${returned ? `, ${returned} again` : ''}`
+    const caption = idle === 0 ? `all ${all} tokens` : `${all - idle} tokens${returned ? `, ${returned} back` : ''}`
     return [figure(drawn, html`<strong>${blocks}</strong> ${caption}`)]
   })
   const { dense, idle } = inspection.predictions
@@ -164,7 +164,7 @@ async function attentionTiles({ tokens: all }: Setting, picture: Inspected, add:
     const drawn = add(`attention-${twoDigits(map.block)}.png`, {
       type: 'image/png',
       content: png,
-      alt: `${picture.name}, block ${map.block}: attention among ${map.rows} tokens sorted by class attention, ${kept} selected.`,
+      alt: `${picture.name}, block ${map.block}: attention among ${map.rows} tokens sorted by class attention, ${kept} computed.`,
       width: side,
       height: side,
     })
@@ -180,43 +180,39 @@ async function charts(blocks: readonly BlockSummary[], add: AddFile): Promise<Ht
     blocks.map(({ similarity }) => similarity.dense),
     blocks.map(({ similarity }) => similarity.idle),
   ]
-  const similarity = await lineChart(
-    [
-      { name: 'dense', colour: 'blue', dashed: true, values: dense },
-      { name: 'idle', colour: 'orange', values: idle },
-    ],
-    { x: 'after block', y: 'mean cosine similarity' },
-  )
   const shares = (state: TokenState) => blocks.map((block) => block.shares[state])
-  const states = await stackedBars(
-    [
-      { name: 'selected', colour: 'blue', values: shares('selected') },
-      { name: 'selected again', colour: 'orange', values: shares('returned') },
-      { name: 'idle', colour: 'grey', values: shares('idle') },
-    ],
-    { x: 'block', y: 'tokens', range: [0, 1], format: '.0%' },
-  )
   const ends = (values: readonly number[]) => `from ${values[0]?.toFixed(2)} to ${values.at(-1)?.toFixed(2)}`
+  const similarity = await chartPicture(
+    (shape) =>
+      lineChart(
+        [
+          { name: 'dense', meaning: 'dense', line: 'dashed', values: dense },
+          { name: 'idle model', meaning: 'idled', values: idle },
+        ],
+        { shape, x: 'after block', y: 'mean cosine similarity' },
+      ),
+    `Mean cosine similarity of image tokens from the first to the last block: dense ${ends(dense)}, idle model ${ends(idle)}.`,
+  )
+  const states = await chartPicture(
+    (shape) =>
+      stackedBars(
+        [
+          { name: 'computed', meaning: 'computed', values: shares('selected') },
+          { name: 'back from idling', meaning: 'returned', values: shares('returned') },
+          { name: 'idle', meaning: 'idle', values: shares('idle') },
+        ],
+        { shape, x: 'block', y: 'tokens', range: [0, 1], format: '.0%' },
+      ),
+    `Share of tokens that each block computes, computes after they idled in the block before, and leaves idle; in the last block ${percent(shares('idle').at(-1) ?? 0)} idle.`,
+  )
   return [
     figure(
-      add(
-        'over-smoothing.svg',
-        svgPicture(
-          similarity,
-          `Mean cosine similarity of image tokens from the first to the last block: dense ${ends(dense)}, idle ${ends(idle)}.`,
-        ),
-      ),
+      add('over-smoothing.svg', similarity),
       html`<strong>Over-smoothing.</strong> Mean cosine similarity over all pairs of image tokens after each block. At 1 all tokens are alike.`,
     ),
     figure(
-      add(
-        'tokens.svg',
-        svgPicture(
-          states,
-          `Share of tokens that each block selects, selects again after idling, and leaves idle; in the last block ${percent(shares('idle').at(-1) ?? 0)} idle.`,
-        ),
-      ),
-      html`<strong>Tokens.</strong> Those selected again after idling would be lost to a method that prunes tokens.`,
+      add('tokens.svg', states),
+      html`<strong>Tokens.</strong> Those back from idling are computed here and were idle in the block just before. A method that prunes tokens would have lost them.`,
     ),
   ]
 }
@@ -225,13 +221,23 @@ async function attentionScale(add: AddFile): Promise<Html> {
   const [low, high] = ATTENTION_RANGE
   const legend = await rampLegend('times an even share of attention', ATTENTION_RANGE, [low, 1 / 4, 1, 4, high])
   const alt = `Colour scale: dark is ${low} of an even share of attention or less, bright ${high} times or more.`
-  const { content, width, height } = add('attention-scale.svg', svgPicture(legend, alt))
+  const { content, width, height } = add('attention-scale.svg', {
+    type: 'image/svg+xml',
+    content: legend.svg,
+    alt,
+    width: legend.width,
+    height: legend.height,
+  })
   return html`<p class="scale"><img src="${dataUri('image/svg+xml', content)}" width="${width}" height="${height}" alt="${alt}"></p>
 `
 }
 
 function stateLegend(): Html {
-  const entries = { selected: 'selected', idle: 'idle', returned: 'selected again after idling' } as const
+  const entries = {
+    selected: 'computed',
+    idle: 'idle: passes by unchanged',
+    returned: 'back: computed here, idle in the block just before',
+  } as const
   const swatch = (state: TokenState) => dataUri('image/svg+xml', stateSwatch(state))
   return html`<ul class="legend">${(['selected', 'idle', 'returned'] as const).map(
     (state) => html`<li><img src="${swatch(state)}" width="22" height="22" alt="sample:">${entries[state]}</li>`,
@@ -242,7 +248,7 @@ function stateLegend(): Html {
 function numbersTable(blocks: readonly BlockSummary[], pictures: number): Html {
   return dataTable(
     pictures === 1 ? 'By block.' : `By block, means over ${pictures} pictures.`,
-    ['block', 'tokens', 'idle', 'selected again', 'similarity, dense', 'similarity, idle'],
+    ['block', 'tokens', 'idle', 'back from idling', 'similarity, dense', 'similarity, idle model'],
     blocks.map(({ block, kept, shares, similarity }) => [
       String(block),
       kept,
@@ -256,7 +262,7 @@ function numbersTable(blocks: readonly BlockSummary[], pictures: number): Html {
 
 const headline = ({ gmacs }: Setting, { idled, returned }: Summary) => [
   { value: percent(idled), label: 'of tokens idle in some block' },
-  { value: percent(returned), label: 'of tokens idle and are selected again later' },
+  { value: percent(returned), label: 'of tokens idle and come back later' },
   {
     value: percent(gmacs.idle / gmacs.dense),
     label: `of the work: ${gmacs.idle.toFixed(2)} of ${gmacs.dense.toFixed(2)} GMACs`,
@@ -283,14 +289,6 @@ function planOf({ keep, tokens }: Setting): string {
     ? 'without idling'
     : `keeping ${stages.join(', ')} of ${tokens} tokens from stage to stage`
 }
-
-const svgPicture = ({ svg, width, height }: Chart, alt: string): Picture => ({
-  type: 'image/svg+xml',
-  content: svg,
-  alt,
-  width,
-  height,
-})
 
 const percent = (share: number): string => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
 const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`

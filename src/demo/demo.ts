@@ -51,15 +51,16 @@ export async function runDemo(out: string, options: DemoOptions): Promise<Findin
     KEEP_RATIOS.map((keepRatio): Setting => ({ model: idle, keepRatio, precision })),
   )
   onProgress?.('evaluating', 0, settings.length)
-  const measured = await measure(
+  const { rows, rounds } = await measure(
     [...settings, { model: dense, keepRatio: 1, precision: 'fp32' }],
     pictures,
     (done, total) => onProgress?.('evaluating', done, total),
   )
   const findings = {
     images,
-    rows: measured.slice(0, -1),
-    reference: measured.at(-1) as (typeof measured)[number],
+    rounds,
+    rows: rows.slice(0, -1),
+    reference: rows.at(-1) as (typeof rows)[number],
     watched: await watchTokens(idle, dense, LOOKED_AT, pictures, stage('following tokens', watched)),
   }
   const looking = stage('drawing the report', 2 * shown)

@@ -60,12 +60,10 @@ export async function finetuneDense(options: FinetuneDemoOptions): Promise<Finet
     shown: 0,
     onPicture: (done) => drawing(done, testImages),
   })
-  const test = (model: typeof dense, name: string) =>
-    measure(
-      TESTED_AT.map((keepRatio) => ({ model, keepRatio, precision: 'fp32' })),
-      pictures,
-      stage(name),
-    )
+  const test = async (model: typeof dense, name: string) => {
+    const settings = TESTED_AT.map((keepRatio) => ({ model, keepRatio, precision: 'fp32' }) as const)
+    return (await measure(settings, pictures, stage(name))).rows
+  }
   const before = await test(dense, 'evaluating before')
   const untrained = before.find(({ keepRatio }) => keepRatio === TRAINED_AT)
   if (untrained) onAccuracy?.({ epoch: 0, top1Percent: untrained.top1Percent, images: testImages })

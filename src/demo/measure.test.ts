@@ -18,19 +18,25 @@ describe('measure', () => {
     await classifier.close()
     const wrong = labels.map((label, i) => (i < 2 ? (label + 1) % tiny.classes : label))
     const rows = []
-    for (const each of [labels, wrong])
-      rows.push(
-        ...(await measure(
-          [{ model, keepRatio: 0.5, precision: 'fp32' } as const, { model, keepRatio: 1, precision: 'fp32' } as const],
-          { pixels, labels: each, masks: [], shown: [] },
-        )),
+    for (const each of [labels, wrong]) {
+      const measured = await measure(
+        [{ model, keepRatio: 0.5, precision: 'fp32' } as const, { model, keepRatio: 1, precision: 'fp32' } as const],
+        { pixels, labels: each, masks: [], shown: [] },
       )
+      assert.equal(measured.rounds, 1)
+      rows.push(...measured.rows)
+    }
     const [all, dense, some] = rows
     assert.equal(all?.top1, COUNT)
     assert.equal(all?.top1Percent, 100)
     assert.equal(some?.top1, COUNT - 2)
     assert.ok((dense?.gmacs as number) > (all?.gmacs as number))
     assert.equal(all?.speedup, 1)
+    assert.deepEqual([all?.top1Gain, all?.top1GainInterval], [0, [0, 0]])
+    assert.ok(Math.abs((dense?.top1Gain as number) - ((dense?.top1Percent as number) - 100)) < 1e-9)
+    assert.ok((some?.top1Interval[0] as number) < (some?.top1Percent as number))
+    const [pace, other] = [all?.imagesPerSecond as number, dense?.imagesPerSecond as number]
+    assert.ok(Math.abs(other / pace - (dense?.speedup as number)) < 1e-9)
   })
 })
 

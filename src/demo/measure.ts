@@ -1,11 +1,13 @@
 /** Accuracy and speed of several settings on the same pictures, measured in turns. */
 
-import { type Contender, interleave, speedup, type Timing } from '../bench/interleave.js'
+import { type Contender, interleave } from '../bench/interleave.js'
 import type { Precision } from '../graph/passes/precision.js'
 import { modelCost } from '../models/cost.js'
 import { type Classifier, type Model, topIndices } from '../runtime/classifier.js'
 import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
+import { type Interval, pairedDifference, wilson } from './intervals.js'
 import { slicePictures, type TestPictures } from './pictures.js'
+import { type Speed, speeds } from './speed.js'
 
 /** A model and how it is run. */
 export interface Setting {
@@ -15,7 +17,7 @@ export interface Setting {
 }
 
 /** What a setting reached. */
-export interface Row {
+export interface Row extends Speed {
   readonly model: string
   readonly keepRatio: number
   readonly precision: Precision
@@ -23,13 +25,21 @@ export interface Row {
   readonly gmacs: number
   readonly top1: number
   readonly top1Percent: number
-  readonly imagesPerSecond: number
-  /** How many times faster than the first setting: the median over rounds of the ratio in each. */
-  readonly speedup: number
+  /** Wilson's 95 % interval of the accuracy, in percent. */
+  readonly top1Interval: Interval
+  /** Points of accuracy above the first setting on the same pictures, and the 95 % interval of that difference. */
+  readonly top1Gain: number
+  readonly top1GainInterval: Interval
 }
 
-/** About how many pictures run at once; a round times one such batch of every setting. */
-const BATCH = 64
+/** What settings reached, and in how many rounds. */
+export interface Measurement {
+  readonly rows: Row[]
+  readonly rounds: number
+}
+
+/** Pictures that run at once; a round times one such batch of every setting. */
+const BATCH = 32
 /** Sessions side by side of one setting, at most: every setting has its own, and all are open at once. */
 const MOST_LANES = 4
 
@@ -37,7 +47,7 @@ const MOST_LANES = 4
  * Classifies all pictures under every setting.
  *
  * The settings take turns, batch by batch: of every two batches of a setting the first refills the caches and the second
- * is timed, and both count for its accuracy.
+ * is timed, and both count for its accuracy. Short batches make many rounds: of twenty the median repeats.
  *
  * @returns a row for every setting, in their order
  */
@@ -45,12 +55,13 @@ export async function measure(
   settings: readonly Setting[],
   pictures: TestPictures,
   onRound?: (done: number, total: number) => void,
-): Promise<Row[]> {
+): Promise<Measurement> {
   const count = pictures.labels.length
   const rounds = Math.max(1, Math.round(count / (2 * BATCH)))
+  const bounds = Array.from({ length: 2 * rounds + 1 }, (_, i) => Math.floor((i * count) / (2 * rounds)))
   const runs: Run[] = []
   try {
-    for (const setting of settings) runs.push(await openRun(setting, pictures, 2 * rounds))
+    for (const setting of settings) runs.push(await openRun(setting, pictures, bounds))
     const timings = await interleave(runs, {
       rounds,
       warmup: 0,
@@ -58,16 +69,26 @@ export async function measure(
       settleMilliseconds: 0,
       ...(onRound && { onRound }),
     })
-    return runs.map(({ classifier, setting, right }, i) => ({
-      model: setting.model.name,
-      keepRatio: setting.keepRatio,
-      precision: setting.precision,
-      gmacs: modelCost(setting.model.config, classifier.plan).macs / 1e9,
-      top1: right(),
-      top1Percent: (100 * right()) / count,
-      imagesPerSecond: (1000 * count) / (2 * rounds) / (timings[i] as Timing).median,
-      speedup: speedup(timings[0] as Timing, timings[i] as Timing),
-    }))
+    const timed = Array.from({ length: rounds }, (_, i) => (bounds[2 * i + 2] as number) - (bounds[2 * i + 1] as number))
+    const found = speeds(timings, timed)
+    const percent = ([low, high]: Interval): Interval => [100 * low, 100 * high]
+    const rows = runs.map(({ classifier, setting, right }, i): Row => {
+      const top1 = right.reduce((sum, each) => sum + each, 0)
+      const gain = pairedDifference(right, (runs[0] as Run).right)
+      return {
+        model: setting.model.name,
+        keepRatio: setting.keepRatio,
+        precision: setting.precision,
+        gmacs: modelCost(setting.model.config, classifier.plan).macs / 1e9,
+        top1,
+        top1Percent: (100 * top1) / count,
+        top1Interval: percent(wilson(top1, count)),
+        top1Gain: 100 * gain.difference,
+        top1GainInterval: percent(gain.interval),
+        ...(found[i] as Speed),
+      }
+    })
+    return { rows, rounds }
   } finally {
     await Promise.all(runs.map(({ classifier }) => classifier.close()))
   }
@@ -77,11 +98,12 @@ export async function measure(
 interface Run extends Contender {
   readonly setting: Setting
   readonly classifier: Classifier
-  /** Pictures classified as they are labelled. */
-  right(): number
+  /** By picture: 1 where it is classified as it is labelled. */
+  readonly right: Uint8Array
 }
 
-async function openRun(setting: Setting, pictures: TestPictures, batches: number): Promise<Run> {
+/** @param bounds - where batches begin and end */
+async function openRun(setting: Setting, pictures: TestPictures, bounds: readonly number[]): Promise<Run> {
   const { model, keepRatio, precision } = setting
   const classifier = await openNodeClassifier(model, {
     keepRatio,
@@ -89,19 +111,18 @@ async function openRun(setting: Setting, pictures: TestPictures, batches: number
     method: keepRatio === 1 ? 'none' : 'idle',
     lanes: Math.min(MOST_LANES, throughputLanes(model, {})),
   })
-  const count = pictures.labels.length
+  const right = new Uint8Array(pictures.labels.length)
   let batch = 0
-  let right = 0
   return {
     setting,
     classifier,
-    right: () => right,
+    right,
     async run() {
-      const [first, last] = [batch, batch + 1].map((b) => Math.floor((b * count) / batches)) as [number, number]
+      const [first, last] = bounds.slice(batch, batch + 2) as [number, number]
       batch++
       const { logits, classes } = await classifier.forward(slicePictures(pictures, first, last))
       for (const [b, label] of pictures.labels.subarray(first, last).entries())
-        if (topIndices(logits.subarray(b * classes, (b + 1) * classes), 1)[0] === label) right++
+        if (topIndices(logits.subarray(b * classes, (b + 1) * classes), 1)[0] === label) right[first + b] = 1
     },
   }
 }

@@ -1,9 +1,10 @@
 /** The demo's report: one HTML file with everything in it. */
 
 import type { Visualization } from '../analysis/visualization.js'
-import type { Chart } from '../page/chart.js'
 import { lineChart } from '../page/curves.js'
-import { dataTable, figure, gallery, type Html, html, keyNumbers, page, type Section } from '../page/page.js'
+import { chartPicture, dataTable, figure, gallery, html, keyNumbers, page, type Section } from '../page/page.js'
+import { type MeasuredPoint, pointChart } from '../page/points.js'
+import type { Interval } from './intervals.js'
 import type { Row } from './measure.js'
 import type { Fate, Watched } from './watch.js'
 
@@ -11,6 +12,8 @@ import type { Fate, Watched } from './watch.js'
 export interface Findings {
   /** Pictures that every row was measured on. */
   readonly images: number
+  /** Rounds in which all rows were timed in turns. */
+  readonly rounds: number
   /** The embedded model; the first row is the dense one in fp32. */
   readonly rows: readonly Row[]
   /** The model that it was finetuned from, dense. */
@@ -46,7 +49,10 @@ function headline({ rows, watched }: Findings) {
     ...(dense && half
       ? [
           { value: `${half.speedup.toFixed(2)}×`, label: 'as fast at keep ratio 0.5' },
-          { value: points(half.top1Percent - dense.top1Percent), label: 'points of top-1 accuracy there' },
+          {
+            value: points(half.top1Gain),
+            label: `points of top-1 accuracy there; 95 %: ${points(half.top1GainInterval[0])} to ${points(half.top1GainInterval[1])}`,
+          },
         ]
       : []),
     ...(last
@@ -61,68 +67,80 @@ function headline({ rows, watched }: Findings) {
   ]
 }
 
-async function resultsSection({ rows, reference, images }: Findings): Promise<Section> {
+async function resultsSection({ rows, reference, images, rounds }: Findings): Promise<Section> {
   const of = (precision: string) => rows.filter((row) => row.precision === precision)
-  const curve = (name: string, own: readonly Row[]) => ({
-    name,
-    values: own.map(({ top1Percent }) => top1Percent),
-    at: own.map(({ imagesPerSecond }) => imagesPerSecond),
-    labels: own.map(({ keepRatio }) => String(keepRatio)),
-  })
-  const chart = await lineChart(
-    [
-      { ...curve('fp32', of('fp32')), colour: 'blue' },
-      { ...curve('int8', of('int8')), colour: 'orange', dashed: true },
-    ],
-    { x: 'images per second', y: 'top-1 accuracy, %' },
-  )
   const told = (row: Row | undefined) =>
-    row ? `${row.top1Percent.toFixed(1)} % at ${row.imagesPerSecond.toFixed(0)} images/s` : 'nothing'
+    row ? `${row.top1Percent.toFixed(1)} % at ${row.speedup.toFixed(2)} times the speed` : 'nothing'
+  const pointsOf = (own: readonly Row[]) => own.map(pointOf)
+  const chart = await chartPicture(
+    (shape) =>
+      pointChart(
+        [
+          { name: 'fp32', meaning: 'fp32', points: pointsOf(of('fp32')) },
+          { name: 'int8', meaning: 'int8', points: pointsOf(of('int8')) },
+        ],
+        { shape, x: 'times as fast as dense in fp32', y: 'top-1 accuracy, %' },
+      ),
+    `Accuracy against speed: fp32 from ${told(of('fp32')[0])} to ${told(of('fp32').at(-1))}, int8 from ${told(of('int8')[0])} to ${told(of('int8').at(-1))}.`,
+  )
+  const [dense] = rows
+  const pace = dense
+    ? `This machine ran the first row at ${range(dense.imagesPerSecondQuartiles, 0)} images a second in the middle half of the rounds; ratios inside a round do not see that.`
+    : ''
   return {
     id: 'results',
     title: 'Accuracy, work and speed',
-    body: html`<p>All settings ran in turns on the same pictures; ratios are medians over rounds against the first row. Keep ratio 1 computes every token in every block.</p>
+    body: html`<p>All settings ran in turns on the same pictures, ${rounds} rounds. A ratio is the median over rounds of the ratio to the first row inside each, with the middle half of the rounds behind it; images per second are the first row’s median times the ratio. ${pace} Keep ratio 1 computes every token in every block.</p>
 ${gallery('large', [
   dataTable(
-    `On ${images} pictures of 16 classes. The last row is the model before it learned to be idled.`,
-    ['keep ratio', 'numbers', 'top-1', 'GMACs', 'images/s', 'ratio'],
+    `On ${images} pictures of 16 classes. Behind ± half the 95 % interval of the accuracy. The last row is the model before it learned to be idled.`,
+    ['keep ratio', 'numbers', 'top-1', 'GMACs', 'images/s', 'ratio', 'middle half'],
     [...rows, reference].map((row) => [
       row === reference ? '1, before' : String(row.keepRatio),
       row.precision,
-      `${row.top1Percent.toFixed(1)} %`,
+      `${row.top1Percent.toFixed(1)} ± ${((row.top1Interval[1] - row.top1Interval[0]) / 2).toFixed(1)} %`,
       row.gmacs.toFixed(3),
       row.imagesPerSecond.toFixed(0),
       `${row.speedup.toFixed(2)}×`,
+      row === dense ? '' : range(row.speedupQuartiles, 2),
     ]),
   ),
-  chartFigure(
+  figure(
     chart,
-    `Accuracy against speed: fp32 from ${told(of('fp32')[0])} to ${told(of('fp32').at(-1))}, int8 from ${told(of('int8')[0])} to ${told(of('int8').at(-1))}.`,
-    html`<strong>Accuracy against speed.</strong> Points are keep ratios, those of fp32 written above and those of int8 below.`,
+    html`<strong>Accuracy against speed.</strong> Numbers are keep ratios, from 1 at the left of each line. Upright bars: 95 % intervals of the accuracy. All points see the same pictures, so their differences are surer than the bars. Level bars: the middle half of the rounds.`,
   ),
 ])}`,
   }
 }
 
+const pointOf = ({ keepRatio, top1Percent, top1Interval, speedup, speedupQuartiles }: Row): MeasuredPoint => ({
+  label: String(keepRatio),
+  x: { value: speedup, low: speedupQuartiles[0], high: speedupQuartiles[1] },
+  y: { value: top1Percent, low: top1Interval[0], high: top1Interval[1] },
+})
+
 async function objectSection({ coverage, pictures, keepRatio }: Watched): Promise<Section> {
-  const chart = await lineChart(
-    [
-      { name: 'idle model', colour: 'orange', values: coverage.map(({ idle }) => 100 * idle) },
-      { name: 'dense order', colour: 'blue', dashed: true, values: coverage.map(({ dense }) => 100 * dense) },
-      { name: 'random', colour: 'grey', values: coverage.map(({ random }) => 100 * random) },
-    ],
-    { x: 'block', y: 'object pixels in computed tokens, %' },
-  )
   const last = coverage.at(-1)
   const ends = last ? `${percent(last.idle)}, dense order ${percent(last.dense)}, random ${percent(last.random)}` : ''
+  const chart = await chartPicture(
+    (shape) =>
+      lineChart(
+        [
+          { name: 'idle model', meaning: 'idled', values: coverage.map(({ idle }) => 100 * idle) },
+          { name: 'dense order', meaning: 'dense', line: 'dashed', values: coverage.map(({ dense }) => 100 * dense) },
+          { name: 'random', meaning: 'reference', line: 'dotted', values: coverage.map(({ random }) => 100 * random) },
+        ],
+        { shape, x: 'block', y: 'object pixels in computed tokens, %', range: [0, 100] },
+      ),
+    `Share of the object’s pixels in computed tokens by block; in the last block: idle model ${ends}.`,
+  )
   return {
     id: 'object',
     title: 'Is the object computed?',
     body: html`<p>The generator knows which pixels show the object. Their share in the tokens that each block computes at keep ratio ${keepRatio}; beside it as many tokens chosen by the class attention of the dense model’s block, and at random.</p>
 ${gallery('large', [
-  chartFigure(
+  figure(
     chart,
-    `Share of the object’s pixels in computed tokens by block; in the last block: idle model ${ends}.`,
     html`<strong>Object coverage.</strong> Means over ${pictures} pictures. A random choice covers as much of the object as of the picture.`,
   ),
   dataTable(
@@ -161,8 +179,6 @@ ${dataTable(
   }
 }
 
-const chartFigure = ({ svg, width, height }: Chart, alt: string, caption: Html): Html =>
-  figure({ type: 'image/svg+xml', content: svg, alt, width, height }, caption)
-
 const percent = (share: number): string => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : '–')
 const points = (difference: number): string => `${difference < 0 ? '−' : '+'}${Math.abs(difference).toFixed(1)}`
+const range = ([low, high]: Interval, digits: number): string => `${low.toFixed(digits)}–${high.toFixed(digits)}`

@@ -1,29 +1,22 @@
 /**
  * Charts as SVG text, drawn by Vega without a DOM.
  *
- * Their colours are plain, so that the files can be used anywhere; a style inside swaps them for dark readers. Charts are
- * drawn small, so that their letters stay readable on a phone.
+ * Their colours are plain, so that the files can be used anywhere; a style inside swaps them for dark readers. A chart is
+ * drawn in two shapes, so that its letters are of one size on a phone and on a desk.
  */
 import type { Spec } from 'vega'
+import { inks, type Meaning, meanings, surfaces } from './palette.js'
 
-/** Colours by their role, on light and on dark pages. */
-const theme = {
-  ink: ['#1c2024', '#e6e8ea'],
-  soft: ['#5b636b', '#a0a8b0'],
-  line: ['#d9dcdf', '#343a40'],
-  blue: ['#1666b0', '#6db3f2'],
-  orange: ['#c2470c', '#f6975b'],
-  green: ['#2b7a2b', '#7fce7f'],
-  violet: ['#8a3ab9', '#cf9bef'],
-  grey: ['#b9bfc5', '#4c545c'],
-} as const satisfies Record<string, readonly [light: string, dark: string]>
+const tones = { ...surfaces, ...inks, ...meanings }
 
-export type Colour = keyof typeof theme
+/** A meaning's colour on a light page; dark pages swap it by {@link draw}'s style. */
+export const plain = (colour: keyof typeof tones): string => tones[colour].light
 
-/** A role's colour on a light page; dark pages swap it by {@link draw}'s style. */
-export const plain = (colour: Colour): string => theme[colour][0]
+export type { Meaning }
 
-const darkStyle = `<style>@media (prefers-color-scheme:dark){${Object.values(theme)
+const darkStyle = `<style>@media (prefers-color-scheme:dark){${[
+  ...new Map(Object.values(tones).map(({ light, dark }) => [light, dark])),
+]
   .map(([light, dark]) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`)
   .join('')}}</style>`
 
@@ -33,6 +26,14 @@ export interface Chart {
   readonly width: number
   readonly height: number
 }
+
+/** Of a whole chart, in pixels: `narrow` for phones and columns, `wide` where there is room. */
+export const shapes = { narrow: { width: 340, height: 270 }, wide: { width: 540, height: 330 } } as const
+
+export type Shape = keyof typeof shapes
+
+/** Size of a chart's letters in pixels, where it is shown at its own size. */
+export const LETTERS = 13
 
 /** Draws a Vega specification. */
 export async function draw(spec: Spec): Promise<Chart> {
@@ -48,10 +49,10 @@ export const font = 'system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue,
 const config: NonNullable<Spec['config']> = {
   axis: {
     labelFont: font,
-    labelFontSize: 13,
+    labelFontSize: LETTERS,
     labelColor: plain('soft'),
     titleFont: font,
-    titleFontSize: 13,
+    titleFontSize: LETTERS,
     titleFontWeight: 'normal',
     titleColor: plain('soft'),
     titlePadding: 8,
@@ -61,13 +62,14 @@ const config: NonNullable<Spec['config']> = {
   },
   legend: {
     labelFont: font,
-    labelFontSize: 13,
+    labelFontSize: LETTERS,
     labelColor: plain('ink'),
     labelLimit: 320,
     titleFont: font,
-    titleFontSize: 13,
+    titleFontSize: LETTERS,
     titleFontWeight: 'normal',
     titleColor: plain('soft'),
-    columnPadding: 18,
+    columnPadding: 16,
+    rowPadding: 3,
   },
 }

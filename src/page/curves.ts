@@ -1,7 +1,10 @@
 /** Line charts. */
 import type { Legend, Mark } from 'vega'
-import { type Chart, draw, font, plain } from './chart.js'
-import { axes, type ChartOptions, rowsOf, type Series, seriesScale, size } from './series.js'
+import { type Chart, draw, plain, shapes } from './chart.js'
+import { rangeOf } from './range.js'
+import { axes, type ChartOptions, type LineStyle, rowsOf, type Series, seriesScale, sized } from './series.js'
+
+const dashes: Readonly<Record<LineStyle, readonly number[]>> = { solid: [1, 0], dashed: [6, 4], dotted: [1.5, 3.5] }
 
 /** Curves with a point at every place where places are few, lowest values not cut off at zero. */
 export function lineChart(series: readonly Series[], options: ChartOptions): Promise<Chart> {
@@ -10,7 +13,6 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
     y: { scale: 'y', field: 'y' },
   }
   const dots = series.every(({ values }) => values.length <= 40) // more would be a thick line
-  const labelled = series.some(({ labels }) => labels)
   const marks: Mark[] = [
     {
       type: 'group',
@@ -25,54 +27,52 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
               stroke: { scale: 'colour', field: 'name' },
               strokeDash: { scale: 'dash', field: 'name' },
               strokeWidth: { value: 2 },
+              strokeCap: { value: 'round' },
             },
           },
         },
         {
           type: 'symbol',
           from: { data: 'curve' },
-          encode: { enter: { ...at, fill: { scale: 'colour', field: 'name' }, size: { value: dots ? 26 : 0 } } },
+          encode: {
+            enter: {
+              ...at,
+              fill: { scale: 'colour', field: 'name' },
+              size: dots ? { signal: 'datum.level ? 0 : 30' } : { value: 0 },
+            },
+          },
         },
-        ...(labelled ? [pointLabels(at)] : []),
       ],
     },
   ]
+  const range = options.range ?? rangeOf(series.flatMap(({ values }) => values))
+  const { width } = shapes[options.shape ?? 'wide']
   return draw({
-    ...size,
+    ...sized(options.shape),
     data: [{ name: 'points', values: rowsOf(series, options) }],
     scales: [
       {
         name: 'x',
         range: 'width',
-        domain: { data: 'points', field: 'x' },
+        domain: options.xRange ? [...options.xRange] : { data: 'points', field: 'x' },
         ...(series.some(({ at }) => at)
-          ? ({ type: 'linear', zero: false, nice: true, ...(labelled && { padding: 20 }) } as const)
+          ? ({ type: 'linear', zero: false, nice: options.xRange === undefined } as const)
           : ({ type: 'point', padding: 0.3 } as const)),
       },
-      {
-        name: 'y',
-        type: 'linear',
-        range: 'height',
-        nice: true,
-        zero: false,
-        ...(labelled && { padding: 24 }), // room for what is written there
-        domain: options.range ? [...options.range] : { data: 'points', field: 'y' },
-      },
+      { name: 'y', type: 'linear', range: 'height', zero: false, domain: [...range] },
       seriesScale(
         'colour',
-        'ordinal',
         series,
-        series.map(({ colour }) => plain(colour)),
+        series.map(({ meaning }) => plain(meaning)),
       ),
       seriesScale(
         'dash',
-        'ordinal',
         series,
-        series.map(({ dashed }) => (dashed ? [5, 3] : [1, 0])),
+        series.map(({ line = 'solid' }) => dashes[line]),
       ),
     ],
     axes: axes(options),
-    ...(series.length > 1 && { legends: [legend] }),
+    ...(series.length > 1 && { legends: [{ ...legend, columns: columnsFor(series, width) }] }),
     marks,
   })
 }
@@ -83,22 +83,13 @@ const legend: Legend = {
   orient: 'top',
   direction: 'horizontal',
   symbolType: 'stroke',
-  symbolSize: 400,
+  symbolSize: 500,
+  symbolStrokeWidth: 2,
 }
 
-/** What is written at the points of a curve. */
-const pointLabels = (at: { readonly x: object; readonly y: object }): Mark => ({
-  type: 'text',
-  from: { data: 'curve' },
-  encode: {
-    enter: {
-      ...at,
-      dy: { field: 'shift' },
-      text: { field: 'label' },
-      align: { value: 'center' },
-      font: { value: font },
-      fontSize: { value: 12 },
-      fill: { value: plain('soft') },
-    },
-  },
-})
+/** How many names stand side by side in a legend. */
+export function columnsFor(series: readonly Pick<Series, 'name'>[], width: number): number {
+  const longest = Math.max(...series.map(({ name }) => name.length))
+  const one = 44 + 7 * longest // a line or square, letters, and a gap
+  return Math.max(1, Math.min(series.length, Math.floor((width - 40) / one)))
+}

@@ -1,7 +1,9 @@
 /**
- * HTML pages that stand alone: one file, pictures inside, no script, light and dark, for screens from 400 pixels and for
+ * HTML pages that stand alone: one file, pictures inside, no script, light and dark, for screens from 360 pixels and for
  * paper. Everything that goes into {@link html} is escaped unless it is HTML already.
  */
+import type { Chart, Shape } from './chart.js'
+import { inks, surfaces } from './palette.js'
 
 /** A piece of markup that is safe to insert. */
 export interface Html {
@@ -52,17 +54,34 @@ export interface Picture {
   /** In pixels; a page is laid out before its pictures are decoded. */
   readonly width: number
   readonly height: number
+  /** The same for screens on which it would be shown smaller than it is drawn. */
+  readonly narrow?: Pick<Picture, 'type' | 'content' | 'width' | 'height'>
 }
+
+/** Screens that take the narrow drawing of a picture, in pixels. */
+const NARROW = 600
 
 /** A picture with its caption. */
 export function figure(picture: Picture, caption: HtmlValue): Html {
-  const { type, content, alt, width, height } = picture
-  return html`<figure><img src="${dataUri(type, content)}" width="${width}" height="${height}" alt="${alt}"><figcaption>${caption}</figcaption></figure>
+  const { type, content, alt, width, height, narrow } = picture
+  const image = html`<img src="${dataUri(type, content)}" width="${width}" height="${height}" alt="${alt}">`
+  const drawn = narrow
+    ? html`<picture><source media="(max-width: ${NARROW}px)" srcset="${dataUri(narrow.type, narrow.content)}" width="${narrow.width}" height="${narrow.height}">${image}</picture>`
+    : image
+  return html`<figure>${drawn}<figcaption>${caption}</figcaption></figure>
 `
 }
 
-/** Figures side by side, as many as fit: `small` for maps, `large` for charts. */
-export const gallery = (size: 'small' | 'medium' | 'large', figures: readonly Html[]): Html =>
+/** A chart as a picture: in both shapes, so that its letters are as large as those around it. */
+export async function chartPicture(drawAs: (shape: Shape) => Promise<Chart>, alt: string): Promise<Picture> {
+  const [wide, narrow] = [await drawAs('wide'), await drawAs('narrow')]
+  const picture = ({ svg, width, height }: Chart) =>
+    ({ type: 'image/svg+xml', content: svg, width, height }) as const
+  return { ...picture(wide), alt, narrow: picture(narrow) }
+}
+
+/** Figures side by side, as many as fit: `small` for maps, `charts` for narrow charts, `large` for wide ones. */
+export const gallery = (size: 'small' | 'medium' | 'charts' | 'large', figures: readonly Html[]): Html =>
   html`<div class="gallery ${size}">${figures}</div>`
 
 /** A table: the first column names the row, the others hold numbers. It scrolls by itself where it is too wide. */
@@ -101,6 +120,8 @@ export interface Page {
   /** Markup between the lead and the first section. */
   readonly summary?: HtmlValue
   readonly footer?: HtmlValue
+  /** Seconds after which the page is read again, while it is still being written; default never. */
+  readonly refresh?: number
 }
 
 /** Tells a page of ours, which a newer one may replace, from other people's. */
@@ -110,7 +131,7 @@ const generator: Html = { markup: '<meta name="generator" content="idlevit">' }
 export const isOwnPage = (beginning: string): boolean => beginning.includes(generator.markup)
 
 /** A whole page as the text of its file. */
-export function page({ title, lead, summary, sections, footer }: Page): string {
+export function page({ title, lead, summary, sections, footer, refresh }: Page): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -118,7 +139,8 @@ export function page({ title, lead, summary, sections, footer }: Page): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 ${generator}
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+${refresh === undefined ? undefined : html`<meta http-equiv="refresh" content="${refresh}">
+`}<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <link rel="icon" href="data:,">
 <title>${title}</title>
 <style>${{ markup: style }}</style>
@@ -144,14 +166,19 @@ ${footer === undefined ? undefined : html`<footer>${footer}</footer>`}
 `.markup
 }
 
+const colours = (scheme: 'light' | 'dark'): string =>
+  Object.entries({ ...surfaces, ...inks })
+    .map(([name, tone]) => `--${name}: ${tone[scheme]}`)
+    .join('; ')
+
 /** Dark colours are for screens alone: paper is white. */
 const style = `
 :root {
   color-scheme: light dark;
-  --page: #fcfcfb; --ink: #1c2024; --soft: #5b636b; --line: #d9dcdf; --card: #f3f4f3; --accent: #1666b0;
+  ${colours('light')}
 }
 @media screen and (prefers-color-scheme: dark) {
-  :root { --page: #15181b; --ink: #e6e8ea; --soft: #a0a8b0; --line: #343a40; --card: #1e2226; --accent: #6db3f2 }
+  :root { ${colours('dark')} }
 }
 @media print { :root { color-scheme: light } }
 * { box-sizing: border-box }
@@ -167,7 +194,8 @@ h3 { font-size: 1.05rem; line-height: 1.35; margin: 1.8rem 0 .6rem }
 h3 small { font-weight: 400; font-size: .9rem; color: var(--soft) }
 p { margin: 0 0 .9rem; max-width: 46rem }
 .lead { font-size: 1.1rem; color: var(--soft) }
-a { color: var(--accent) }
+a { color: var(--ink); text-decoration-color: var(--soft); text-underline-offset: .2em }
+a:hover { text-decoration-thickness: 2px }
 nav { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .95rem }
 .numbers { display: flex; flex-wrap: wrap; gap: 1rem 2rem; margin: 1.4rem 0 }
 .numbers div { display: flex; flex-direction: column-reverse; justify-content: flex-end; flex: 0 1 auto; width: 9.5rem }
@@ -176,10 +204,12 @@ nav { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .95rem }
 .gallery { display: grid; gap: 1rem .8rem; align-items: start }
 .gallery.small { grid-template-columns: repeat(auto-fill, minmax(min(12.5rem, calc(50% - .4rem)), 1fr)) }
 .gallery.medium { grid-template-columns: repeat(auto-fill, minmax(min(16rem, calc(50% - .4rem)), 1fr)) }
-.gallery.large { grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 2rem }
+.gallery.charts { grid-template-columns: repeat(auto-fill, minmax(min(20.5rem, 100%), 1fr)); gap: 1.8rem 1.5rem }
+.gallery.large { grid-template-columns: repeat(auto-fit, minmax(min(32rem, 100%), 1fr)); gap: 2rem }
 figure { margin: 0; break-inside: avoid }
 img { display: block; width: 100%; height: auto; border-radius: 3px }
-.gallery.large img { max-width: 40rem }
+.gallery.charts img { max-width: 26rem }
+.gallery.large img { max-width: 35rem }
 .gallery.small img, .legend img { border: 1px solid var(--line) }
 figcaption { margin-top: .35rem; font-size: .875rem; line-height: 1.4; color: var(--soft) }
 figcaption strong { color: var(--ink); font-weight: 600 }

@@ -1,31 +1,39 @@
 /** Numbers over places, as charts take them, and the parts that charts of them share. */
 import type { Spec } from 'vega'
-import type { Colour } from './chart.js'
+import { type Meaning, type Shape, shapes } from './chart.js'
+import type { Range } from './range.js'
 
-/** Of a whole chart, in pixels: charts side by side have their axes at one height. */
-export const size = { width: 500, height: 330, padding: 4, autosize: { type: 'fit', contains: 'padding' } } as const
+/** Charts side by side have their axes at one height. */
+export const sized = (shape: Shape = 'wide') =>
+  ({ ...shapes[shape], padding: 4, autosize: { type: 'fit', contains: 'padding' } }) as const
+
+/** How a line is drawn: told apart without colour. */
+export type LineStyle = 'solid' | 'dashed' | 'dotted'
 
 /** Numbers of one kind, one for each place on the x axis, or at places of their own. */
 export interface Series {
   readonly name: string
-  readonly colour: Colour
+  readonly meaning: Meaning
   readonly values: readonly number[]
   /** Where on a linear x axis the values are; for all series of a line chart or for none. */
   readonly at?: readonly number[]
-  /** What is written at the points of a line chart. */
-  readonly labels?: readonly string[]
-  /** A line told apart without colour. */
-  readonly dashed?: boolean
+  /** Default solid. */
+  readonly line?: LineStyle
+  /** A line without points: one value for the whole width, such as what others are held against. */
+  readonly level?: boolean
 }
 
 export interface ChartOptions {
+  readonly shape?: Shape
   /** Titles of the axes. */
   readonly x: string
   readonly y: string
   /** Names of the places on the x axis; default 0, 1, … */
   readonly places?: readonly (string | number)[]
   /** Range of y; default: what the values need. */
-  readonly range?: readonly [number, number]
+  readonly range?: Range
+  /** Range of a linear x axis; default: what the values need. */
+  readonly xRange?: Range
   /** Places are counts: nothing is marked between whole numbers. */
   readonly counts?: boolean
   /** How numbers on the y axis are written, as d3-format; default plain. */
@@ -34,25 +42,32 @@ export interface ChartOptions {
 
 /** Rows for Vega: a point each. */
 export const rowsOf = (series: readonly Series[], { places }: ChartOptions) =>
-  series.flatMap(({ name, values, at, labels = [] }, of) =>
-    // Labels of the first series stand above its points, those of the others below.
-    values.map((y, i) => ({ x: at?.[i] ?? places?.[i] ?? i, y, name, label: labels[i] ?? '', shift: of ? 17 : -9 })),
+  series.flatMap(({ name, values, at, level = false }) =>
+    values.map((y, i) => ({ x: at?.[i] ?? places?.[i] ?? i, y, name, level })),
   )
 
 /** Scales by series: what a legend shows. */
-export const seriesScale = (name: string, type: 'ordinal', series: readonly Series[], range: readonly unknown[]) => ({
+export const seriesScale = (name: string, series: readonly Pick<Series, 'name'>[], range: readonly unknown[]) => ({
   name,
-  type,
+  type: 'ordinal' as const,
   domain: series.map((each) => each.name),
   range: range as string[],
 })
 
-export const axes = ({ x, y, format, counts = false }: ChartOptions): NonNullable<Spec['axes']> => [
-  { orient: 'bottom', scale: 'x', title: x, labelAngle: 0, labelOverlap: 'greedy', ...(counts && { tickMinStep: 1 }) },
+export const axes = ({ x, y, format, counts = false }: Omit<ChartOptions, 'shape'>): NonNullable<Spec['axes']> => [
+  {
+    orient: 'bottom',
+    scale: 'x',
+    title: x,
+    labelAngle: 0,
+    labelOverlap: 'greedy',
+    labelFlush: 8,
+    ...(counts && { tickMinStep: 1, tickCount: 6 }),
+  },
   {
     orient: 'left',
     scale: 'y',
-    title: y,
+    ...(y !== '' && { title: y }),
     grid: true,
     domain: false,
     ticks: false,

@@ -26,7 +26,7 @@ export function addDemo(program: Command): void {
   const command = program
     .command('demo')
     .description('the embedded model on generated pictures, dense and idled: accuracy, speed and a report')
-    .option('--images <N>', 'pictures to classify', (given) => whole(16, 10_000)(given, '--images'), 640)
+    .option('--images <N>', 'pictures to classify', (given) => whole(16, 10_000)(given, '--images'), 1280)
     .option(
       '--out <path>',
       'the report (default: idlevit-demo.html); with --finetune a folder for the model (default: kept nowhere)',
@@ -78,20 +78,26 @@ function createDisplay() {
   }
 }
 
-function show({ images, rows, reference, watched, report }: Findings & { readonly report: string }): void {
+function show({ images, rounds, rows, reference, watched, report }: Findings & { readonly report: string }): void {
   const { coverage, selfCorrection, pictures, keepRatio } = watched
   process.stdout.write(`${images} generated pictures that nothing was trained on\n\n`)
   table([
-    ['keep ratio', 'numbers', 'top-1', 'GMACs', 'images/s', 'ratio'],
+    ['keep ratio', 'numbers', 'top-1', '95 %', 'GMACs', 'images/s', 'ratio', 'middle half'],
     ...[...rows, reference].map((row) => [
       row === reference ? '1, before it learned to be idled' : row.keepRatio,
       row.precision,
       `${row.top1Percent.toFixed(1)} %`,
+      `±${((row.top1Interval[1] - row.top1Interval[0]) / 2).toFixed(1)}`,
       row.gmacs.toFixed(3),
       row.imagesPerSecond.toFixed(0),
       `${row.speedup.toFixed(2)}x`,
+      row === rows[0] ? undefined : row.speedupQuartiles.map((ratio) => ratio.toFixed(2)).join('–'),
     ]),
   ])
+  process.stdout.write(
+    `\nratio: median of ${rounds} rounds in which all rows took turns, and where the middle half of the rounds lies; ` +
+      `images/s: the first row's median times the ratio\n`,
+  )
   process.stdout.write(`\nObject pixels in computed tokens at keep ratio ${keepRatio}, over ${pictures} pictures\n\n`)
   table([
     ['block', 'tokens', 'idle model', 'dense order', 'random'],
