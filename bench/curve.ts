@@ -5,8 +5,8 @@
  */
 
 import { lineChart } from '../src/page/curves.js'
+import { chartsOf } from '../src/training/charts.js'
 import { type EpochEntry, readLog } from '../src/training/log.js'
-import { chartsOf } from '../src/training/report.js'
 
 const epochs: EpochEntry[] = []
 for (const path of process.argv.slice(2)) {
@@ -16,5 +16,6 @@ for (const path of process.argv.slice(2)) {
 }
 const accuracy = chartsOf(epochs)[0]
 if (!accuracy) throw new Error('wanted log.jsonl files of runs that were evaluated')
-const { svg } = await lineChart(accuracy.curves, { x: accuracy.x, y: accuracy.title, counts: true })
+const { curves, title, ...axes } = accuracy
+const { svg } = await lineChart(curves, { ...axes, y: title, counts: true })
 process.stdout.write(`${svg}\n`)

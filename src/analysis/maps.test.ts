@@ -10,9 +10,10 @@ async function drawn(grey: number) {
   const svg = tokenSvg({ photo, side, states: ['selected', 'idle', 'returned', 'selected'] })
   const png = await sharp(Buffer.from(svg)).removeAlpha().png().toBuffer()
   return async (left: number, top: number, width = 1, height = 1) => {
-    const { channels } = await sharp(png).extract({ left, top, width, height }).stats()
-    const part = (of: 'mean' | 'min' | 'max') => channels.map((channel) => channel[of])
-    return { mean: part('mean'), min: part('min'), max: part('max') }
+    const part = await sharp(png).extract({ left, top, width, height }).toBuffer()
+    const { channels } = await sharp(part).stats()
+    const each = (of: 'mean' | 'min' | 'max') => channels.map((channel) => channel[of])
+    return { mean: each('mean'), min: each('min'), max: each('max') }
   }
 }
 

@@ -51,11 +51,10 @@ export async function runDemo(out: string, options: DemoOptions): Promise<Findin
     KEEP_RATIOS.map((keepRatio): Setting => ({ model: idle, keepRatio, precision })),
   )
   onProgress?.('evaluating', 0, settings.length)
-  const { rows, rounds } = await measure(
-    [...settings, { model: dense, keepRatio: 1, precision: 'fp32' }],
-    pictures,
-    (done, total) => onProgress?.('evaluating', done, total),
-  )
+  const { rows, rounds } = await measure([...settings, { model: dense, keepRatio: 1, precision: 'fp32' }], pictures, {
+    headline: KEEP_RATIOS.length - 1,
+    onRound: (done, total) => onProgress?.('evaluating', done, total),
+  })
   const findings = {
     images,
     rounds,

@@ -62,7 +62,7 @@ export async function finetuneDense(options: FinetuneDemoOptions): Promise<Finet
   })
   const test = async (model: typeof dense, name: string) => {
     const settings = TESTED_AT.map((keepRatio) => ({ model, keepRatio, precision: 'fp32' }) as const)
-    return (await measure(settings, pictures, stage(name))).rows
+    return (await measure(settings, pictures, { onRound: stage(name) })).rows
   }
   const before = await test(dense, 'evaluating before')
   const untrained = before.find(({ keepRatio }) => keepRatio === TRAINED_AT)

@@ -2,38 +2,47 @@
  * Images per second and ratios from the same rounds. The machine may be twice as slow in one round as in the next, which
  * the ratio inside a round does not see; so ratios are what is measured, and images per second follow from them.
  */
-import { median, speedup, type Timing } from '../bench/interleave.js'
+import { median } from '../bench/interleave.js'
 import type { Interval } from './intervals.js'
 
 /** How fast something is, beside what it is compared with. */
 export interface Speed {
-  /** How many times faster than the first: the median over rounds of the ratio in each. */
+  /** How many times faster than the first: the median of the ratios inside the rounds. */
   readonly speedup: number
-  /** Where the middle half of the rounds lies. */
+  /** Where the middle half of the ratios lies. */
   readonly speedupQuartiles: Interval
+  /** Ratios that were measured. */
+  readonly ratios: number
   /** The first one's median over rounds, times the ratio: what this one reaches at the machine's usual pace. */
   readonly imagesPerSecond: number
-  /** Of the first: the middle half of its rounds. Of the others: the first one's median times their ratio's. */
+  /** Of the first: the middle half of its runs. Of the others: the first one's median times their ratio's. */
   readonly imagesPerSecondQuartiles: Interval
 }
 
-/**
- * Speeds of what took turns; the first is what the others are compared with.
- *
- * @param images - pictures of a timed run, by round
- */
-export function speeds(timings: readonly Timing[], images: readonly number[]): Speed[] {
-  const [first] = timings
+/** Runs of one thing and of the first, side by side in time. */
+export interface Pairs {
+  /** Milliseconds of each run. */
+  readonly own: readonly number[]
+  /** Milliseconds of the first one's run of the same round. */
+  readonly first: readonly number[]
+  /** Pictures of each run. */
+  readonly images: readonly number[]
+}
+
+/** Speeds of what took turns; the first is what the others are compared with. */
+export function speeds(paired: readonly Pairs[]): Speed[] {
+  const [first] = paired
   if (!first) return []
-  const rates = first.rounds.map((milliseconds, round) => (1000 * (images[round] as number)) / milliseconds)
+  const rates = first.own.map((milliseconds, i) => (1000 * (first.images[i] as number)) / milliseconds)
   const usual = median(rates)
-  return timings.map((timing, i) => {
-    const ratio = speedup(first, timing)
-    const [low, high] = quartiles(first.rounds.map((time, round) => time / (timing.rounds[round] as number)))
+  return paired.map((pairs, i) => {
+    const ratios = pairs.own.map((time, round) => (pairs.first[round] as number) / time)
+    const [low, high] = quartiles(ratios)
     return {
-      speedup: ratio,
+      speedup: median(ratios),
       speedupQuartiles: [low, high],
-      imagesPerSecond: usual * ratio,
+      ratios: ratios.length,
+      imagesPerSecond: usual * median(ratios),
       imagesPerSecondQuartiles: i === 0 ? quartiles(rates) : [usual * low, usual * high],
     }
   })

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { stackedBars } from './bars.js'
+import { shapes } from './chart.js'
 import { lineChart } from './curves.js'
+import { type PointSeries, placeLabels, pointChart } from './points.js'
 import { rampColours, rampLegend } from './ramp.js'
 
 const series = [
-  { name: 'dense <1>', colour: 'blue', dashed: true, values: [0.2, 0.3, 0.5] },
-  { name: 'idle', colour: 'orange', values: [0.2, 0.25, 0.3] },
+  { name: 'dense <1>', meaning: 'dense', line: 'dashed', values: [0.2, 0.3, 0.5] },
+  { name: 'idle', meaning: 'idled', values: [0.2, 0.25, 0.3] },
 ] as const
 const options = { x: 'block', y: 'similarity' }
 
@@ -16,9 +18,17 @@ describe('charts', () => {
       const { svg, width, height } = await draw(series, options)
       for (const text of ['dense &lt;1&gt;', 'idle', 'block', 'similarity'])
         assert.ok(svg.includes(`>${text}</text>`), text)
-      assert.equal(width, 500)
-      assert.equal(height, 330)
+      assert.deepEqual({ width, height }, shapes.wide)
+      const { svg: _, ...narrow } = await draw(series, { ...options, shape: 'narrow' })
+      assert.deepEqual(narrow, shapes.narrow)
     }
+  })
+
+  it('give one value an axis with numbers of its own kind', async () => {
+    const one = [{ name: 'top-1', meaning: 'quantity', at: [1], values: [70] }] as const
+    const { svg } = await lineChart(one, { ...options, xRange: [0, 1], counts: true })
+    const numbers = [...svg.matchAll(/>([\d.]+)<\/text>/g)].map(([, text]) => text)
+    assert.ok(numbers.includes('70') && !numbers.some((text) => /\.0{2}/.test(text as string)), numbers.join(' '))
   })
 
   it('draw in no colour that a dark page has no other for', async () => {
@@ -31,22 +41,65 @@ describe('charts', () => {
     }
   })
 
-  it('put points at places of their own on a linear axis, with labels', async () => {
-    const placed = [{ ...series[0], at: [10, 20, 50], labels: ['k = 1', 'k = 0.7', 'k = 0.5'] }]
-    const { svg } = await lineChart(placed, options)
+  it('put points at places of their own on a linear axis', async () => {
+    const { svg } = await lineChart([{ ...series[0], at: [10, 20, 50] }], options)
     const points = [...svg.matchAll(/transform="translate\(([\d.]+),([\d.]+)\)" d="M[^"]*A/g)]
     const [a = 0, b = 0, c = 0] = points.slice(-3).map(([, x]) => Number(x))
     assert.ok(Math.abs((c - b) / (b - a) - 3) < 1e-6, `points at ${a}, ${b}, ${c}`)
-    for (const label of placed[0]?.labels ?? []) assert.ok(svg.includes(`>${label}</text>`), label)
   })
 
   it('stack bars to the sum of their parts', async () => {
     const halves = series.map((each) => ({ ...each, values: [0.5, 0.5] }))
     const { svg } = await stackedBars(halves, { ...options, range: [0, 1] })
-    const bars = [...svg.matchAll(/d="M([\d.]+),([\d.]+)h[\d.]+v([\d.]+)h[^"]*" fill="#(?:1666b0|c2470c)"/g)]
+    const bars = [...svg.matchAll(/d="M([\d.]+),([\d.]+)h[\d.]+v([\d.]+)h[^"]*" fill="(?:#1b66b1|#c2470c)"/g)]
     const heights = bars.filter(([, x]) => Number(x) > 0).map(([, , , height]) => Number(height))
     assert.equal(heights.length, 4)
     assert.equal(new Set(heights).size, 1)
+  })
+})
+
+describe('points', () => {
+  const point = (x: number, y: number, label: string) => ({
+    label,
+    x: { value: x, low: x - 0.05, high: x + 0.1 },
+    y: { value: y, low: y - 2, high: y + 3 },
+  })
+  const points: PointSeries[] = [
+    { name: 'fp32', meaning: 'fp32', points: [point(1, 65, '1'), point(1.1, 64, '0.9'), point(1.12, 64.5, '0.8')] },
+    { name: 'int8', meaning: 'int8', points: [point(1.3, 65, '1'), point(1.31, 64, '0.9')] },
+  ]
+
+  it('are drawn with what is unsure about them in both directions', async () => {
+    const { svg, width, height } = await pointChart(points, { x: 'speed', y: 'accuracy' })
+    assert.deepEqual({ width, height }, shapes.wide)
+    for (const text of ['fp32', 'int8', 'speed', 'accuracy', '0.8']) assert.ok(svg.includes(`>${text}</text>`), text)
+    // Five points with an upright and a level bar and two caps each; upright bars reach from 2 below to 3 above.
+    const lines = [
+      ...svg.matchAll(
+        /<line transform="translate\([^"]*\)" x2="([-\d.]+)" y2="([-\d.]+)" stroke="#(?:4a35a5|c03a86)"/g,
+      ),
+    ]
+    assert.equal(lines.length, 20)
+    const upright = lines.map(([, x, y]) => [Number(x), Number(y)]).filter(([x, y]) => x === 0 && y !== 0)
+    assert.equal(upright.length, 5)
+    assert.equal(new Set(upright.map(([, y]) => Math.round(y as number))).size, 1)
+  })
+
+  it('have labels that meet neither each other nor an error bar', () => {
+    const rows = points.flatMap(({ name, points }, of) =>
+      points.map(({ label, x, y }) => ({
+        ...{ name, of, label },
+        ...{ x: 300 * x.value, x1: 300 * x.low, x2: 300 * x.high },
+        ...{ y: 10 * (80 - y.value), y1: 10 * (80 - y.high), y2: 10 * (80 - y.low) },
+      })),
+    )
+    const labels = placeLabels(rows)
+    assert.equal(labels.length, 5)
+    for (const [i, a] of labels.entries()) {
+      for (const b of labels.slice(i + 1)) assert.ok(Math.abs(a.y - b.y) >= 13 || Math.abs(a.x - b.x) >= 14)
+      for (const bar of rows)
+        assert.ok(a.y < bar.y1 - 6 || a.y > bar.y2 + 6 || Math.abs(a.x - bar.x) > 7, `${a.label} on an error bar`)
+    }
   })
 })
 

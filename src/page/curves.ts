@@ -12,7 +12,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
     x: { scale: 'x', field: 'x' },
     y: { scale: 'y', field: 'y' },
   }
-  const dots = series.every(({ values }) => values.length <= 40) // more would be a thick line
+  const dots = series.every(({ values }) => values.length <= 20) // more would be a thick line
   const marks: Mark[] = [
     {
       type: 'group',

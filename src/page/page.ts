@@ -75,8 +75,7 @@ export function figure(picture: Picture, caption: HtmlValue): Html {
 /** A chart as a picture: in both shapes, so that its letters are as large as those around it. */
 export async function chartPicture(drawAs: (shape: Shape) => Promise<Chart>, alt: string): Promise<Picture> {
   const [wide, narrow] = [await drawAs('wide'), await drawAs('narrow')]
-  const picture = ({ svg, width, height }: Chart) =>
-    ({ type: 'image/svg+xml', content: svg, width, height }) as const
+  const picture = ({ svg, width, height }: Chart) => ({ type: 'image/svg+xml', content: svg, width, height }) as const
   return { ...picture(wide), alt, narrow: picture(narrow) }
 }
 
@@ -95,6 +94,22 @@ export function dataTable(caption: string, head: readonly HtmlValue[], rows: rea
 `,
   )}</tbody></table></div>`
 }
+
+/** What is known about a thing: names and values in words, under a heading of their own. */
+export const record = (title: string, rows: readonly (readonly [name: HtmlValue, value: HtmlValue])[]): Html =>
+  html`<div class="record"><h3>${title}</h3>
+<dl>${rows.map(
+    ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>
+`,
+  )}</dl></div>
+`
+
+/** Records side by side, as many as fit. */
+export const records = (each: readonly Html[]): Html => html`<div class="records">${each}</div>`
+
+/** A line that must not be overlooked. */
+export const notice = (text: HtmlValue): Html => html`<p class="notice">${text}</p>
+`
 
 /** A number worth reading first. */
 export interface KeyNumber {
@@ -139,8 +154,12 @@ export function page({ title, lead, summary, sections, footer, refresh }: Page):
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 ${generator}
-${refresh === undefined ? undefined : html`<meta http-equiv="refresh" content="${refresh}">
-`}<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+${
+  refresh === undefined
+    ? undefined
+    : html`<meta http-equiv="refresh" content="${refresh}">
+`
+}<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <link rel="icon" href="data:,">
 <title>${title}</title>
 <style>${{ markup: style }}</style>
@@ -224,7 +243,16 @@ th, td { padding: .3rem 0 .3rem clamp(.6rem, 2vw, 1.4rem); text-align: right; wh
 th:first-child { padding-left: 0; text-align: left }
 thead th { white-space: normal; color: var(--soft); border-bottom: 1px solid var(--line); vertical-align: bottom }
 tbody tr + tr > * { border-top: 1px solid var(--line) }
+.gallery th:not(:first-child), .gallery td { padding-left: clamp(.5rem, 1.6vw, .95rem) }
 @media (max-width: 30rem) { table { font-size: .85rem } }
+.records { columns: 21rem; column-gap: 2.5rem; margin-top: 1rem }
+.record { break-inside: avoid; padding-bottom: 1.4rem }
+.record h3 { margin-top: 0 }
+.record dl { margin: 0; font-size: .925rem }
+.record dl div { display: flex; justify-content: space-between; gap: .2rem 1.2rem; padding: .3rem 0; border-top: 1px solid var(--line) }
+.record dt { color: var(--soft); flex: none; max-width: 60% }
+.record dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; min-width: 0; overflow-wrap: anywhere }
+.notice { background: var(--card); border-left: 3px solid var(--soft); border-radius: 3px; padding: .6rem .9rem; margin: 0 0 .8rem }
 footer { margin-top: 3rem; padding-top: .9rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .9rem }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem .8rem }
 pre, code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere }

@@ -90,7 +90,7 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
       ),
       seriesScale('symbol', series, symbols),
     ],
-    axes: axes(options),
+    axes: axes({ ...options, ticks: 6 }),
     legends: [
       {
         fill: 'colour',

@@ -5,7 +5,7 @@ import { rangeOf, roundStep } from './range.js'
 
 describe('rangeOf', () => {
   it('ends at round numbers', () => {
-    assert.deepEqual(rangeOf([63.3, 66.1]), [63, 67])
+    assert.deepEqual(rangeOf([63.3, 66.1]), [63, 66.5])
     assert.deepEqual(rangeOf([1, 2.07]), [1, 2.2])
     assert.deepEqual(rangeOf([0.1, 0.3]), [0.1, 0.3])
     assert.deepEqual(rangeOf([4e-6, 4e-5]), [0, 4e-5])

@@ -54,7 +54,14 @@ export const seriesScale = (name: string, series: readonly Pick<Series, 'name'>[
   range: range as string[],
 })
 
-export const axes = ({ x, y, format, counts = false }: Omit<ChartOptions, 'shape'>): NonNullable<Spec['axes']> => [
+/** Axes; `ticks` is about how many numbers a linear x axis has. */
+export const axes = ({
+  x,
+  y,
+  format,
+  counts = false,
+  ticks,
+}: Omit<ChartOptions, 'shape'> & { readonly ticks?: number }): NonNullable<Spec['axes']> => [
   {
     orient: 'bottom',
     scale: 'x',
@@ -62,6 +69,7 @@ export const axes = ({ x, y, format, counts = false }: Omit<ChartOptions, 'shape
     labelAngle: 0,
     labelOverlap: 'greedy',
     labelFlush: 8,
+    ...(ticks !== undefined && { tickCount: ticks }),
     ...(counts && { tickMinStep: 1, tickCount: 6 }),
   },
   {
@@ -72,6 +80,10 @@ export const axes = ({ x, y, format, counts = false }: Omit<ChartOptions, 'shape
     domain: false,
     ticks: false,
     tickCount: 5,
-    ...(format && { format }),
+    ...(format && {
+      encode: {
+        labels: { update: { text: { signal: `datum.value === 0 ? '0' : format(datum.value, '${format}')` } } },
+      },
+    }),
   },
 ]

@@ -9,7 +9,7 @@ import { fileError, writeFileAtomic } from '../files.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { imageTokens } from '../models/config.js'
 import type { KeepPlan } from '../reduction/schedule.js'
-import type { Model } from '../runtime/classifier.js'
+import type { Classifier, Model } from '../runtime/classifier.js'
 import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
 import type { SessionOptions } from '../runtime/session.js'
 import { modelConfigJson } from '../weights/config-file.js'
@@ -17,13 +17,13 @@ import { saveSafetensors } from '../weights/files.js'
 import { halved, type StateDict } from '../weights/state.js'
 import { trainingData } from './batches.js'
 import { openStudentLanes } from './lanes.js'
-import { type LogEntry, readLog } from './log.js'
+import type { LogEntry } from './log.js'
 import { train } from './loop.js'
 import { frozenParameters, type Recipe } from './options.js'
 import { createParameters } from './parameters.js'
 import { evaluationPlans, idleSettings, planOf, stepKeep } from './plan.js'
-import { writeReport } from './report.js'
-import type { Evaluation, Progress, TrainingSummary } from './run.js'
+import { openReport } from './report.js'
+import type { Evaluation, Progress, TrainingRun, TrainingSummary } from './run.js'
 import type { StepPlan } from './step.js'
 import { openStudent } from './student.js'
 import { checkTeacher, hasSameClasses, type Lessons } from './teacher.js'
@@ -106,16 +106,17 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
   await mkdir(out, { recursive: true }).catch((error) => {
     throw fileError(error, out)
   })
-  const reportPath = join(out, 'report.html')
+  const report = openReport(out)
   const elastic = keep.includes('fed')
   try {
-    return await train({
+    const summary = await train({
       recipe,
       parameters,
       student,
       data: trainingData(training, recipe, preprocess, config.classes, workers),
       depth: config.depth,
       ...(elastic && { keepTokens: (request) => planOf(request, recipe, config).keep }),
+      references: references(options, idles),
       evaluate: (state) => evaluateState(options, state),
       saveBest: (state) => saveModel(options, state),
       folder: out,
@@ -128,12 +129,30 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
       ...(warn && { warn }),
       async onEntry(entry, progress, updates) {
         onEntry?.(entry, progress, updates)
-        if (entry.kind !== 'step') await writeReport(reportPath, await readLog(join(out, 'log.jsonl')))
+        await report.onEntry(entry)
       },
     })
+    await report.end(summary.interrupted === undefined ? 'finished' : 'interrupted')
+    return summary
+  } catch (error) {
+    if (report.isBegun()) await report.end('failed')
+    throw error
   } finally {
     await student.close()
   }
+}
+
+/**
+ * What the run is held against: the model as it is, under the plan that it is trained for, and the dense model: the
+ * teacher where it answers with the same classes, else the model itself.
+ */
+function references(options: FinetuneOptions, idles: boolean): NonNullable<TrainingRun['references']> {
+  const { model, teacher, session } = options
+  const dense = teacher && hasSameClasses(teacher, model) ? teacher : model
+  const before = { name: 'before', evaluate: () => evaluateState(options, model.state) } as const
+  if (!idles && dense.state === model.state) return [before]
+  const evaluate = async () => evaluateOpened(options, await openNodeClassifier(dense, { method: 'none', ...session }))
+  return [before, { name: 'dense', evaluate }]
 }
 
 /** Accuracy of weights on the validation pictures, under the plan of the recipe or at both ends of an elastic one. */
@@ -160,12 +179,14 @@ async function evaluateState(options: FinetuneOptions, state: StateDict): Promis
 }
 
 async function evaluatePlan(options: FinetuneOptions, state: StateDict, plan: KeepPlan): Promise<Evaluation> {
-  const { model, recipe, validation, preprocess, workers, session, onEvaluation } = options
-  const { keep } = plan
-  const classifier = await openNodeClassifier(
-    { ...model, state },
-    { keepTokens: keep, method: 'idle', score: recipe.score, ...session },
-  )
+  const { model, recipe, session } = options
+  const settings = { keepTokens: plan.keep, method: 'idle', score: recipe.score, ...session } as const
+  return evaluateOpened(options, await openNodeClassifier({ ...model, state }, settings))
+}
+
+/** Accuracy of a classifier, which is closed behind it. */
+async function evaluateOpened(options: FinetuneOptions, classifier: Classifier): Promise<Evaluation> {
+  const { validation, preprocess, workers, onEvaluation } = options
   try {
     const report: EvaluationReport = await evaluateClassifier(classifier, validation, {
       preprocess,

@@ -8,7 +8,7 @@ import { appendFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Recipe } from './options.js'
-import type { EpochSummary } from './run.js'
+import type { EpochSummary, Evaluation } from './run.js'
 
 /** What a run was started with. */
 export interface StartEntry {
@@ -18,7 +18,10 @@ export interface StartEntry {
   readonly time: string
   readonly model: string
   readonly data: string
+  /** Draws in an epoch: the training pictures. */
   readonly pictures: number
+  /** Of these, draws at the end of an epoch that fill no whole update and are left out. */
+  readonly dropped?: number
   readonly recipe: Recipe
 }
 
@@ -46,6 +49,17 @@ export interface EpochEntry extends EpochSummary {
   readonly step: number
 }
 
+/**
+ * What the run is held against, on the same validation pictures: the model `before` its first update under the plan that
+ * it is trained for, and the `dense` model that it learns from.
+ */
+export interface ReferenceEntry {
+  readonly kind: 'reference'
+  readonly step: number
+  readonly name: 'before' | 'dense'
+  readonly evaluation: Evaluation
+}
+
 /** A picture that could not be read. */
 export interface SkipEntry {
   readonly kind: 'skip'
@@ -55,7 +69,7 @@ export interface SkipEntry {
   readonly reason: string
 }
 
-export type LogEntry = StartEntry | StepEntry | EpochEntry | SkipEntry
+export type LogEntry = StartEntry | ReferenceEntry | StepEntry | EpochEntry | SkipEntry
 
 /** Reads a log; lines that are not whole are left out. */
 export async function readLog(path: string): Promise<LogEntry[]> {

@@ -59,12 +59,12 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
     model: run.names?.model ?? '',
     data: run.names?.data ?? '',
     pictures: data.pictures,
+    dropped: data.pictures - perEpoch * recipe.batch * recipe.accumulate,
     recipe,
   }
-  if (found) {
-    await cutLog(logPath, progress.step, progress.epoch)
-    appendLog(logPath, beginning)
-  } else await beginLog(logPath, beginning)
+  const kept = found ? await cutLog(logPath, progress.step, progress.epoch) : []
+  if (found) appendLog(logPath, beginning)
+  else await beginLog(logPath, beginning)
   await run.onEntry?.(beginning, progress, updates)
 
   const tell = async (entry: LogEntry) => {
@@ -75,6 +75,13 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
     lastGood = await saveCheckpoint(checkpoints, { progress, tensors: tensorsOf(learner) })
     savedAt = performance.now()
     return lastGood
+  }
+  // Later the weights are others: a run that was interrupted before its first update catches up, no other does.
+  for (const { name, evaluate } of progress.step === 0 ? (run.references ?? []) : []) {
+    if (kept.some((entry) => entry.kind === 'reference' && entry.name === name)) continue
+    const evaluation = await untilAborted(evaluate(), signal)
+    if (evaluation === undefined) return { progress, updates, interrupted: await save() }
+    await tell({ kind: 'reference', step: 0, name, evaluation })
   }
 
   while (progress.epoch < recipe.epochs) {

@@ -1,124 +1,233 @@
 /**
  * `report.html`: the curves of a run in one file that needs nothing else, drawn by Vega as SVG, in the reader's light or
- * dark colours, one column on a phone. Written anew after every epoch, so it can be open while training goes on.
+ * dark colours, one column on a phone. It is written anew while training goes on, and a browser reads it again by itself
+ * until the run has ended.
  */
+import { join } from 'node:path'
 import { writeFileAtomic } from '../files.js'
-import type { Colour } from '../page/chart.js'
-import { lineChart } from '../page/curves.js'
-import { dataTable, figure, gallery, type Html, html, page } from '../page/page.js'
-import type { Series } from '../page/series.js'
-import type { EpochEntry, LogEntry, StartEntry, StepEntry } from './log.js'
+import {
+  dataTable,
+  figure,
+  gallery,
+  type Html,
+  html,
+  keyNumbers,
+  notice,
+  page,
+  record,
+  records,
+  type Section,
+} from '../page/page.js'
+import { chartsOf, drawRunChart, isOutside } from './charts.js'
+import { type EpochEntry, type LogEntry, type ReferenceEntry, readLog, type SkipEntry, type StartEntry } from './log.js'
+import { recipeTable } from './recipe-table.js'
+import type { Evaluation } from './run.js'
 
-/** One chart of a run: curves over updates or epochs. */
-export interface RunChart {
-  readonly title: string
-  readonly x: string
-  readonly curves: readonly Series[]
+/** How a run stands. */
+export type RunState = 'running' | 'finished' | 'interrupted' | 'failed'
+
+/** Seconds from one writing of a running report to the next, and from one reading to the next. */
+const EVERY = 20
+/** Pictures that could not be read are named up to so many. */
+const MOST_NAMED = 20
+
+/** A log sorted by what it tells. */
+function read(log: readonly LogEntry[]) {
+  const of = <K extends 'step' | 'epoch' | 'skip' | 'reference'>(kind: K) =>
+    log.filter((entry): entry is Extract<LogEntry, { kind: K }> => entry.kind === kind)
+  const reference = (name: ReferenceEntry['name']) => of('reference').findLast((entry) => entry.name === name)
+  return {
+    start: log.findLast((entry): entry is StartEntry => entry.kind === 'start' || entry.kind === 'resume'),
+    steps: of('step'),
+    epochs: of('epoch'),
+    skips: of('skip'),
+    before: reference('before')?.evaluation,
+    dense: reference('dense')?.evaluation,
+  }
 }
 
-/** Points of one curve, at most; more would not be seen. */
-const RESOLUTION = 300
+type Run = ReturnType<typeof read>
 
-/** Means over bins of neighbouring entries, so that a curve of any length has at most {@link RESOLUTION} points. */
-function binned<T>(entries: readonly T[], value: (entry: T) => number): { readonly at: T; readonly mean: number }[] {
-  const size = Math.max(1, Math.ceil(entries.length / RESOLUTION))
-  return Array.from({ length: Math.ceil(entries.length / size) }, (_, bin) => {
-    const part = entries.slice(bin * size, (bin + 1) * size)
-    return { at: part.at(-1) as T, mean: part.reduce((sum, entry) => sum + value(entry), 0) / part.length }
+/** The page of a run as HTML. */
+export async function reportHtml(log: readonly LogEntry[], state: RunState, now = new Date()): Promise<string> {
+  const run = read(log)
+  const { start, steps, epochs } = run
+  const total = start?.recipe.epochs ?? 0
+  const told = {
+    running: `epoch ${Math.min(epochs.length + 1, total)} of ${total} is running`,
+    finished: 'finished',
+    interrupted: `interrupted after ${counted(steps.at(-1)?.step ?? 0, 'update')}`,
+    failed: `ended by an error after ${counted(steps.at(-1)?.step ?? 0, 'update')}`,
+  }[state]
+  const resumable = state === 'interrupted' ? '; --resume goes on with it' : ''
+  const at = now.toISOString().slice(0, 16).replace('T', ' ')
+  const again = state === 'running' ? ` The page reads itself again every ${EVERY} seconds while the run goes on.` : ''
+  return page({
+    title: `Finetuning ${start?.model ?? ''}`.trim(),
+    lead: start
+      ? html`${counted(start.pictures, 'picture')} of ${start.data}, ${counted(total, 'epoch')}: <strong>${told}</strong>${resumable}.`
+      : 'Nothing has been logged yet.',
+    summary: [keyNumbers(headline(run)), ...leftOut(run)],
+    sections: [await curves(run, log), epochsSection(run), ...pictureSection(run), recipeSection(start)],
+    footer: html`Written ${at} UTC from <code>log.jsonl</code>.${again}`,
+    ...(state === 'running' && { refresh: EVERY }),
   })
 }
 
-/** Colours of curves, in order. */
-const colours = ['blue', 'orange', 'green', 'violet'] as const
+const percent = (evaluation: Evaluation | undefined, digits = 2): string =>
+  evaluation === undefined ? '' : `${evaluation.top1Percent.toFixed(digits)} %`
+const counted = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
 
-/** A curve of the places where there is a value. */
-function curve(name: string, points: readonly (readonly [x: number, y: number | undefined])[], index = 0): Series[] {
-  const known = points.filter((point): point is readonly [number, number] => point[1] !== undefined)
-  if (known.length === 0) return []
-  const colour = colours[index % colours.length] as Colour
-  return [{ name, colour, at: known.map(([x]) => x), values: known.map(([, y]) => y) }]
+/** The best evaluation of the weights or their average. */
+function bestOf(epochs: readonly EpochEntry[]) {
+  const found = epochs.flatMap(({ epoch, evaluation, average }) => [
+    ...(evaluation ? [{ epoch, evaluation, of: 'weights' }] : []),
+    ...(average ? [{ epoch, evaluation: average, of: 'moving average' }] : []),
+  ])
+  const better = (a: Evaluation, b: Evaluation) => a.top1 > b.top1 || (a.top1 === b.top1 && a.loss < b.loss)
+  return found.reduce<(typeof found)[number] | undefined>(
+    (best, each) => (best && !better(each.evaluation, best.evaluation) ? best : each),
+    undefined,
+  )
 }
 
-/** The charts of a log. */
-export function chartsOf(log: readonly LogEntry[]): RunChart[] {
-  const steps = log.filter((entry): entry is StepEntry => entry.kind === 'step')
-  const epochs = log.filter((entry): entry is EpochEntry => entry.kind === 'epoch')
-  const overSteps = (title: string, value: (entry: StepEntry) => number): RunChart => {
-    const points = binned(steps, value).map(({ at, mean }) => [at.step, mean] as const)
-    return { title, x: 'update', curves: curve(title, points) }
-  }
-  const overEpochs = (name: string, value: (entry: EpochEntry) => number | undefined, index: number): Series[] =>
-    curve(
-      name,
-      epochs.map((entry) => [entry.epoch + 1, value(entry)]),
-      index,
-    )
-  const ratios = [...new Set(epochs.flatMap(({ evaluation }) => Object.keys(evaluation?.byKeepRatio ?? {})))]
-  const parts = [...new Set(steps.flatMap(({ parts }) => Object.keys(parts)))]
-  const charts: RunChart[] = [
-    {
-      title: 'Top-1 accuracy, %',
-      x: 'epoch',
-      curves: [
-        ...overEpochs('weights', ({ evaluation }) => evaluation?.top1Percent, 0),
-        ...overEpochs('average', ({ average }) => average?.top1Percent, 1),
-      ],
-    },
-    {
-      title: 'Top-1 accuracy by keep ratio, %',
-      x: 'epoch',
-      curves: ratios.flatMap((ratio, i) =>
-        overEpochs(`k = ${ratio}`, ({ evaluation }) => evaluation?.byKeepRatio?.[ratio]?.top1Percent, i),
-      ),
-    },
-    overSteps('Loss', ({ loss }) => loss),
-    // Parts differ by orders of magnitude: a chart each.
-    ...parts.map((part) => overSteps(`Loss: ${part}, before its coefficient`, ({ parts }) => parts[part] ?? 0)),
-    overSteps('Learning rate', ({ lr }) => lr),
-    overSteps('Norm of the gradient', ({ gradientNorm }) => gradientNorm),
-    overSteps('Pictures per second', ({ imagesPerSecond }) => imagesPerSecond),
+function headline({ before, dense, epochs, steps }: Run) {
+  const best = bestOf(epochs)
+  const pace = epochs.at(-1)?.imagesPerSecond ?? steps.at(-1)?.imagesPerSecond
+  return [
+    ...(best
+      ? [{ value: percent(best.evaluation), label: `best top-1: the ${best.of} after epoch ${best.epoch + 1}` }]
+      : []),
+    ...(before ? [{ value: percent(before), label: 'before training, with as few tokens' }] : []),
+    ...(dense ? [{ value: percent(dense), label: 'of the dense model' }] : []),
+    ...(pace !== undefined ? [{ value: pace.toFixed(1), label: 'pictures per second while training' }] : []),
   ]
-  return charts.filter(({ curves }) => curves.length > 0)
 }
 
-async function drawChart({ title, x, curves }: RunChart): Promise<Html> {
-  const { svg, width, height } = await lineChart(curves, { x, y: '', counts: true })
-  return figure({ type: 'image/svg+xml', content: svg, alt: title, width, height }, title)
+/** Pictures that training does not see, in a line each. */
+function leftOut({ start, skips }: Run): Html[] {
+  const dropped = start?.dropped ?? 0
+  const { batch = 1, accumulate = 1 } = start?.recipe ?? {}
+  return [
+    ...(dropped > 0
+      ? [
+          notice(
+            html`<strong>${counted(dropped, 'picture')} of ${(start?.pictures ?? 0).toLocaleString('en')}</strong> ${dropped === 1 ? 'is' : 'are'} left out of every epoch, different ones each time: an update takes ${batch * accumulate} pictures, and the rest at the end of an epoch fills none.`,
+          ),
+        ]
+      : []),
+    ...(skips.length > 0
+      ? [
+          notice(
+            html`<strong>${counted(named(skips).length, 'picture')}</strong> could not be read: <a href="#pictures">which and why</a>.`,
+          ),
+        ]
+      : []),
+  ]
 }
 
-/** The page of a run as HTML. */
-export async function reportHtml(log: readonly LogEntry[]): Promise<string> {
-  const start = log.find((entry): entry is StartEntry => entry.kind === 'start')
-  const epochs = log.filter((entry): entry is EpochEntry => entry.kind === 'epoch')
-  const skipped = log.filter(({ kind }) => kind === 'skip').length
+/** Pictures that could not be read, each once. */
+const named = (skips: readonly SkipEntry[]) => [...new Map(skips.map((skip) => [skip.name, skip])).values()]
+
+async function curves({ before, dense, start }: Run, log: readonly LogEntry[]): Promise<Section> {
+  const charts = chartsOf(log)
   const figures: Html[] = []
-  for (const chart of chartsOf(log)) figures.push(await drawChart(chart))
-  const percent = (value: number | undefined) => (value === undefined ? '' : `${value.toFixed(2)} %`)
+  for (const chart of charts) figures.push(figure(await drawRunChart(chart), chart.caption))
+  const beyond = charts[0] ? [before, dense].filter((each) => each && charts[0] && isOutside(charts[0], each)) : []
+  const lines = [
+    ...(before ? ['“Before” is the model before its first update, with the tokens that it is trained to keep.'] : []),
+    ...(dense ? ['“Dense” is the model that it learns from, with every token.'] : []),
+    ...((start?.recipe.emaDecay ?? 0) > 0
+      ? [
+          `“Moving average” (EMA) are the weights averaged over the updates so far, the latest counting most (decay ${start?.recipe.emaDecay}): less noisy than the weights of a single update. The better of the two is what model.safetensors holds.`,
+        ]
+      : []),
+    ...(beyond.length > 0 ? ['What lies far below the curves is told above and not drawn.'] : []),
+  ]
+  const body =
+    figures.length > 0
+      ? [lines.length > 0 ? html`<p>${lines.join(' ')}</p>` : undefined, gallery('charts', figures)]
+      : html`<p>No update is done yet: curves appear here with the first ones.</p>`
+  return { id: 'curves', title: 'Curves', body }
+}
+
+function epochsSection({ epochs, before, dense }: Run): Section {
+  const hasAverage = epochs.some(({ average }) => average)
+  const five = (evaluation: Evaluation | undefined) => (evaluation ? `${evaluation.top5Percent.toFixed(2)} %` : '')
+  const reference = (name: string, evaluation: Evaluation | undefined) =>
+    evaluation ? [[name, '', percent(evaluation), five(evaluation), ...(hasAverage ? [''] : []), '']] : []
   const rows = epochs.map(({ epoch, loss, evaluation, average, imagesPerSecond }) => [
     epoch + 1,
     loss.toFixed(4),
-    percent(evaluation?.top1Percent),
-    percent(evaluation?.top5Percent),
-    percent(average?.top1Percent),
+    percent(evaluation),
+    five(evaluation),
+    ...(hasAverage ? [percent(average)] : []),
     imagesPerSecond.toFixed(1),
   ])
-  const head = ['epoch', 'loss', 'top-1', 'top-5', 'top-1 of the average', 'pictures/s']
-  const last = epochs.at(-1)
-  const total = start?.recipe.epochs ?? 0
-  const state = last && last.epoch + 1 >= total ? 'finished' : `${last ? last.epoch + 1 : 0} of ${total} epochs`
-  const recipe = JSON.stringify(start?.recipe ?? {}, null, 2)
-  return page({
-    title: `${start?.model ?? 'training'}: ${state}`,
-    lead: `${start ? `${start.pictures} pictures of ${start.data}, ` : ''}${state}${skipped ? `; ${skipped} unreadable pictures skipped` : ''}.`,
-    sections: [
-      { id: 'curves', title: 'Curves', body: gallery('medium', figures) },
-      { id: 'epochs', title: 'Epochs', body: dataTable('After every epoch', head, rows) },
-      { id: 'recipe', title: 'Recipe', body: html`<pre>${recipe}</pre>` },
-    ],
-  })
+  const head = ['epoch', 'loss', 'top-1', 'top-5', ...(hasAverage ? ['top-1, moving average'] : []), 'pictures/s']
+  const images = (before ?? epochs.find(({ evaluation }) => evaluation)?.evaluation)?.images
+  const on = images === undefined ? '' : `, on ${counted(images, 'validation picture')}`
+  const all = [...reference('dense', dense), ...reference('before', before), ...rows]
+  return {
+    id: 'epochs',
+    title: 'Epochs',
+    body: all.length > 0 ? dataTable(`After every epoch${on}.`, head, all) : html`<p>No epoch is done yet.</p>`,
+  }
 }
 
-/** Writes the page of a run, whole or not at all. */
-export async function writeReport(path: string, log: readonly LogEntry[]): Promise<void> {
-  await writeFileAtomic(path, await reportHtml(log))
+function pictureSection({ skips }: Run): Section[] {
+  if (skips.length === 0) return []
+  const pictures = named(skips)
+  const more = pictures.length - MOST_NAMED
+  return [
+    {
+      id: 'pictures',
+      title: 'Pictures that could not be read',
+      body: [
+        records([
+          record(
+            counted(pictures.length, 'picture'),
+            pictures.slice(0, MOST_NAMED).map(({ name, reason }) => [name, reason] as const),
+          ),
+        ]),
+        more > 0 ? html`<p>${more} more are in <code>log.jsonl</code>.</p>` : undefined,
+      ],
+    },
+  ]
+}
+
+const recipeSection = (start: StartEntry | undefined): Section => ({
+  id: 'recipe',
+  title: 'Recipe',
+  body: start
+    ? records(recipeTable(start.recipe).flatMap(({ title, rows }) => (rows.length > 0 ? [record(title, rows)] : [])))
+    : html`<p>None yet.</p>`,
+})
+
+export interface Report {
+  /** Writes the page anew where something new is worth it: whatever is rare, and steps now and then. */
+  onEntry(entry: LogEntry): Promise<void>
+  /** Whether this run has written its page. */
+  isBegun(): boolean
+  /** Writes the page for the last time. */
+  end(state: Exclude<RunState, 'running'>): Promise<void>
+}
+
+/** The report of the run in a folder, from its `log.jsonl`. */
+export function openReport(folder: string, now: () => number = () => performance.now()): Report {
+  let written: number | undefined
+  const write = async (state: RunState) => {
+    await writeFileAtomic(
+      join(folder, 'report.html'),
+      await reportHtml(await readLog(join(folder, 'log.jsonl')), state),
+    )
+    written = now()
+  }
+  return {
+    async onEntry({ kind }) {
+      if (kind !== 'step' || written === undefined || now() - written >= 1000 * EVERY) await write('running')
+    },
+    isBegun: () => written !== undefined,
+    end: write,
+  }
 }

@@ -3,7 +3,7 @@ import type { KeepRequest } from '../reduction/schedule.js'
 import type { Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
 import type { Position } from './checkpoint.js'
-import type { LogEntry } from './log.js'
+import type { LogEntry, ReferenceEntry } from './log.js'
 import type { Recipe } from './options.js'
 import type { Parameters } from './parameters.js'
 import type { Student } from './student.js'
@@ -84,6 +84,11 @@ export interface TrainingRun {
   /** Image tokens by block for an elastic run; fixed plans are part of the student. */
   readonly keepTokens?: (request: KeepRequest) => readonly number[]
   readonly evaluate: (state: StateDict) => Promise<Evaluation>
+  /** What the run is held against, evaluated once before the first update. */
+  readonly references?: readonly {
+    readonly name: ReferenceEntry['name']
+    readonly evaluate: () => Promise<Evaluation>
+  }[]
   /** Epochs from one evaluation to the next; the last is always evaluated. Default 1. */
   readonly evaluateEvery?: number
   /** Writes the model that is the best so far. */

@@ -94,9 +94,10 @@ function show({ images, rounds, rows, reference, watched, report }: Findings & {
       row === rows[0] ? undefined : row.speedupQuartiles.map((ratio) => ratio.toFixed(2)).join('–'),
     ]),
   ])
+  const most = Math.max(...rows.map(({ ratios }) => ratios))
   process.stdout.write(
-    `\nratio: median of ${rounds} rounds in which all rows took turns, and where the middle half of the rounds lies; ` +
-      `images/s: the first row's median times the ratio\n`,
+    `\nAll rows took turns, ${rounds} rounds${most > rounds ? ` (the first and k = 0.5 in fp32 ${most / rounds} times in each)` : ''}. ` +
+      `ratio: median of the ratios to the first row inside the\nrounds, and their middle half; images/s: the first row's median times the ratio.\n`,
   )
   process.stdout.write(`\nObject pixels in computed tokens at keep ratio ${keepRatio}, over ${pictures} pictures\n\n`)
   table([

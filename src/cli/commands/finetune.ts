@@ -177,6 +177,12 @@ function createDisplay() {
     const { epochs } = progress.recipe
     const perEpoch = updates / epochs
     if (entry.kind === 'resume') process.stderr.write(`going on behind update ${entry.step} of ${updates}\n`)
+    if (entry.kind === 'reference') {
+      stop()
+      const { name, evaluation } = entry
+      const what = name === 'before' ? 'before finetuning' : 'the dense model'
+      process.stderr.write(`${what}: top-1 ${evaluation.top1Percent.toFixed(2)} %\n`)
+    }
     if (entry.kind === 'step') {
       if (evaluating) stop()
       evaluating = false
