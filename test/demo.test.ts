@@ -22,6 +22,7 @@ describe('idlevit demo', () => {
     const found = JSON.parse(stdout)
     assert.equal(found.report, report)
     assert.equal(found.images, IMAGES)
+    assert.equal(found.rounds, 1)
     const ratios = [1, 0.9, 0.8, 0.7, 0.6, 0.5]
     const asked = ['fp32', 'int8'].flatMap((precision) => ratios.map((keepRatio) => ({ keepRatio, precision })))
     assert.deepEqual(
@@ -31,6 +32,11 @@ describe('idlevit demo', () => {
     for (const [i, row] of [...found.rows, found.reference].entries()) {
       assert.equal(row.top1Percent, (100 * row.top1) / IMAGES)
       assert.ok(row.imagesPerSecond > 0 && row.speedup > 0)
+      // Two columns, one measurement.
+      assert.ok(Math.abs(row.imagesPerSecond / found.rows[0].imagesPerSecond - row.speedup) < 1e-9)
+      assert.ok(row.speedupQuartiles[0] <= row.speedup && row.speedup <= row.speedupQuartiles[1])
+      assert.ok(row.top1Interval[0] <= row.top1Percent && row.top1Percent <= row.top1Interval[1])
+      assert.equal(row.ratios, row.precision === 'fp32' && [0, ratios.length - 1].includes(i) ? 3 : 1)
       if (i % ratios.length > 0) assert.ok(row.gmacs < found.rows[i - 1].gmacs)
     }
     assert.equal(found.rows[0].speedup, 1)
@@ -58,7 +64,7 @@ describe('idlevit demo', () => {
   it('writes a page for phones and desks, light and dark', needsChromium, async () => {
     const browser = await launchChromium()
     try {
-      for (const width of [400, 1400]) {
+      for (const width of [360, 1440]) {
         for (const colorScheme of ['light', 'dark'] as const) {
           const page = await openPage(browser, report, { width, colorScheme })
           assert.equal(await page.locator('#results tbody tr').count(), 13)

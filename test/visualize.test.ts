@@ -73,7 +73,7 @@ describe('idlevit visualize', () => {
     const browser = await launchChromium()
     try {
       const chart = '#blocks figure img'
-      for (const width of [400, 1400]) {
+      for (const width of [360, 1440]) {
         for (const colorScheme of ['light', 'dark'] as const) {
           const page = await openPage(browser, join(out, 'index.html'), { width, colorScheme })
           assert.equal(await page.locator('#tokens .gallery img').count(), 14)

@@ -51,7 +51,7 @@ function headline({ rows, watched }: Findings) {
           { value: `${half.speedup.toFixed(2)}×`, label: 'as fast at keep ratio 0.5' },
           {
             value: points(half.top1Gain),
-            label: `points of top-1 accuracy there; 95 %: ${points(half.top1GainInterval[0])} to ${points(half.top1GainInterval[1])}`,
+            label: `points of top-1 accuracy there; 95 %: ${points(half.top1GainInterval[0])} to ${points(half.top1GainInterval[1])}`,
           },
         ]
       : []),
@@ -86,12 +86,12 @@ async function resultsSection({ rows, reference, images, rounds }: Findings): Pr
   const [dense] = rows
   const most = Math.max(...rows.map(({ ratios }) => ratios))
   const pace = dense
-    ? `This machine ran the first row at ${range(dense.imagesPerSecondQuartiles, 0)} images a second in the middle half of the rounds; ratios inside a round do not see that.`
+    ? `The machine’s own pace, ${range(dense.imagesPerSecondQuartiles, 0)} images a second in the middle half of the first row’s turns, is not in the ratios.`
     : ''
   return {
     id: 'results',
     title: 'Accuracy, work and speed',
-    body: html`<p>All settings ran in turns on the same pictures, ${rounds} rounds${most > rounds ? `, keep ratio 0.5 in fp32 and the first row ${most / rounds} times in each` : ''}. A ratio is the median of the ratios to the first row inside the rounds, with the middle half of them behind it; images per second are the first row’s median times the ratio. ${pace} Keep ratio 1 computes every token in every block.</p>
+    body: html`<p>Keep ratio 1 computes every token in every block. All settings took turns on the same pictures in ${rounds} rounds${most > rounds ? `, keep ratio 0.5 in fp32 and the first row ${most / rounds} times in each` : ''}. A ratio is the median of the ratios to the first row inside the rounds, beside it their middle half; images per second are the first row’s median times the ratio. ${pace}</p>
 ${gallery('large', [
   dataTable(
     `On ${images} pictures of 16 classes. Behind ± half the 95 % interval of the accuracy. The last row is the model before it learned to be idled.`,
@@ -179,6 +179,6 @@ ${dataTable(
   }
 }
 
-const percent = (share: number): string => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : '–')
+const percent = (share: number): string => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : '–')
 const points = (difference: number): string => `${difference < 0 ? '−' : '+'}${Math.abs(difference).toFixed(1)}`
 const range = ([low, high]: Interval, digits: number): string => `${low.toFixed(digits)}–${high.toFixed(digits)}`

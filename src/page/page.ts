@@ -216,8 +216,8 @@ p { margin: 0 0 .9rem; max-width: 46rem }
 a { color: var(--ink); text-decoration-color: var(--soft); text-underline-offset: .2em }
 a:hover { text-decoration-thickness: 2px }
 nav { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .95rem }
-.numbers { display: flex; flex-wrap: wrap; gap: 1rem 2rem; margin: 1.4rem 0 }
-.numbers div { display: flex; flex-direction: column-reverse; justify-content: flex-end; flex: 0 1 auto; width: 9.5rem }
+.numbers { display: flex; flex-wrap: wrap; gap: 1rem clamp(1rem, 3vw, 2rem); margin: 1.4rem 0 }
+.numbers div { display: flex; flex-direction: column-reverse; justify-content: flex-end; flex: none; width: 9.5rem }
 .numbers dt { color: var(--soft); font-size: .9rem; line-height: 1.35 }
 .numbers dd { margin: 0; font-size: 1.7rem; font-weight: 600; line-height: 1.25; font-variant-numeric: tabular-nums }
 .gallery { display: grid; gap: 1rem .8rem; align-items: start }
@@ -238,7 +238,7 @@ figcaption strong { color: var(--ink); font-weight: 600 }
 .scale img { max-width: 22.5rem }
 .scroll { overflow-x: auto; margin-top: 1rem }
 table { border-collapse: collapse; font-size: .925rem; font-variant-numeric: tabular-nums }
-caption { text-align: left; color: var(--soft); padding-bottom: .5rem; max-width: 46rem }
+caption { text-align: left; color: var(--soft); padding-bottom: .5rem; max-width: min(46rem, 100vw - 2rem) }
 th, td { padding: .3rem 0 .3rem clamp(.6rem, 2vw, 1.4rem); text-align: right; white-space: nowrap; font-weight: 400 }
 th:first-child { padding-left: 0; text-align: left }
 thead th { white-space: normal; color: var(--soft); border-bottom: 1px solid var(--line); vertical-align: bottom }

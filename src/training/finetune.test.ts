@@ -112,6 +112,44 @@ test('a run writes a folder that loads as a model and evaluates to what the log 
   assert.ok((await readFile(join(out, 'report.html'), 'utf8')).includes('finished'))
 })
 
+test('a run tells what it is held against: the model before, under the plan, and the dense teacher', async () => {
+  const out = await folder()
+  const settings = options(out, { epochs: 1 })
+  await finetune(settings)
+  const log = await readLog(join(out, 'log.jsonl'))
+  const [start] = log
+  assert.ok(start?.kind === 'start' && start.pictures === 33 && start.dropped === 3)
+  const right = async (of: Pick<FinetuneOptions, 'model'>['model'], idle: { keepRatio?: number }) => {
+    const classifier = await openNodeClassifier(of, { ...idle, threads: 1 })
+    const { preprocess, validation } = settings
+    const report = await evaluateClassifier(classifier, validation, { preprocess, workers: 1 })
+    await classifier.close()
+    return [report.top1, report.images, Math.fround(report.loss)]
+  }
+  assert.deepEqual(
+    log.flatMap((entry) =>
+      entry.kind === 'reference'
+        ? [[entry.name, entry.evaluation.top1, entry.evaluation.images, Math.fround(entry.evaluation.loss)]]
+        : [],
+    ),
+    [
+      ['before', ...(await right(model(1), { keepRatio: 0.5 }))],
+      ['dense', ...(await right(model(2), {}))],
+    ],
+  )
+  const before = log.findIndex(({ kind }) => kind === 'reference')
+  assert.ok(before < log.findIndex(({ kind }) => kind === 'step'))
+
+  // Nothing idles and the teacher is the model itself: once is enough.
+  const dense = await folder()
+  await finetune(options(dense, { epochs: 1, keep: { keepRatio: 1 } }, { teacher: model(1), model: model(1) }))
+  assert.equal((await readLog(join(dense, 'log.jsonl'))).filter(({ kind }) => kind === 'reference').length, 2)
+  const same = model(1)
+  const one = await folder()
+  await finetune(options(one, { epochs: 1, keep: { keepRatio: 1 } }, { teacher: same, model: same }))
+  assert.equal((await readLog(join(one, 'log.jsonl'))).filter(({ kind }) => kind === 'reference').length, 1)
+})
+
 /** Everything at once: mixing, every augmentation, accumulation, dropped branches, elastic ratios. */
 const everything: RecipeChanges = {
   batch: 4,

@@ -125,6 +125,52 @@ test('however many epochs, nothing listens to the signal any more', async () => 
   assert.deepEqual(warnings, [])
 })
 
+test('references are evaluated once before the first update, and change no bit', async () => {
+  const out = await folder()
+  const asked: string[] = []
+  const reference = (name: 'before' | 'dense') => ({
+    name,
+    async evaluate() {
+      asked.push(name)
+      return { images: 10, top1: 5, top5: 9, top1Percent: 50, top5Percent: 90, loss: 1 }
+    },
+  })
+  const references = [reference('before'), reference('dense')]
+  const logged = async () =>
+    (await readLog(join(out, 'log.jsonl'))).flatMap((entry) => (entry.kind === 'reference' ? [entry.name] : []))
+
+  // Interrupted in the second: resuming catches up with it alone.
+  const early = new AbortController()
+  const hanging = {
+    name: 'dense' as const,
+    evaluate() {
+      early.abort()
+      return new Promise<never>(() => {})
+    },
+  }
+  const first = await train(toyRun(out, {}, { references: [reference('before'), hanging], signal: early.signal }))
+  assert.deepEqual([first.progress.step, asked, await logged()], [0, ['before'], ['before']])
+  assert.ok(first.interrupted)
+
+  const later = new AbortController()
+  const onEntry = ({ step }: { step: number }) => {
+    if (step === 7) later.abort()
+  }
+  await train(toyRun(out, {}, { references, resume: true, signal: later.signal, onEntry }))
+  const resumed = toyRun(out, {}, { references, resume: true })
+  await train(resumed)
+  assert.deepEqual(
+    [asked, await logged()],
+    [
+      ['before', 'dense'],
+      ['before', 'dense'],
+    ],
+  )
+  const plain = toyRun(await folder())
+  await train(plain)
+  assert.equal(weightsHash(resumed), weightsHash(plain))
+})
+
 test('a damaged newest checkpoint costs time, not correctness', async () => {
   const out = await folder()
   const whole = toyRun(out)
