@@ -91,5 +91,5 @@ const legend: Legend = {
 export function columnsFor(series: readonly Pick<Series, 'name'>[], width: number): number {
   const longest = Math.max(...series.map(({ name }) => name.length))
   const one = 44 + 7 * longest // a line or square, letters, and a gap
-  return Math.max(1, Math.min(series.length, Math.floor((width - 40) / one)))
+  return Math.max(1, Math.min(series.length, Math.floor((width - 70) / one)))
 }

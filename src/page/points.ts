@@ -90,7 +90,7 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
       ),
       seriesScale('symbol', series, symbols),
     ],
-    axes: axes({ ...options, ticks: 6 }),
+    axes: axes({ ...options, ticks: options.shape === 'narrow' ? 4 : 6 }),
     legends: [
       {
         fill: 'colour',

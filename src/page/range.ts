@@ -11,6 +11,8 @@ export interface RangeOptions {
   readonly margin?: number
 }
 
+/** Values below it are zero. */
+const SMALLEST = 1e-100
 /** About so many steps between numbers on an axis. */
 const STEPS = 5
 
@@ -31,7 +33,7 @@ export function rangeOf(values: readonly number[], { least, within, margin = 0 }
   if (known.length === 0) return within ?? [0, 1]
   const [min, max] = [Math.min(...known), Math.max(...known)]
   const largest = Math.max(Math.abs(min), Math.abs(max))
-  const shortest = least ?? (largest / 20 || 1)
+  const shortest = least ?? (largest > SMALLEST ? largest / 20 : 1)
   const missing = Math.max(0, shortest - (max - min)) / 2
   const free = margin * Math.max(max - min, shortest)
   const [low, high] = [min - missing - free, max + missing + free]

@@ -68,7 +68,6 @@ export const axes = ({
     title: x,
     labelAngle: 0,
     labelOverlap: 'greedy',
-    labelFlush: 8,
     ...(ticks !== undefined && { tickCount: ticks }),
     ...(counts && { tickMinStep: 1, tickCount: 6 }),
   },

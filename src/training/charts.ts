@@ -52,22 +52,6 @@ const partNames: Readonly<Record<LossPart, string>> = {
 
 /** Accuracies lie between these; a chart shows at least two points of them. */
 const PERCENT = { within: [0, 100], least: 2, margin: 0.05 } as const
-/** What curves are held against is left out where it would make the range so many times as long. */
-const FAR = 4
-
-/** The range of accuracies: of the curves, and of what they are held against unless that is far away. */
-function accuracyRange(values: readonly number[], levels: readonly number[]): Range {
-  const own = rangeOf(values, PERCENT)
-  const near = levels.filter((level) => {
-    const [low, high] = [Math.min(own[0], level), Math.max(own[1], level)]
-    return values.length === 0 || high - low <= FAR * (own[1] - own[0])
-  })
-  return rangeOf([...values, ...near], PERCENT)
-}
-
-/** Whether an accuracy is left out of a chart because it is far from the curves. */
-export const isOutside = ({ range }: Pick<RunChart, 'range'>, { top1Percent }: Evaluation): boolean =>
-  top1Percent < range[0] || top1Percent > range[1]
 
 /** Charts of accuracy over epochs. */
 function accuracyCharts(log: readonly LogEntry[], xRange: Range): RunChart[] {
@@ -87,15 +71,12 @@ function accuracyCharts(log: readonly LogEntry[], xRange: Range): RunChart[] {
     )
   const level = (name: string, value: number | undefined, meaning: 'dense' | 'reference', line: LineStyle): Series[] =>
     value === undefined ? [] : [{ name, meaning, line, at: [...xRange], values: [value, value], level: true }]
-  const chart = (title: string, caption: HtmlValue, curves: Series[], levels: Series[]): RunChart[] => {
-    const range = accuracyRange(
+  const chart = (title: string, caption: HtmlValue, curves: readonly Series[]): RunChart[] => {
+    const range = rangeOf(
       curves.flatMap(({ values }) => values),
-      levels.flatMap(({ values }) => values),
+      PERCENT,
     )
-    const inside = levels.filter(({ values: [value = 0] }) => value >= range[0] && value <= range[1])
-    return curves.length + inside.length === 0
-      ? []
-      : [{ title, caption, x: 'epoch', xRange, range, curves: [...curves, ...inside] }]
+    return curves.length === 0 ? [] : [{ title, caption, x: 'epoch', xRange, range, curves }]
   }
   const average = over('moving average', (entry) => entry.average, 'solid')
   const ratios = new Set(epochs.flatMap(({ evaluation }) => Object.keys(evaluation?.byKeepRatio ?? {})))
@@ -106,21 +87,25 @@ function accuracyCharts(log: readonly LogEntry[], xRange: Range): RunChart[] {
     ...chart(
       'Top-1 accuracy, %',
       html`<strong>Top-1 accuracy, %</strong>${elastic.length > 0 ? ', over all keep ratios that are evaluated' : ''}`,
-      [...over('weights', ({ evaluation }) => evaluation, average.length > 0 ? 'dashed' : 'solid'), ...average],
-      [...level('before', before?.top1Percent, 'reference', 'dotted'), ...denseLevel],
+      [
+        ...over('weights', ({ evaluation }) => evaluation, average.length > 0 ? 'dashed' : 'solid'),
+        ...average,
+        ...level('before', before?.top1Percent, 'reference', 'dotted'),
+        ...denseLevel,
+      ],
     ),
     ...(elastic.length === 0
       ? []
       : chart(
           'Top-1 accuracy by keep ratio, %',
           html`<strong>Top-1 accuracy by keep ratio, %</strong>, of the weights`,
-          elastic.flatMap((ratio, i) =>
-            over(`k = ${ratio}`, ({ evaluation }) => evaluation?.byKeepRatio?.[ratio], lines[i % 3] as LineStyle),
-          ),
           [
             ...elastic.flatMap((ratio, i) =>
+              over(`k = ${ratio}`, ({ evaluation }) => evaluation?.byKeepRatio?.[ratio], lines[i % 3] as LineStyle),
+            ),
+            ...elastic.flatMap((ratio, i) =>
               level(
-                `before, k = ${ratio}`,
+                `before, ${ratio}`,
                 before?.byKeepRatio?.[ratio]?.top1Percent,
                 'reference',
                 lines[i % 3] as LineStyle,

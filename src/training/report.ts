@@ -18,7 +18,7 @@ import {
   records,
   type Section,
 } from '../page/page.js'
-import { chartsOf, drawRunChart, isOutside } from './charts.js'
+import { chartsOf, drawRunChart } from './charts.js'
 import { type EpochEntry, type LogEntry, type ReferenceEntry, readLog, type SkipEntry, type StartEntry } from './log.js'
 import { recipeTable } from './recipe-table.js'
 import type { Evaluation } from './run.js'
@@ -130,10 +130,8 @@ function leftOut({ start, skips }: Run): Html[] {
 const named = (skips: readonly SkipEntry[]) => [...new Map(skips.map((skip) => [skip.name, skip])).values()]
 
 async function curves({ before, dense, start }: Run, log: readonly LogEntry[]): Promise<Section> {
-  const charts = chartsOf(log)
   const figures: Html[] = []
-  for (const chart of charts) figures.push(figure(await drawRunChart(chart), chart.caption))
-  const beyond = charts[0] ? [before, dense].filter((each) => each && charts[0] && isOutside(charts[0], each)) : []
+  for (const chart of chartsOf(log)) figures.push(figure(await drawRunChart(chart), chart.caption))
   const lines = [
     ...(before ? ['“Before” is the model before its first update, with the tokens that it is trained to keep.'] : []),
     ...(dense ? ['“Dense” is the model that it learns from, with every token.'] : []),
@@ -142,7 +140,6 @@ async function curves({ before, dense, start }: Run, log: readonly LogEntry[]): 
           `“Moving average” (EMA) are the weights averaged over the updates so far, the latest counting most (decay ${start?.recipe.emaDecay}): less noisy than the weights of a single update. The better of the two is what model.safetensors holds.`,
         ]
       : []),
-    ...(beyond.length > 0 ? ['What lies far below the curves is told above and not drawn.'] : []),
   ]
   const body =
     figures.length > 0

@@ -95,9 +95,11 @@ function show({ images, rounds, rows, reference, watched, report }: Findings & {
     ]),
   ])
   const most = Math.max(...rows.map(({ ratios }) => ratios))
+  const often = most > rounds ? `; the first row and k = 0.5 in fp32 took ${most / rounds} turns in each` : ''
   process.stdout.write(
-    `\nAll rows took turns, ${rounds} rounds${most > rounds ? ` (the first and k = 0.5 in fp32 ${most / rounds} times in each)` : ''}. ` +
-      `ratio: median of the ratios to the first row inside the\nrounds, and their middle half; images/s: the first row's median times the ratio.\n`,
+    `\nAll rows took turns in ${rounds} rounds${often}.\n` +
+      'ratio: the median of the ratios to the first row inside the rounds, and their middle half.\n' +
+      "images/s: the first row's median times the ratio.\n",
   )
   process.stdout.write(`\nObject pixels in computed tokens at keep ratio ${keepRatio}, over ${pictures} pictures\n\n`)
   table([
