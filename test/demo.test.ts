@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { LETTERS } from '../src/page/chart.js'
 import { loadModel } from '../src/weights/load.js'
 import { brightness, launchChromium, needsChromium, openPage } from './support/chromium.js'
 import { runCommand } from './support/command.js'
@@ -73,6 +74,13 @@ describe('idlevit demo', () => {
           assert.equal(await page.locator('#attention .gallery img').count(), 4 * 4)
           assert.equal(await page.locator('#blocks figure img').count(), 2)
           assert.equal(await page.locator('#self-correction tbody tr').count(), 3)
+          const scales = await page.evaluate(() =>
+            [...document.querySelectorAll<HTMLImageElement>('picture img')].map(
+              (image) => image.getBoundingClientRect().width / image.naturalWidth,
+            ),
+          )
+          assert.equal(scales.length, 4)
+          for (const scale of scales) assert.ok(scale * LETTERS >= 12 && scale * LETTERS < 20, `${scale * LETTERS} px`)
           for (const chart of ['#results figure img', '#object figure img']) {
             const { mean, min, max } = await brightness(page, chart)
             if (colorScheme === 'light') assert.ok(mean > 0.85 && min < 0.5, `${chart}, light: ${mean}, ${min}`)

@@ -5,14 +5,12 @@
  * drawn in two shapes, so that its letters are of one size on a phone and on a desk.
  */
 import type { Spec } from 'vega'
-import { inks, type Meaning, meanings, surfaces } from './palette.js'
+import { inks, meanings, surfaces } from './palette.js'
 
 const tones = { ...surfaces, ...inks, ...meanings }
 
 /** A meaning's colour on a light page; dark pages swap it by {@link draw}'s style. */
 export const plain = (colour: keyof typeof tones): string => tones[colour].light
-
-export type { Meaning }
 
 const darkStyle = `<style>@media (prefers-color-scheme:dark){${[
   ...new Map(Object.values(tones).map(({ light, dark }) => [light, dark])),

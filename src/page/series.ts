@@ -1,6 +1,7 @@
 /** Numbers over places, as charts take them, and the parts that charts of them share. */
 import type { Spec } from 'vega'
-import { type Meaning, type Shape, shapes } from './chart.js'
+import { type Shape, shapes } from './chart.js'
+import type { Meaning } from './palette.js'
 import type { Range } from './range.js'
 
 /** Charts side by side have their axes at one height. */
