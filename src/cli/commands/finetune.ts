@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
+import type { Preprocess } from '../../images/preprocess.js'
 import type { LogEntry } from '../../training/log.js'
 import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
 import type { LoadedModel } from '../../weights/load.js'
@@ -50,7 +51,8 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   await checkRunFolder(out, resume, [options.model ?? '', options.teacher ?? ''])
   const pictures = await openDataset(data)
   const { model, pretrained } = await openStudent(options, pictures, recipe.seed)
-  const teacher = await openTeacher(options, pretrained ?? model)
+  const preprocess = setup.preprocessFor(withoutRatio(options), model)
+  const teacher = await openTeacher(options, pretrained ?? model, preprocess)
   const known = { ...model, classes: model.config.classes }
   const training = inModelClasses(pictures, known, warn)
   const held = await openDataset(val)
@@ -72,7 +74,7 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
       recipe,
       training,
       validation,
-      preprocess: setup.preprocessFor(withoutRatio(options), model),
+      preprocess,
       out,
       session: { ...(threads !== undefined && { threads }), ...(device && { device }) },
       ...(resume && { resume }),
@@ -147,12 +149,21 @@ async function openStudent(options: FinetuneOptions, pictures: Dataset, runSeed:
 }
 
 /** The teacher: the model itself before training, another one, or none. */
-async function openTeacher(options: FinetuneOptions, model: LoadedModel) {
+async function openTeacher(options: FinetuneOptions, model: LoadedModel, pictures: Preprocess) {
   const { teacher, init } = options
   if (teacher === 'none' || (teacher === undefined && init !== undefined)) return undefined
   if (teacher === undefined) return model
-  const { loadModel } = await import('../../weights/load.js')
-  return loadModel(teacher, { imageSize: model.config.imageSize })
+  const [{ loadModel }, { sameStatistics, withStatistics }] = await Promise.all([
+    import('../../weights/load.js'),
+    import('../../weights/statistics.js'),
+  ])
+  const loaded = await loadModel(teacher, { imageSize: model.config.imageSize })
+  for (const warning of loaded.warnings ?? []) warn(warning)
+  const { preprocess, origins } = loaded
+  // A guess is worse than what is known of the student.
+  if (!preprocess || origins?.preprocess.guessed || sameStatistics(preprocess, pictures)) return loaded
+  note(`teacher ${loaded.name}: its pictures are normalised otherwise, which its first layer now makes up for`)
+  return { ...loaded, state: withStatistics(loaded.state, preprocess, pictures) }
 }
 
 /** Says how to go on. */
