@@ -22,8 +22,8 @@ function load(require: NodeJS.Require): typeof import('onnxruntime-node') {
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'MODULE_NOT_FOUND' || !message.includes("'onnxruntime-node'")) throw error
     return fail(
-      'onnxruntime-node is not installed, which happens when its install script cannot download its CUDA libraries; ' +
-        'install without them: ONNXRUNTIME_NODE_INSTALL=skip npm install (docs/install.md)',
+      'onnxruntime-node is not installed, which happens where its install script cannot download its CUDA libraries; ' +
+        'install again without them: ONNXRUNTIME_NODE_INSTALL=skip npm install (docs/install.md)',
     )
   }
 }
