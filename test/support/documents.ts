@@ -1,4 +1,4 @@
-/** What the documents print for readers to copy: fenced blocks, and the command lines in them. */
+/** What the documents print for readers to copy. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -49,37 +49,4 @@ export function fencedBlocks(path: string): Block[] {
 export function inlineCode(path: string): string[] {
   const prose = readDocument(path).replace(/^ {0,3}(`{3,})[\s\S]*?^ {0,3}\1\s*$/gm, '')
   return [...prose.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code.replaceAll('\n', ' '))
-}
-
-/**
- * The commands of a shell block as words, one array each: prompts, comments, variables before a command and continued
- * lines are understood; of a `console` block only what stands behind a prompt.
- */
-export function commandLines({ language, text }: Block): string[][] {
-  const lines = text.replaceAll(/\\\n\s*/g, ' ').split('\n')
-  const typed = language === 'console' ? lines.filter((line) => line.startsWith('$ ')) : lines
-  return typed
-    .flatMap((line) => splitCommands(words(line.replace(/^\$ /, ''))))
-    .map((command) => command.slice(command.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word))))
-    .filter(([program]) => program !== undefined)
-}
-
-/** A line as a shell reads it, quotes removed, up to a comment. */
-function words(line: string): string[] {
-  const found: string[] = []
-  for (const [word] of line.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)) {
-    if (word.startsWith('#')) break
-    found.push(word.replaceAll(/'([^']*)'|"([^"]*)"/g, '$1$2'))
-  }
-  return found
-}
-
-/** Apart at `&&`, `|` and `;`. */
-function splitCommands(line: readonly string[]): string[][] {
-  const commands: string[][] = [[]]
-  for (const word of line) {
-    if (['&&', '||', '|', ';'].includes(word)) commands.push([])
-    else commands.at(-1)?.push(word)
-  }
-  return commands.filter((command) => command.length > 0)
 }
