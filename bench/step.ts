@@ -70,7 +70,7 @@ function batchOf(size: number): Batch {
 
 /** Multiply-adds of one picture's forward pass, every row of every block computed. */
 const forwardMacs = (keep: readonly number[]): number =>
-  totalMacs(buildGraph(config, randomVit(config, 1), { keep, features: true, scoring: 'projected' }))
+  totalMacs(buildGraph(config, randomVit(config, 1), { keep, features: true, official: true }))
 
 /** 2048³ multiply-adds: what the runtime makes of this machine. */
 async function matrixProduct() {

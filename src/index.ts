@@ -12,10 +12,19 @@ export { lower, type Precision, type Target } from './graph/passes/precision.js'
 export { imagenetPreprocess, normalise, type Preprocess, preprocessImage } from './images/preprocess.js'
 export { type Interpolation, type ResizeManner, type RgbImage, resizeCrop } from './images/resample.js'
 export { imagenetLabels } from './labels/imagenet.js'
-export { type BuildOptions, buildGraph, type Method } from './models/build.js'
+export { type BuildOptions, buildGraph } from './models/build.js'
 export { type Preset, presets, type VitConfig } from './models/config.js'
 export { type ModelCost, modelCost } from './models/cost.js'
+export { shapeOf } from './models/vit.js'
 export type { Score } from './reduction/idle.js'
+export {
+  type MethodName,
+  type MethodName as Method,
+  methodNames,
+  planReduction,
+  type ReductionPlan,
+  type ReductionRequest,
+} from './reduction/registry.js'
 export { type KeepPlan, type KeepRequest, keptTokens, planKeep, stageRatios } from './reduction/schedule.js'
 export {
   type BlockSelection,

@@ -2,16 +2,18 @@
 
 import { output } from '../graph/graph.js'
 import { reduceMean } from '../graph/ops/reduce.js'
-import { type BuildOptions, buildGraph, constantWeights } from '../models/build.js'
+import { type BuildOptions, buildForward } from '../models/build.js'
 import { imageTokens, prefixTokens } from '../models/config.js'
-import { vitBlock } from '../models/vit.js'
+import { type BlockRecord, shapeOf } from '../models/vit.js'
 import { attentionMap } from '../reduction/maps.js'
-import { type KeepPlan, planKeep } from '../reduction/schedule.js'
+import { planReduction, type ReductionPlan } from '../reduction/registry.js'
+import { putBack } from '../reduction/rows.js'
 import {
   type ClassifierOptions,
   type Model,
   type OpenSession,
   type Prediction,
+  selectionsOf,
   topPredictions,
 } from '../runtime/classifier.js'
 import type { Session, Values } from '../runtime/session.js'
@@ -40,7 +42,7 @@ export interface Inspection {
   readonly attention: readonly BlockAttention[]
 }
 
-export interface Inspector extends KeepPlan {
+export interface Inspector extends ReductionPlan {
   /** @param pixels - one normalised picture `[3, S, S]` */
   inspect(pixels: Float32Array): Promise<Inspection>
   close(): Promise<void>
@@ -61,22 +63,21 @@ export async function openInspector(
   openSession: OpenSession,
 ): Promise<Inspector> {
   const { config } = model
-  const { method = 'idle', score = 'softmax' } = options
   const { depth, width } = config
   const tokens = imageTokens(config)
   const prefix = prefixTokens(config)
-  const plan = planKeep(method === 'none' ? {} : options, depth, tokens)
+  const plan = planReduction(options, shapeOf(config))
   const drawn = stageEnds(plan.keep)
   const dense = await openSession(tracedGraph(model, { method: 'none' }), options)
-  const idle = await openSession(tracedGraph(model, { keep: plan.keep, method, score }, drawn), options)
+  const idle = await openSession(tracedGraph(model, plan, drawn), options)
 
   const run = (session: Session, pixels: Float32Array) =>
     session.run({ pixel_values: { data: pixels, shape: [1, 3, config.imageSize, config.imageSize] } })
 
-  /** Image rows alone after every block: `[tokens, C]`. */
+  /** Image rows alone after every block: `[m, C]`. */
   const similarity = (outputs: Outputs) =>
     Array.from({ length: depth }, (_, l) =>
-      meanCosineSimilarity(floats(outputs, `block.${l}`).subarray(prefix * width), width),
+      meanCosineSimilarity(floats(outputs, `rows.${l}`).subarray(prefix * width), width),
     )
 
   return {
@@ -86,14 +87,16 @@ export async function openInspector(
       const best = (outputs: Outputs) => topPredictions(floats(outputs, 'logits'), 1, model.labels)[0] as Prediction
       return {
         predictions: { dense: best(denseOutputs), idle: best(idleOutputs) },
-        tokens: tokenMap(selections(idleOutputs, depth), depth, tokens),
+        tokens: tokenMap(selectionsOf(idleOutputs, config, 0, 1), depth, tokens),
         similarity: { dense: similarity(denseOutputs), idle: similarity(idleOutputs) },
         attention: drawn.map((block) => {
-          const map = floats(idleOutputs, `map.${block}`) // [N, N]
-          const scores = idleOutputs[`score.${block}`]
-            ? floats(idleOutputs, `score.${block}`)
-            : classAttention(map, prefix + tokens, prefix)
-          return { block, prefix, kept: plan.keep[block] as number, ...sortMap(map, prefix, scores) }
+          const map = floats(idleOutputs, `map.${block}`) // [n, n]
+          const rows = Math.sqrt(map.length)
+          const scores = idleOutputs[`scores.${block}`]
+            ? floats(idleOutputs, `scores.${block}`)
+            : classAttention(map, rows, prefix)
+          const kept = Math.min(plan.keep[block] as number, rows - prefix)
+          return { block, prefix, kept, ...sortMap(map, prefix, scores) }
         }),
       }
     },
@@ -103,14 +106,17 @@ export async function openInspector(
   }
 }
 
-/** The model's graph with the rows of every block, and of some blocks the map `map.{block}` `[B, N, N]`. */
+/**
+ * The model's graph with the image rows that leave every block, `rows.{block}`, and of some blocks the map among the rows
+ * that enter, `map.{block}` `[B, n, n]`, and what they are ranked by, `scores.{block}`.
+ */
 function tracedGraph({ config, state }: Model, options: BuildOptions, maps: readonly number[] = []) {
-  const graph = buildGraph(config, state, { ...options, trace: true, blocks: true })
-  const weights = constantWeights(graph, state)
+  const { graph, model } = buildForward(config, state, { ...options, trace: true, blocks: true })
+  for (const [l, { step }] of model.blocks.entries()) output(`rows.${l}`, putBack(step.rows).x) // [B, n, C]
   for (const l of maps) {
-    const x = graph.outputs.get(l === 0 ? 'embedded' : `block.${l - 1}`) // [B, N, C]
-    if (!x) throw new Error(`no rows before block ${l}`)
-    output(`map.${l}`, reduceMean(attentionMap(vitBlock(weights, config, l), x), [1])) // [B, N, N]
+    const { block, before, step } = model.blocks[l] as BlockRecord
+    output(`map.${l}`, reduceMean(attentionMap(block, before.x), [1])) // [B, n, n]
+    if (step.scores) output(`scores.${l}`, step.scores) // [B, m]
   }
   return graph
 }
@@ -118,9 +124,3 @@ function tracedGraph({ config, state }: Model, options: BuildOptions, maps: read
 type Outputs = Readonly<Record<string, Values>>
 
 const floats = (outputs: Outputs, name: string): Float32Array => outputs[name]?.data as Float32Array
-
-const selections = (outputs: Outputs, depth: number) =>
-  Array.from({ length: depth }, (_, block) => block).flatMap((block) => {
-    const selected = outputs[`selected.${block}`]?.data as BigInt64Array | undefined
-    return selected ? [{ block, selected: Array.from(selected, Number) }] : []
-  })

@@ -53,7 +53,7 @@ export function tokenMarks(states: readonly TokenState[], side: number): string 
   const half = round(patch / 2)
   const strokes = (x: number, y: number) =>
     `M${round(x)} ${round(y + half)}l${half} ${-half}M${round(x + half)} ${round(y + patch)}l${half} ${-half}`
-  const paper = cells('idle', square(0))
+  const paper = cells('idle', square(0)) + cells('gone', square(0))
   const frames = cells('returned', square(patch / 11))
   const line = (path: string, colour: string, width: number) =>
     path && `<path d="${path}" fill="none" stroke="${colour}" stroke-width="${round(patch * width)}"/>`

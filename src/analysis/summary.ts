@@ -47,7 +47,13 @@ export function summarise(keep: readonly number[], inspections: readonly Inspect
       return {
         block,
         kept,
-        shares: { selected: share('selected'), idle: share('idle'), returned: share('returned') },
+        shares: {
+          selected: share('selected'),
+          idle: share('idle'),
+          returned: share('returned'),
+          merged: share('merged'),
+          gone: share('gone'),
+        },
         similarity: {
           dense: mean(({ similarity }) => similarity.dense[block] as number),
           idle: mean(({ similarity }) => similarity.idle[block] as number),

@@ -15,6 +15,19 @@ describe('tokenMap', () => {
     assert.deepEqual(letters(tokenMap(selections, 5, 4)), ['ssss', 'ssii', 'isri', 'rssr', 'siis'])
   })
 
+  it('tells tokens that share a row, and those that are gone', () => {
+    const selections = [
+      { block: 1, selected: [0, 2, 3], home: [0, -1, 1, 1] },
+      { block: 3, selected: [2, 3], home: [-1, -1, 0, 0] },
+    ]
+    assert.deepEqual(tokenMap(selections, 4, 4), [
+      ['selected', 'selected', 'selected', 'selected'],
+      ['selected', 'gone', 'merged', 'merged'],
+      ['selected', 'gone', 'merged', 'merged'],
+      ['gone', 'gone', 'merged', 'merged'],
+    ])
+  })
+
   it('never marks a token when selections only shrink, as pruning does', () => {
     const selections = [3, 2, 1].map((n, i) => ({ block: i + 1, selected: Array.from({ length: n }, (_, j) => j) }))
     const statistics = idleStatistics(tokenMap(selections, 4, 4))

@@ -4,31 +4,49 @@
  */
 
 /**
- * What a token is in a block: computed, as in the block before (`selected`); idle; or computed although it idled in the
- * block just before (`returned`), which a method that prunes tokens could not do.
+ * What a token is in a block: computed, as in the block before (`selected`); idle; computed although it idled in the block
+ * just before (`returned`), which a method that prunes tokens could not do; in one row with other tokens; or gone.
  */
-export type TokenState = 'selected' | 'idle' | 'returned'
+export type TokenState = 'selected' | 'idle' | 'returned' | 'merged' | 'gone'
 
 /** The image tokens that one block computes, counted in raster order from 0. */
 export interface Selection {
   readonly block: number
   readonly selected: ArrayLike<number>
+  /** The row that carries every token, -1 where it is gone; absent: each has its own. */
+  readonly home?: ArrayLike<number>
 }
 
 /**
  * State of every image token in every block, `[depth][tokens]`.
  *
- * @param selections - of idle blocks; a block without one computes every token
+ * @param selections - of blocks that chose; a block without one computes every token that is still there
  */
 export function tokenMap(selections: readonly Selection[], depth: number, tokens: number): TokenState[][] {
-  const byBlock = new Map(selections.map(({ block, selected }) => [block, new Set(Array.from(selected))]))
-  const isIdle = (block: number, token: number) => byBlock.get(block)?.has(token) === false
-  return Array.from({ length: depth }, (_, block) =>
-    Array.from({ length: tokens }, (_, token): TokenState => {
-      if (isIdle(block, token)) return 'idle'
-      return isIdle(block - 1, token) ? 'returned' : 'selected'
-    }),
+  const byBlock = new Map(
+    selections.map(({ block, selected, home }) => [block, { selected: new Set(Array.from(selected)), home }]),
   )
+  const isIdle = (block: number, token: number) => byBlock.get(block)?.selected.has(token) === false
+  let home: ArrayLike<number> | undefined
+  return Array.from({ length: depth }, (_, block) => {
+    home = byBlock.get(block)?.home ?? home
+    const shared = sharedRows(home)
+    return Array.from({ length: tokens }, (_, token): TokenState => {
+      const row = home?.[token] ?? token
+      if (row < 0) return 'gone'
+      if (isIdle(block, token)) return 'idle'
+      if (shared.has(row)) return 'merged'
+      return isIdle(block - 1, token) ? 'returned' : 'selected'
+    })
+  })
+}
+
+/** Rows that carry more than one token. */
+function sharedRows(home: ArrayLike<number> | undefined): Set<number> {
+  const seen = new Set<number>()
+  const shared = new Set<number>()
+  for (const row of Array.from(home ?? [])) (seen.has(row) ? shared : seen).add(row)
+  return shared
 }
 
 /** How many tokens are in each state. */
@@ -36,7 +54,7 @@ export type StateCounts = Readonly<Record<TokenState, number>>
 
 /** Tokens of one block by their state. */
 export function countStates(states: readonly TokenState[]): StateCounts {
-  const counts = { selected: 0, idle: 0, returned: 0 }
+  const counts = { selected: 0, idle: 0, returned: 0, merged: 0, gone: 0 }
   for (const state of states) counts[state]++
   return counts
 }

@@ -33,7 +33,7 @@ export async function inspectPictures(
   options: InspectOptions,
 ): Promise<{ readonly setting: Setting; readonly inspected: readonly Inspected[] }> {
   const { imageSize, patchSize } = model.config
-  const { preprocess = preprocessOf(model), onWarning, onPicture, score } = options
+  const { preprocess = preprocessOf(model), onWarning, onPicture } = options
   const inspector = await openInspector(model, options, createSession)
   const inspected: Inspected[] = []
   try {
@@ -46,7 +46,7 @@ export async function inspectPictures(
     await inspector.close()
   }
   const { keep } = inspector
-  const cost = modelCost(model.config, { keep, ...(score && { score }) })
+  const cost = modelCost(model.config, inspector)
   const setting = {
     model: model.name,
     imageSize,

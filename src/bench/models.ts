@@ -11,12 +11,12 @@ import { readWholeFile } from '../files.js'
 import type { Graph } from '../graph/graph.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
-import { type BuildOptions, buildGraph, KEEP_INPUT, type Method } from '../models/build.js'
-import { imageTokens } from '../models/config.js'
+import { type BuildOptions, buildGraph } from '../models/build.js'
 import { modelCost } from '../models/cost.js'
+import { shapeOf } from '../models/vit.js'
 import { createRandom } from '../random.js'
-import type { Score } from '../reduction/idle.js'
-import { planKeep } from '../reduction/schedule.js'
+import { type MethodChoice, type MethodName, planReduction, schedulingSetting } from '../reduction/registry.js'
+import { KEEP_INPUT } from '../reduction/schedule.js'
 import { defaultMicroBatch, type Model, needsRewriting } from '../runtime/classifier.js'
 import { inMicroBatches } from '../runtime/microbatch.js'
 import { createSession } from '../runtime/node.js'
@@ -26,13 +26,11 @@ import { describeMachine, type Machine, matrixSide, openMatrixProduct } from './
 import { peakBytes } from './memory.js'
 import { type OperatorTime, profileOperators } from './profile.js'
 
-export interface BenchmarkRequest {
+/** A method with its options (default `idle`), and what it is timed at. */
+export interface BenchmarkRequest extends MethodChoice {
   readonly keepRatios: readonly number[]
   readonly batches: readonly number[]
   readonly precisions: readonly Precision[]
-  /** Default `idle`. */
-  readonly method?: Method
-  readonly score?: Score
   readonly device?: Device
   readonly threads?: number
   /** Time the elastic graph, too: one for all keep ratios. */
@@ -58,7 +56,7 @@ export interface BenchmarkRequest {
 export interface BenchmarkRow {
   /** `plain`, `idlevit`, `elastic`, or the path of the other model. */
   readonly model: string
-  readonly method?: Method
+  readonly method?: MethodName
   readonly keepRatio?: number
   readonly batch: number
   readonly precision?: Precision
@@ -245,23 +243,23 @@ const pictureInput = ({ inputs }: Session): string => inputs.find((name) => name
 
 function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   const { config } = model
-  const { elastic = false, precisions, keepRatios, score, device = 'cpu' } = request
+  const { elastic = false, precisions, device = 'cpu', keepRatios: asked, ...choice } = request
+  const keepRatios = schedulingSetting(choice) === undefined ? asked : [1, undefined]
   const microBatch = request.microBatch ?? defaultMicroBatch(config, { device })
   const lanes = request.lanes ?? (device === 'cpu' ? availableParallelism() : 1)
   return precisions.flatMap((precision) =>
     keepRatios.flatMap((keepRatio): Entry[] => {
-      const { keep } = planKeep({ keepRatio }, config.depth, imageTokens(config))
-      const method = keepRatio === 1 ? 'none' : (request.method ?? 'idle')
-      const plan: BuildOptions = { keep, method, ...(score && { score }) }
+      const plan = planReduction(keepRatio === 1 ? { method: 'none' } : { ...choice, keepRatio }, shapeOf(config))
+      const { method, keep } = plan
       const graph = (plan: BuildOptions) => () =>
         lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
       const gmacs = modelCost(config, plan).macs / 1e9
-      const row = { model: 'idlevit', method, keepRatio, precision, gmacs }
+      const row = { model: 'idlevit', method, ...(keepRatio !== undefined && { keepRatio }), precision, gmacs }
       const how = { contrib: true, rewrite: needsRewriting({ device, precision }) }
       const fixed = { row, microBatch, lanes, ...fromGraph(graph(plan), request, how) }
       if (!elastic) return [fixed]
       const feeds = { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
-      const free = fromGraph(graph({ ...plan, elastic }), request, how)
+      const free = fromGraph(graph({ ...plan, method: request.method ?? 'idle', elastic }), request, how)
       return [fixed, { row: { ...row, model: 'elastic' }, microBatch, lanes, feeds, ...free }]
     }),
   )

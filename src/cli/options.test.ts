@@ -62,7 +62,7 @@ test('a command may give defaults and require options', () => {
 
 const share = 'a number above 0 and at most 1'
 const least1 = 'a whole number from 1 to'
-const known = 'none, idle'
+const known = 'none, idle, evit, dynamicvit, evovit, ats, tome'
 
 const refused: readonly [option: string, value: string, message: string][] = [
   ['--keep-ratio', '-0.5', `--keep-ratio: wanted ${share}, found -0.5`],
@@ -155,6 +155,38 @@ test('the reduction: idle where tokens are dropped, none where all are kept', ()
   for (const [given, reduction] of cases) assert.deepEqual(readReduction(given), reduction)
 })
 
+test('options of methods: read by the method, refused by name', () => {
+  const named = (...pairs: string[]) =>
+    pairs.map((pair) => ({ name: pair.split('=')[0] ?? '', value: pair.split('=')[1] ?? '' }))
+  const read = (method: SharedOptions['method'], ...pairs: string[]) =>
+    readReduction({ ...(method && { method }), methodOption: named(...pairs) })
+  assert.deepEqual(
+    parse(['--method-option', 'r=13', '--method-option', 'inflect=-0.5']).methodOption,
+    named('r=13', 'inflect=-0.5'),
+  )
+  assert.deepEqual(read('tome', 'r=13'), { method: 'tome', r: 13 })
+  assert.deepEqual(read('tome', 'r=0,8,8', 'proportional=false'), { method: 'tome', r: [0, 8, 8], proportional: false })
+  assert.deepEqual(read('evit', 'fuse=false'), { method: 'evit', fuse: false })
+  const cases: readonly (readonly [run: () => unknown, message: string])[] = [
+    [() => read('evit', 'r=13'), '--method-option r: an option of tome, not of evit, which has fuse'],
+    [
+      () => read('dynamicvit', 'fuse=true'),
+      '--method-option fuse: an option of evit, not of dynamicvit, which has no options',
+    ],
+    [() => read(undefined, 'rate=2'), '--method-option rate: no option of idle, which has score'],
+    [() => read('evit', 'fuse=yes'), '--method-option fuse: wanted true or false, found yes'],
+    [() => parse(['--method-option', 'r']), '--method-option: wanted name=value, found "r"'],
+  ]
+  for (const [run, message] of cases) assert.throws(run, new InputError(message))
+})
+
+test('a folder of another method says nothing of this one', () => {
+  const stored = { method: 'evit', keepTokens: [9, 4], fuse: false } as const
+  assert.deepEqual(readReduction({}, stored), stored)
+  assert.deepEqual(readReduction({ keepRatio: 0.5 }, stored), { method: 'evit', fuse: false, keepRatio: 0.5 })
+  assert.deepEqual(readReduction({ method: 'tome', keepRatio: 0.5 }, stored), { method: 'tome', keepRatio: 0.5 })
+})
+
 test('what the options leave open is as the folder of the model says', () => {
   const stored = { keepRatios: [1, 0.5], score: 'logits' } as const
   assert.deepEqual(readReduction({}, stored), { method: 'idle', ...stored })
@@ -164,8 +196,8 @@ test('what the options leave open is as the folder of the model says', () => {
     keepTokens: [9, 9],
     score: 'logits',
   })
-  assert.deepEqual(readReduction({ method: 'none' }, stored), { method: 'none', ...stored })
-  assert.deepEqual(readReduction({ keepRatio: 1 }, stored), { method: 'none', keepRatio: 1, score: 'logits' })
+  assert.deepEqual(readReduction({ method: 'none' }, stored), { method: 'none', keepRatios: [1, 0.5] })
+  assert.deepEqual(readReduction({ keepRatio: 1 }, stored), { method: 'none', keepRatio: 1 })
 })
 
 test('preprocessing: only what was given, and a crop that fits', () => {

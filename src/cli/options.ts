@@ -9,14 +9,22 @@ import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
 import { present } from '../present.js'
 import type { Score } from '../reduction/idle.js'
-import { requestedPlan } from '../reduction/request.js'
+import {
+  checkSetting,
+  type MethodChoice,
+  type MethodName,
+  type MethodSettings,
+  methodNames,
+  type ReductionRequest,
+  type StoredReduction,
+  settingsOf,
+  withStored,
+} from '../reduction/registry.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { Device } from '../runtime/session.js'
 import { mustBeGiven, refuseMissing } from './help.js'
 import { deviations, list, means, oneOf, type Reader, randomInit, ratio, seed, text, whole } from './values.js'
 
-/** Ways of reducing tokens that `--method` knows. */
-export const methods = ['none', 'idle'] as const
 /** What tokens are ranked by: the class token's attention after (`softmax`) or before the softmax (`logits`). */
 export const scores = ['softmax', 'logits'] as const satisfies readonly Score[]
 /** Number formats of inference. */
@@ -24,13 +32,34 @@ export const precisions = ['fp32', 'fp16', 'int8'] as const
 /** Execution providers of ONNX Runtime. */
 export const devices = ['cpu', 'webgpu', 'cuda'] as const satisfies readonly Device[]
 
-export type Method = (typeof methods)[number]
 export type Precision = (typeof precisions)[number]
+
+/** An option of a method, as in `r=13`. */
+export interface NamedValue {
+  readonly name: string
+  readonly value: string
+}
+
+/** Reads `name=value`. */
+function namedValue(text: string, option: string): NamedValue {
+  const [, name, value] =
+    /^([\w-]+)=(.+)$/s.exec(text) ?? fail(`${option}: wanted name=value, found ${JSON.stringify(text)}`)
+  return { name: name as string, value: value as string }
+}
+
+/** What the options of every method are called. */
+const methodOptionsHelp = (): string => {
+  const owners = methodNames.map((name) => [name, Object.keys(settingsOf(name))] as const)
+  const named = owners.filter(([, names]) => names.length > 0).map(([name, names]) => `${name}: ${names.join(', ')}`)
+  return `an option of the method, repeatable (${named.join('; ')})`
+}
 
 interface Definition<T> extends Extra {
   readonly flags: string
   readonly description: string
   readonly read: Reader<T>
+  /** May be given more than once: the value is a list. */
+  readonly repeatable?: boolean
 }
 
 interface Extra {
@@ -45,6 +74,10 @@ const define = <T>(flags: string, description: string, read: Reader<T>, extra: E
   read,
   ...extra,
 })
+
+/** An option that may be given more than once. */
+const defineList = <T>(flags: string, description: string, read: Reader<T>): Definition<readonly T[]> =>
+  ({ flags, description, read, repeatable: true }) as unknown as Definition<readonly T[]>
 
 /** A picture side in pixels; above this a resized picture no longer fits into memory. */
 const side = whole(1, 16384)
@@ -82,9 +115,10 @@ const definitions = {
     conflicts: ['keepTokens'],
   }),
   keepTokens: define('--keep-tokens <n0,n1,…>', 'number of image tokens kept, per block', list(count)),
-  method: define('--method <name>', `token reduction: ${methods.join(', ')}`, oneOf(...methods), {
+  method: define('--method <name>', `token reduction: ${methodNames.join(', ')}`, oneOf(...methodNames), {
     otherwise: 'idle, or none where all tokens are kept',
   }),
+  methodOption: defineList('--method-option <name=value>', methodOptionsHelp(), namedValue),
   score: define('--score <name>', `ranking of tokens: ${scores.join(', ')}`, oneOf(...scores), {
     otherwise: "the model's, or softmax",
   }),
@@ -118,6 +152,7 @@ export const modelOptions = [
   'keepRatios',
   'keepTokens',
   'method',
+  'methodOption',
   'score',
 ] as const
 /** Options of every command that turns pictures into tensors. */
@@ -128,7 +163,7 @@ export const runtimeOptions = ['precision', 'device', 'threads', 'batch'] as con
 /** The headings in a command's help; what no heading names stands under Options. */
 const headings: readonly (readonly [heading: string, names: readonly SharedName[]])[] = [
   ['Classes:', ['labels']],
-  ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'method', 'score']],
+  ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'method', 'methodOption', 'score']],
   ['Pictures:', pictureOptions],
   ['Computing:', runtimeOptions],
 ]
@@ -160,9 +195,11 @@ export function addRequired(command: Command, flags: string, description: string
  */
 export function addOptions(command: Command, names: readonly SharedName[], extra: AddOptions = {}): Command {
   for (const name of names) {
-    const { flags, description, read, conflicts, otherwise }: Definition<unknown> = definitions[name]
+    const { flags, description, read, conflicts, otherwise, repeatable }: Definition<unknown> = definitions[name]
     const option = new Option(flags, description)
-    option.argParser((given) => read(given, `--${option.name()}`))
+    const readOne = (given: string) => read(given, `--${option.name()}`)
+    if (repeatable) option.argParser((given, before: readonly unknown[] = []) => [...before, readOne(given)])
+    else option.argParser(readOne)
     if (conflicts !== undefined) option.conflicts([...conflicts])
     const heading = headings.find(([, under]) => under.includes(name))?.[0]
     if (heading !== undefined) option.helpGroup(heading)
@@ -175,25 +212,49 @@ export function addOptions(command: Command, names: readonly SharedName[], extra
 }
 
 /** The reduction that the options ask for, as the classifier and the graph builder take it. */
-export interface Reduction extends KeepRequest {
-  readonly method: Method
-  readonly score?: Score
+export interface Reduction extends ReductionRequest {
+  readonly method: MethodName
 }
 
 /**
- * The reduction that the options ask for; what they leave open is as the model's folder says (`stored`), or dense.
- * Without `--method` it is `idle`, or `none` where every token is kept. A list goes through even then, so that
- * its length is checked; who builds the model keeps every token under `none`.
+ * The reduction that the options ask for; what they leave open is as the model's folder says (`stored`), or dense. Without
+ * `--method` it is the folder's or `idle`, or `none` where every token is kept; a list goes through even then, so that its
+ * length is checked.
+ *
+ * @throws InputError on an option of another method
  */
-export function readReduction(
-  options: SharedOptions,
-  stored: KeepRequest & { readonly score?: Score } = {},
-): Reduction {
-  const plan = requestedPlan(options, stored)
-  const { keepRatio, keepRatios, keepTokens } = plan
-  const keepsAll = !keepTokens && (keepRatios ?? [keepRatio ?? 1]).every((ratio) => ratio === 1)
-  const method = options.method ?? (keepsAll ? 'none' : 'idle')
-  return { method, ...plan }
+export function readReduction(options: SharedOptions, stored: StoredReduction = {}): Reduction {
+  const { method, keepRatio, keepRatios, keepTokens } = options
+  const settings = readMethodOptions(options, method ?? stored.method ?? 'idle')
+  const reduction = withStored({ ...present({ method, keepRatio, keepRatios, keepTokens }), ...settings }, stored)
+  if (method !== undefined || reduction.method !== 'idle' || !keepsAll(reduction)) return reduction
+  return { method: 'none', ...present(pickKeep(reduction)) }
+}
+
+const pickKeep = ({ keepRatio, keepRatios, keepTokens }: KeepRequest): KeepRequest => ({
+  keepRatio,
+  keepRatios,
+  keepTokens,
+})
+
+const keepsAll = ({ keepRatio = 1, keepRatios = [keepRatio], keepTokens }: KeepRequest): boolean =>
+  !keepTokens && keepRatios.every((ratio) => ratio === 1)
+
+/** The method that the options name, with its options; how many tokens it keeps is said elsewhere. */
+export const readChoice = (options: SharedOptions): MethodChoice => ({
+  ...(options.method && { method: options.method }),
+  ...readMethodOptions(options, options.method ?? 'idle'),
+})
+
+/** The options of a method, from `--score` and `--method-option`. */
+function readMethodOptions({ score, methodOption = [] }: SharedOptions, method: MethodName): MethodSettings {
+  const entries = methodOption.map(({ name, value }) => {
+    const called = `--method-option ${name}`
+    const setting = checkSetting(method, name, called)
+    const parsed = setting.parse(value)
+    return [name, parsed ?? fail(`${called}: wanted ${setting.wanted}, found ${value}`)] as const
+  })
+  return { ...present({ score }), ...Object.fromEntries(entries) }
 }
 
 /** What the options override of a model's preprocessing; absent is the model's own. */

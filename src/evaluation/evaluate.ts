@@ -5,7 +5,8 @@ import type { Dataset } from '../data/dataset.js'
 import { countByReason, type LeftOut } from '../data/left-out.js'
 import { type LoaderOptions, loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
-import { modelCost } from '../models/cost.js'
+import type { Bindings } from '../graph/dims.js'
+import { macsOfPicture, modelCost } from '../models/cost.js'
 import { type Classifier, type ForwardResult, topIndices } from '../runtime/classifier.js'
 
 export interface EvaluationOptions extends Pick<LoaderOptions, 'preprocess' | 'workers' | 'decoders'> {
@@ -41,6 +42,7 @@ export interface EvaluationReport {
   readonly top5Percent: number
   /** Mean cross entropy of the labels. */
   readonly loss: number
+  /** 10⁹ multiply-adds for one picture; the mean where pictures decide. */
   readonly gmacs: number
   /** Decoding included, loading of the model not. */
   readonly imagesPerSecond: number
@@ -89,7 +91,9 @@ export async function evaluateClassifier(
       onSkip?.({ name, path, reason })
     },
   })
-  const count = ({ logits, classes }: ForwardResult, labels: Int32Array) => {
+  const decided: Bindings[] = []
+  const count = ({ logits, classes, sizes = [] }: ForwardResult, labels: Int32Array) => {
+    decided.push(...sizes)
     for (const [b, label] of labels.entries()) {
       const row = logits.subarray(b * classes, (b + 1) * classes)
       const best = topIndices(row, 5)
@@ -119,12 +123,19 @@ export async function evaluateClassifier(
     top1Percent: (100 * top1) / images,
     top5Percent: (100 * top5) / images,
     loss: loss / images,
-    gmacs: modelCost(model.config, classifier.plan).macs / 1e9,
+    gmacs: meanMacs(classifier, decided) / 1e9,
     imagesPerSecond: images / seconds,
     model: model.name,
     method: classifier.plan.method,
     keepRatios: classifier.keepRatios,
   }
+}
+
+/** MACs of a picture, by the sizes that pictures decided where they do. */
+function meanMacs({ model, plan }: Classifier, decided: readonly Bindings[]): number {
+  if (decided.length === 0) return modelCost(model.config, plan).macs
+  const macs = macsOfPicture(model.config, plan)
+  return decided.reduce((sum, sizes) => sum + macs(sizes), 0) / decided.length
 }
 
 /** Refuses a batch that cannot fit before anything is allocated. */

@@ -132,7 +132,7 @@ describe('an exported folder', () => {
     const loaded = await loadModel(await exported({ keepTokens: [16, 12, 9, 4], score: 'logits' }))
     assert.deepEqual(loaded.config, tiny)
     assert.deepEqual(loaded.labels, labels)
-    assert.deepEqual(loaded.idle, { keepTokens: [16, 12, 9, 4], score: 'logits' })
+    assert.deepEqual(loaded.idle, { method: 'idle', keepTokens: [16, 12, 9, 4], score: 'logits' })
     assert.deepEqual(loaded.state.get('head.weight')?.data, state.get('head.weight')?.data)
   })
 

@@ -14,20 +14,17 @@ import { fillFolder } from '../folders.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
 import { type Preprocess, preprocessOf } from '../images/preprocess.js'
-import { type BuildOptions, buildGraph, type Method } from '../models/build.js'
-import { imageTokens } from '../models/config.js'
+import { type BuildOptions, buildGraph } from '../models/build.js'
 import { modelCost } from '../models/cost.js'
-import type { Score } from '../reduction/idle.js'
-import { type KeepRequest, planKeep } from '../reduction/schedule.js'
+import { shapeOf } from '../models/vit.js'
+import { planReduction, type ReductionRequest, storedPlan } from '../reduction/registry.js'
 import { modelConfigJson } from '../weights/config-file.js'
 import { saveSafetensors } from '../weights/files.js'
 import type { LoadedModel } from '../weights/load.js'
 import { type ExportMark, earlierExport, hashWeights } from './earlier.js'
 import { preprocessorConfigJson } from './preprocessor.js'
 
-export interface ExportOptions extends KeepRequest {
-  readonly method?: Method
-  readonly score?: Score
+export interface ExportOptions extends ReductionRequest {
   /** One ONNX file each; default fp32 alone. */
   readonly precisions?: readonly Precision[]
   /** Standard ONNX operators only, for any runtime. Default: ONNX Runtime's own too, which are faster there. */
@@ -68,21 +65,22 @@ const onnxFiles: Record<Precision, { readonly file: string; readonly dtype: stri
  */
 export async function exportModel(model: LoadedModel, out: string, options: ExportOptions = {}): Promise<ExportReport> {
   const { config } = model
-  const { method = 'idle', score = 'softmax', features = false, elastic = false, portable = false } = options
+  const { features = false, elastic = false, portable = false } = options
   const { precisions = ['fp32'], preprocess = preprocessOf(model), weights = true } = options
-  const { keep } = planKeep(options, config.depth, imageTokens(config))
-  const plan: BuildOptions = { keep, method, score, features }
+  const reduction = planReduction(options, shapeOf(config))
+  const plan: BuildOptions = { ...reduction, features }
   const gmacs = modelCost(config, plan).macs / 1e9
-  const idle = method === 'idle' && !elastic ? { keepTokens: keep, score } : undefined
+  const idle = elastic ? undefined : storedPlan(reduction)
+  const method = elastic ? 'elastic' : reduction.method
   const metadata = {
     model: model.name,
-    method: elastic ? 'elastic' : method,
-    ...(idle && { keepTokens: keep.join(), score }),
+    ...Object.fromEntries(Object.entries(idle ?? {}).map(([name, value]) => [name, String(value)])),
+    method,
     gmacs: gmacs.toFixed(3),
   }
   const mark: ExportMark = {
     weights: hashWeights(model.state),
-    method: elastic ? 'elastic' : method,
+    method,
     files: precisions.map((precision) => onnxFiles[precision].file),
   }
   const json = modelConfigJson({

@@ -4,17 +4,43 @@ import fc from 'fast-check'
 import { createRandom, shuffle } from '../random.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
-import { evaluateShape, type Shape } from './dims.js'
+import { type Dim, evaluateShape, type Shape } from './dims.js'
 import { gradients } from './gradients.js'
-import { createGraph, input, output, scalar, scoped, type Tensor } from './graph.js'
+import { constant, createGraph, input, output, scalar, scoped, type Tensor } from './graph.js'
 import { attend, attention } from './ops/attention.js'
 import { choose } from './ops/choose.js'
-import { add, cast, div, equal, exp, gelu, mul, neg, scale, sqrt, sub } from './ops/elementwise.js'
+import {
+  add,
+  cast,
+  detach,
+  div,
+  equal,
+  exp,
+  gelu,
+  less,
+  log,
+  mul,
+  neg,
+  scale,
+  sqrt,
+  sub,
+  where,
+} from './ops/elementwise.js'
 import { linear, matmul } from './ops/linear.js'
 import { layerNorm, logSoftmax, softmax } from './ops/normalise.js'
 import { after } from './ops/order.js'
 import { expandLike, reduceMax, reduceMean, reduceSum } from './ops/reduce.js'
-import { gatherRows, rowMask, scatterRows, selectRows, topK } from './ops/rows.js'
+import {
+  addLast,
+  addRows,
+  cumulate,
+  gatherLast,
+  gatherRows,
+  rowMask,
+  scatterRows,
+  selectRows,
+  topK,
+} from './ops/rows.js'
 import { concat, expandBatch, pad, reshape, slice, split, transpose } from './ops/shape.js'
 
 /** Sizes that a property draws. `batch` is a symbol in the graph. */
@@ -53,6 +79,13 @@ const product = (transA: boolean, transB: boolean): Case => ({
 const selection = (x: Tensor) => topK(reshape(slice(x, 2, 0, 1), x.shape.slice(0, 2)), 2).indices
 const rows = (x: Tensor) => selectRows(selection(x), x.shape[1] as number)
 
+/** int64 `[B, …shape]`, below `end`, some of them equal. */
+function indices(like: Tensor, shape: readonly number[], end: Dim): Tensor {
+  const count = shape.reduce((a, b) => a * b, 1)
+  const values = BigInt64Array.from({ length: count }, (_, i) => BigInt((i * i) % (end as number)))
+  return expandBatch(constant(like.graph, values, [1, ...shape]), like)
+}
+
 const cases: Record<string, Case> = {
   add: binary(add),
   sub: binary(sub),
@@ -61,6 +94,31 @@ const cases: Record<string, Case> = {
   neg: unary(neg),
   exp: unary(exp),
   sqrt: { ...unary(sqrt), range: [0.5, 2] },
+  log: { ...unary(log), range: [0.5, 2] },
+  where: binary((a, b) => {
+    const [n, m] = a.shape.slice(1) as [number, number]
+    const signs = Float32Array.from({ length: n * m }, (_, i) => (i % 3) - 1)
+    return where(less(constant(a.graph, signs, [n, m]), scalar(a.graph, 0)), a, b)
+  }),
+  'gatherLast, some entries more than once': unary((x) =>
+    gatherLast(x, indices(x, x.shape.slice(1) as number[], x.shape.at(-1) as Dim)),
+  ),
+  'addLast, to some entries more than once': {
+    inputs: ({ n, m, d }) => [
+      [B, n, m],
+      [B, n, d],
+    ],
+    build: ([x, update], { n, m, d }) => addLast(x as Tensor, indices(x as Tensor, [n, d], m), update as Tensor),
+  },
+  cumulate: unary(cumulate),
+  'addRows, to some rows more than once': {
+    inputs: ({ n, m, d }) => [
+      [B, n, m],
+      [B, d, m],
+    ],
+    build: ([x, update], { n, d }) =>
+      addRows(x as Tensor, selectRows(indices(x as Tensor, [d], n), n), update as Tensor),
+  },
   scale: unary((x) => scale(x, -0.3)),
   cast: unary((x) => cast(x, 'float32')),
   gelu: { ...unary(gelu), range: [-4, 4] },
@@ -175,6 +233,15 @@ const cases: Record<string, Case> = {
     ],
     build: ([q, k, v], { h }) => attention(q as Tensor, k as Tensor, v as Tensor, h),
   },
+  'attention with a bias of keys': {
+    inputs: ({ n, m, h, d }) => [
+      [B, n, h * d],
+      [B, m, h * d],
+      [B, m, h * d],
+      [B, 1, 1, m],
+    ],
+    build: ([q, k, v, bias], { h }) => attention(q as Tensor, k as Tensor, v as Tensor, h, bias),
+  },
   attend: {
     inputs: ({ n, m, h, d }) => [
       [B, h, n, m],
@@ -250,6 +317,16 @@ describe('gradients equal central differences', () => {
       )
     })
   }
+})
+
+test('no gradient flows through what is detached', async () => {
+  const graph = createGraph()
+  const x = input(graph, 'x', [2])
+  const [dx] = gradients(reduceSum(mul(detach(x), x), [0]), [x])
+  output('dx', dx as Tensor)
+  const session = await createSession(graph)
+  const result = await session.run({ x: { data: Float32Array.of(3, -2), shape: [2] } })
+  assert.deepEqual(result.dx?.data, Float32Array.of(3, -2))
 })
 
 const smallBlock = (x: Tensor, w: Tensor) => {

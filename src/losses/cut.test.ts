@@ -4,10 +4,10 @@ import fc from 'fast-check'
 import { evaluate, floats } from '../../test/support/models.js'
 import { golden } from '../../test/support/shared.js'
 import { createGraph, input, output } from '../graph/graph.js'
-import { constantWeights } from '../models/build.js'
+import { constantWeights, methodBuild } from '../models/build.js'
+import { imageTokens } from '../models/config.js'
 import { vit } from '../models/vit.js'
-import { denseBlock } from '../reduction/dense.js'
-import { idleBlock } from '../reduction/idle.js'
+import { openMethod } from '../reduction/registry.js'
 import { readReference, tensorOf, tensorsUnder, valuesOf, vitConfigOf } from '../verify/reference.js'
 import { blockCut, type CutKind, type CutReduction, cutLogits, tokenCut } from './cut.js'
 
@@ -108,14 +108,15 @@ describe('token cut of the reference model', async () => {
   const kept = reference.config.K_per_idle_block as number[]
   const graph = createGraph()
   const pixels = input(graph, 'input', ['batch', 3, config.imageSize, config.imageSize])
-  const { traces } = vit(constantWeights(graph, tensorsUnder(reference, 'state.')), pixels, config, {
-    method: (l) => (l < 3 ? denseBlock : idleBlock({ keep: kept[l - 3] ?? 0, score: 'logits', fullAttention: true })),
-  })
-  const attentions = traces.flatMap(({ attention }) => attention ?? [])
+  const weights = constantWeights(graph, tensorsUnder(reference, 'state.'))
+  const keep = [...new Array<number>(3).fill(imageTokens(config)), ...kept]
+  const form = openMethod(methodBuild(graph, weights, config), { keep, score: 'logits', traces: () => true })
+  const { blocks } = vit(weights, pixels, config, { form })
+  const attentions = blocks.flatMap(({ step }) => step.attention ?? [])
   for (const reduction of reductions) {
     for (const kind of kinds) {
-      for (const blocks of ['all', 'every-second'] as const)
-        output(`${reduction}.${kind}.${blocks}`, tokenCut(traces, { kind, reduction, blocks }))
+      for (const which of ['all', 'every-second'] as const)
+        output(`${reduction}.${kind}.${which}`, tokenCut(attentions, { kind, reduction, blocks: which }))
       for (const [i, each] of attentions.entries())
         output(`${reduction}.${kind}.${i}`, blockCut(cutLogits(each, reduction), each.selected, kind, reduction))
     }

@@ -16,7 +16,7 @@ import { add, cast, div, equal, mul, scale, sub } from '../graph/ops/elementwise
 import { matmul } from '../graph/ops/linear.js'
 import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
 import { concat, reshape } from '../graph/ops/shape.js'
-import type { BlockTrace, FullAttention } from '../reduction/block.js'
+import type { FullAttention } from '../reduction/method.js'
 
 /** Attention across the cut, attention that leaves the selected tokens, or the sum of both terms. */
 export type CutKind = 'both' | 'inter' | 'intra'
@@ -46,14 +46,14 @@ export function visits(i: number, { reduction = 'official', blocks }: CutOptions
 /**
  * The token cut loss over the idle blocks of a model.
  *
- * @param traces - of every idle block, in order, with the attention of those that count
+ * @param traces - the attention of every idle block, in order; of those that do not count it may be absent
  * @returns a scalar, before its coefficient (20 in the paper)
  */
-export function tokenCut(traces: readonly BlockTrace[], options: CutOptions = {}): Tensor {
+export function tokenCut(traces: readonly (FullAttention | undefined)[], options: CutOptions = {}): Tensor {
   const { kind = 'both', reduction = 'official' } = options
-  const visited = traces.flatMap(({ block, attention }, i) => {
+  const visited = traces.flatMap((attention, i) => {
     if (!visits(i, options)) return []
-    if (!attention) throw new Error(`token cut: block ${block} has not traced its attention`)
+    if (!attention) throw new Error(`token cut: idle block number ${i} has not traced its attention`)
     return [attention]
   })
   const sum = visited.map((each) => blockCut(cutLogits(each, reduction), each.selected, kind, reduction)).reduce(add)
@@ -81,16 +81,9 @@ export function cutLogits({ queries, keys, heads }: FullAttention, reduction: Cu
 export function blockCut(logits: Tensor, selected: Tensor, kind: CutKind, reduction: CutReduction): Tensor {
   const { graph } = logits
   const [B, N] = selected.shape as [Dim, number]
-  const one = scalar(graph, 1)
-  const idle = sub(one, selected) // [B, N]
-  const notClass = constant(
-    graph,
-    Float32Array.from({ length: N }, (_, j) => (j === 0 ? 0 : 1)),
-    [N],
-  )
+  const idle = sub(scalar(graph, 1), selected) // [B, N]
   const column = (x: Tensor) => reshape(x, [B, 1, N, 1])
-  const across = concat([column(idle), column(mul(selected, notClass))], 3) // [B, 1, N, 2]
-  const sums = attend(logits, across).mixed // [B, H, N, 2]: out_i and in_i
+  const squares = squaredSums(logits, selected) // [B, H, N, 2]
 
   const terms = [kind === 'both' ? 2 : 1, kind === 'intra' ? 0 : 1] as const
   const rows = reduction === 'paper' ? [share(selected), share(idle)] : [selected, idle].map((x) => scale(x, 1 / N)) // [B, N] each
@@ -98,8 +91,23 @@ export function blockCut(logits: Tensor, selected: Tensor, kind: CutKind, reduct
     rows.map((x, i) => column(scale(x, terms[i] as number))),
     3,
   ) // [B, 1, N, 2]
-  const perHead = reduceSum(mul(weights, mul(sums, sums)), [2, 3]) // [B, H]
+  const perHead = reduceSum(mul(weights, squares), [2, 3]) // [B, H]
   return reduceMean(perHead, [0, 1])
+}
+
+/** out_i² and in_i² of every row of the map whose logits are `[B, H, N, N]`: `[B, H, N, 2]`. */
+export function squaredSums(logits: Tensor, selected: Tensor): Tensor {
+  const { graph } = logits
+  const [B, N] = selected.shape as [Dim, number]
+  const notClass = constant(
+    graph,
+    Float32Array.from({ length: N }, (_, j) => (j === 0 ? 0 : 1)),
+    [N],
+  )
+  const column = (x: Tensor) => reshape(x, [B, 1, N, 1])
+  const across = concat([column(sub(scalar(graph, 1), selected)), column(mul(selected, notClass))], 3) // [B, 1, N, 2]
+  const sums = attend(logits, across).mixed // [B, H, N, 2]
+  return mul(sums, sums)
 }
 
 /** Rows of 0 and 1 as weights that sum to 1 in every picture (to 0 where there is no 1): `[B, N]` → `[B, N]`. */

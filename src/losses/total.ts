@@ -6,7 +6,7 @@
 import { fail } from '../errors.js'
 import type { Tensor } from '../graph/graph.js'
 import { add, scale } from '../graph/ops/elementwise.js'
-import type { BlockTrace } from '../reduction/block.js'
+import type { Step } from '../reduction/method.js'
 import { crossEntropy } from './classification.js'
 import { type CutOptions, tokenCut } from './cut.js'
 import { featureDistillation, logitDistillation } from './distillation.js'
@@ -29,7 +29,8 @@ export interface LossInputs {
   readonly logits: Tensor
   /** The student's rows after the final LayerNorm, `[B, rows, C]`. */
   readonly features: Tensor
-  readonly traces: readonly BlockTrace[]
+  /** What every block did. */
+  readonly blocks: readonly { readonly step: Step<unknown> }[]
   /** `[B, classes]` */
   readonly targets: Tensor
   readonly teacher?: { readonly logits?: Tensor; readonly features?: Tensor } | undefined
@@ -48,12 +49,13 @@ export interface Loss {
  * @throws InputError when no part is left
  */
 export function totalLoss(from: LossInputs, weights: LossWeights = defaultWeights, cut: CutOptions = {}): Loss {
-  const { logits, features, traces, targets, teacher } = from
+  const { logits, features, blocks, targets, teacher } = from
+  const idle = blocks.filter(({ step }) => step.kept).map(({ step }) => step.attention)
   const parts: Partial<Record<LossPart, Tensor>> = {}
   if (weights.classification !== 0) parts.classification = crossEntropy(logits, targets)
   if (teacher?.logits && weights.distillation !== 0) parts.distillation = logitDistillation(logits, teacher.logits)
   if (teacher?.features && weights.feature !== 0) parts.feature = featureDistillation(features, teacher.features)
-  if (traces.length > 0 && weights.cut !== 0) parts.cut = tokenCut(traces, cut)
+  if (idle.length > 0 && weights.cut !== 0) parts.cut = tokenCut(idle, cut)
   if (Object.keys(parts).length === 0) fail('loss: every coefficient is 0, wanted at least one part')
   const weighted = Object.entries(parts).map(([part, value]) => scale(value, weights[part as LossPart]))
   return { total: weighted.reduce(add), parts }

@@ -1,42 +1,41 @@
 /** The inference graph of a model under a reduction plan, with whatever the caller wants to see of it. */
 
+import { fail } from '../errors.js'
 import { constant, createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
-import { slice } from '../graph/ops/shape.js'
-import type { ReducedBlock } from '../reduction/block.js'
-import { denseBlock } from '../reduction/dense.js'
-import { idleBlock, maskedIdleBlock, type Score } from '../reduction/idle.js'
-import { firstIdleBlock } from '../reduction/schedule.js'
+import { gatherLast } from '../graph/ops/rows.js'
+import type { Build, MethodPlan } from '../reduction/method.js'
+import { elasticPlan, type MethodChoice, methodOf, openMethod } from '../reduction/registry.js'
+import { byToken, valuesByToken } from '../reduction/rows.js'
 import { imageTokens, type VitConfig } from './config.js'
-import { vit, type Weights } from './vit.js'
+import { type BlockRecord, shapeOf, type VitOutput, vit, type Weights } from './vit.js'
 
 /** Weights by timm name, PyTorch layout. */
 export type WeightValues = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: unknown }>
 
-export type Method = 'none' | 'idle'
-
-export interface BuildOptions {
-  /** Image tokens that each block computes; a block that keeps all is dense. Default: all. */
+/** A token reduction plan (`planReduction`), and what is wanted of its graph. */
+export interface BuildOptions extends MethodChoice {
+  /** Image rows of every block, as the method counts them; a block that keeps all is dense. Default: all. */
   readonly keep?: readonly number[]
-  /** Default `idle`; `none` ignores `keep`. */
-  readonly method?: Method
-  readonly score?: Score
-  readonly scoring?: 'folded' | 'projected'
-  /** Run idle blocks in the masked form of finetuning; default gathered. */
-  readonly form?: 'gathered' | 'masked'
-  /** Send blocks that keep all tokens through the idle path too. */
-  readonly idleAll?: boolean
-  /** The tokens of idle blocks come from inputs `selection.{block}`, int64 `[B, K]`, instead of a score. */
-  readonly givenSelection?: boolean
+  /** Run blocks in the masked form of finetuning, where the method has one; default gathered. */
+  readonly form?: MethodPlan['form']
+  /** Compute all that the official code computes; default: only what can be seen. */
+  readonly official?: boolean | undefined
   /**
    * The tokens of every block come from input `keep_tokens`, int64 `[L]`, so that one graph serves every keep ratio.
    * Blocks of the first stage are dense whatever it says; `keep` is ignored.
    */
   readonly elastic?: boolean
-  /** Compute every row of the last block and output `features` `[B, N, C]` in raster order. */
+  /** Compute every row of the last block and output `features` `[B, N, C]` in raster order, zeros for tokens that are gone. */
   readonly features?: boolean
-  /** Output `selected.{block}` and `score.{block}` of every idle block. */
+  /**
+   * Output what became of the tokens in block l, where the method chose any: `computed.l` `[B, N0]` (1 or 0), `home.l`
+   * int64 `[B, N0]` (the row that carries a token, -1 if none), `score.l` `[B, N0]`, and `selected.l` int64 `[B, K]`,
+   * best first.
+   */
   readonly trace?: boolean
-  /** Output `embedded` and `block.{block}`, the rows before the first and after every block. */
+  /** Output `count.l` `[B]`, the image rows of every picture behind block l, where each picture has a number of its own. */
+  readonly counts?: boolean
+  /** Output `embedded` and `block.{block}`, the rows before the first and after every block, in raster order. */
   readonly blocks?: boolean
 }
 
@@ -47,7 +46,8 @@ export function constantWeights(graph: Graph, values: WeightValues): Weights {
     const known = tensors.get(name)
     if (known) return known
     const value = values.get(name)
-    if (!(value?.data instanceof Float32Array)) throw new Error(`no float32 weight ${name}`)
+    if (!value) return fail(`the weights lack ${name}`)
+    if (!(value.data instanceof Float32Array)) throw new Error(`no float32 weight ${name}`)
     const tensor = constant(graph, value.data, value.shape, name)
     tensors.set(name, tensor)
     return tensor
@@ -59,62 +59,69 @@ export function constantWeights(graph: Graph, values: WeightValues): Weights {
  *
  * Of a distilled model `logits_cls` and `logits_dist` are outputs too when `trace` is set.
  */
-export function buildGraph(config: VitConfig, values: WeightValues, options: BuildOptions = {}): Graph {
-  const { features = false, trace = false, blocks = false } = options
+export const buildGraph = (config: VitConfig, values: WeightValues, options: BuildOptions = {}): Graph =>
+  buildForward(config, values, options).graph
+
+/** The graph of {@link buildGraph}, with the tensors in it that have no name. */
+export function buildForward(
+  config: VitConfig,
+  values: WeightValues,
+  options: BuildOptions = {},
+): { readonly graph: Graph; readonly model: VitOutput } {
+  const { features = false, trace = false, blocks = false, counts = false } = options
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
-  const result = vit(constantWeights(graph, values), pixels, config, {
-    method: blockMethod(graph, config, options),
-    allTokens: features || blocks,
-  })
+  const weights = constantWeights(graph, values)
+  checkOwnWeights(config, values, options)
+  const form = openMethod(methodBuild(graph, weights, config), { ...options, ...methodPlan(config, options) })
+  const result = vit(weights, pixels, config, { form, allTokens: features || blocks })
   output('logits', result.logits)
-  if (features) output('features', result.features)
+  if (features) output('features', byToken({ ...result.rows, x: result.features }))
   if (blocks) {
     output('embedded', result.embedded)
-    for (const [l, rows] of result.blocks.entries()) output(`block.${l}`, rows)
+    for (const [l, { step }] of result.blocks.entries()) output(`block.${l}`, byToken(step.rows))
   }
-  if (trace) {
-    for (const { block, selected, scores } of result.traces) {
-      output(`selected.${block}`, selected)
-      if (scores) output(`score.${block}`, scores)
-    }
-    const [cls, dist] = result.headLogits
-    if (cls && dist) {
-      output('logits_cls', cls)
-      output('logits_dist', dist)
-    }
-  }
-  return graph
+  if (trace) traceOutputs(result)
+  if (counts) for (const [l, { step }] of result.blocks.entries()) if (step.counts) output(`count.${l}`, step.counts)
+  return { graph, model: result }
 }
 
-/** The reduced form of every block. */
-function blockMethod(graph: Graph, config: VitConfig, options: BuildOptions): (l: number) => ReducedBlock {
-  const { keep, method = 'idle', form = 'gathered', idleAll = false, givenSelection = false } = options
-  const tokens = imageTokens(config)
-  if (options.elastic) return elasticMethod(graph, config, options)
-  return (l) => {
-    const kept = keep?.[l] ?? tokens
-    if (method === 'none' || (kept === tokens && !idleAll)) return denseBlock
-    const { score = 'softmax', scoring = 'folded' } = options
-    const idle = { keep: kept, score, scoring }
-    if (form === 'masked') return maskedIdleBlock(idle)
-    if (!givenSelection) return idleBlock(idle)
-    return idleBlock({ ...idle, selection: input(graph, `selection.${l}`, ['batch', kept], 'int64') })
-  }
+/** Refuses a model that lacks weights which the method reads beyond the model's. */
+function checkOwnWeights(config: VitConfig, values: WeightValues, { method = 'idle', keep }: BuildOptions): void {
+  const own = keep && methodOf(method).parameters?.(shapeOf(config), keep)
+  const missing = [...(own?.keys() ?? [])].filter((name) => !values.has(name))
+  if (missing.length > 0)
+    fail(
+      `${method}: wanted weights trained for it, found a model without ${missing[0]} (${missing.length} are missing)`,
+    )
 }
 
-/** Blocks whose number of tokens is known when the graph runs, behind a dense first stage. */
-function elasticMethod(graph: Graph, config: VitConfig, options: BuildOptions): (l: number) => ReducedBlock {
-  const { score = 'softmax', scoring = 'folded' } = options
-  const counts = input(graph, KEEP_INPUT, [config.depth], 'int64')
-  return (l) => {
-    if (l < firstIdleBlock(config.depth)) return denseBlock
-    return idleBlock({ keep: keptSymbol(l), count: slice(counts, 0, l, l + 1), score, scoring })
+/** What a method builds with, in this graph. */
+export const methodBuild = (graph: Graph, weights: Weights, config: VitConfig): Build => ({
+  graph,
+  shape: shapeOf(config),
+  weight: weights,
+  input: (name, shape, dtype) => graph.inputs.find((known) => known.name === name) ?? input(graph, name, shape, dtype),
+})
+
+/** Rows by block for a graph: those of the plan, or told when it runs. */
+function methodPlan(config: VitConfig, { keep, elastic, form, official, ...choice }: BuildOptions) {
+  const all = new Array<number>(config.depth).fill(imageTokens(config))
+  return { form, official, ...(elastic ? elasticPlan(choice, shapeOf(config)) : { keep: keep ?? all }) }
+}
+
+function traceOutputs({ blocks, pooled, headLogits: [cls, dist] }: VitOutput): void {
+  for (const [l, record] of blocks.entries()) traceBlock(l, record)
+  if (cls && dist && !pooled) {
+    output('logits_cls', cls)
+    output('logits_dist', dist)
   }
 }
 
-/** The input that tells an elastic graph how many image tokens every block computes. */
-export const KEEP_INPUT = 'keep_tokens'
-
-/** The symbolic dimension that stands for the image tokens of a block. */
-export const keptSymbol = (block: number): string => `kept${block}`
+function traceBlock(l: number, { before, step }: BlockRecord): void {
+  const { kept, scores, computed, rows } = step
+  if (kept) output(`selected.${l}`, before.places ? gatherLast(before.places, kept) : kept)
+  if (scores) output(`score.${l}`, valuesByToken(before, scores))
+  if (computed) output(`computed.${l}`, computed)
+  if (rows.home) output(`home.${l}`, rows.home)
+}

@@ -24,6 +24,10 @@ export interface VitConfig {
   readonly distilled: boolean
   /** LayerNorm epsilon: 1e-6 in timm and DeiT. */
   readonly layerNormEps: number
+  /** What the head reads: the class token (default), or the mean of the image rows, normalised afterwards (Evo-ViT). */
+  readonly pool?: 'class' | 'mean'
+  /** A second norm and head on the class token, for training alone (Evo-ViT). */
+  readonly classHead?: boolean
 }
 
 const deit = (width: number, heads: number, distilled = false): VitConfig => ({
@@ -88,5 +92,9 @@ export function vitParameters(config: VitConfig): Map<string, readonly number[]>
   layer('norm', [C])
   layer('head', [classes, C])
   if (config.distilled) layer('head_dist', [classes, C])
+  if (config.classHead) {
+    layer('norm_cls', [C])
+    layer('head_cls', [classes, C])
+  }
   return shapes
 }

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { planReduction, type ReductionRequest } from '../reduction/registry.js'
 import { planKeep } from '../reduction/schedule.js'
 import { presets, type VitConfig } from './config.js'
 import { modelCost } from './cost.js'
+import { shapeOf } from './vit.js'
 
 const config = (name: string) => presets[name]?.config as VitConfig
 const gmacs = (macs: number) => Number((macs / 1e9).toFixed(3))
 const cost = (name: string, keepRatio: number) =>
   modelCost(config(name), { keep: planKeep({ keepRatio }, 12, 196).keep })
+
+const costOf = (name: string, request: ReductionRequest) =>
+  modelCost(config(name), planReduction(request, shapeOf(config(name))))
 
 /** GMACs of DeiT-S by keep ratio: the official structure, and selected tokens only (methods of the paper's Table 1). */
 const deitSmall: Record<string, readonly [number, number]> = {
@@ -32,10 +37,37 @@ describe('cost of DeiT', () => {
     for (const [k, [kForAll, selectedOnly]] of Object.entries(deitSmall)) {
       const { countings, denseMacs } = cost('deit-small', Number(k))
       assert.equal(gmacs(denseMacs), 4.599)
-      assert.equal(gmacs(countings.kForAll), kForAll, `keys of all tokens, k = ${k}`)
-      assert.equal(gmacs(countings.selectedOnly), selectedOnly, `selected tokens only, k = ${k}`)
-      assert.ok(countings.executed < countings.kForAll)
+      assert.equal(gmacs(countings.kForAll ?? 0), kForAll, `keys of all tokens, k = ${k}`)
+      assert.equal(gmacs(countings.selectedOnly ?? 0), selectedOnly, `selected tokens only, k = ${k}`)
+      assert.ok(countings.executed < (countings.kForAll ?? 0))
     }
+  })
+
+  /**
+   * GMACs of DeiT-S at k = 0.9 … 0.5 by an independent counter on the official structure, which leaves out what scores
+   * cost; EViT's as its authors publish them.
+   */
+  const rivals: readonly [what: string, request: ReductionRequest, expected: readonly number[]][] = [
+    ['EViT', { method: 'evit' }, [4.022, 3.477, 3.029, 2.635, 2.309]],
+    ['EViT, unfused', { method: 'evit', fuse: false }, [3.988, 3.444, 2.997, 2.608, 2.282]],
+    ['DynamicViT', { method: 'dynamicvit' }, [4.041, 3.463, 2.981, 2.565, 2.229]],
+    ['Evo-ViT', { method: 'evovit' }, [4.27, 3.946, 3.642, 3.328, 3.033]],
+  ]
+  for (const [what, request, expected] of rivals)
+    it(`counts the official structure of ${what}, and executes less`, () => {
+      for (const [i, keepRatio] of [0.9, 0.8, 0.7, 0.6, 0.5].entries()) {
+        const { macs, countings } = costOf('deit-small', { ...request, keepRatio })
+        const difference = Math.abs((countings.official ?? 0) / 1e9 - (expected[i] ?? 0))
+        assert.ok(difference <= 0.005, `k = ${keepRatio}: ${countings.official}`)
+        assert.ok(macs < (countings.official ?? 0))
+      }
+    })
+
+  it('counts ToMe at r = 13, and what DynamicViT’s predictors add to the parameters', () => {
+    const { macs, countings } = costOf('deit-small', { method: 'tome', r: 13 })
+    assert.ok(Math.abs((countings.official ?? 0) / 1e9 - 2.703) <= 0.005)
+    assert.ok(macs < (countings.official ?? 0))
+    assert.equal(costOf('deit-small', { method: 'dynamicvit', keepRatio: 0.7 }).params, 22_774_414)
   })
 
   it('counts DeiT-B at the ratios that are published', () => {
@@ -44,7 +76,7 @@ describe('cost of DeiT', () => {
       [0.8, 13.24],
       [0.7, 11.58],
     ] as const)
-      assert.equal(Number((cost('deit-base', k).countings.kForAll / 1e9).toFixed(2)), expected)
+      assert.equal(Number(((cost('deit-base', k).countings.kForAll ?? 0) / 1e9).toFixed(2)), expected)
     // (4 + 2R) N C² + 2 N² C in twelve blocks, the embedding and the head: 17.564, published as 17.57.
     assert.equal(gmacs(cost('deit-base', 1).denseMacs), 17.564)
   })

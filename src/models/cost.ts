@@ -1,9 +1,13 @@
 /** What a model costs, counted on its graphs: one MAC per multiply-add of linear layers, convolutions and products. */
 
-import { evaluateDim } from '../graph/dims.js'
-import { macsByScope } from '../graph/graph.js'
-import { type BuildOptions, buildGraph, type WeightValues } from './build.js'
-import { imageTokens, type VitConfig, vitParameters } from './config.js'
+import { type Bindings, evaluateDim } from '../graph/dims.js'
+import { macsByScope, totalMacs } from '../graph/graph.js'
+import type { Counting } from '../reduction/method.js'
+import { type MethodName, methodOf } from '../reduction/registry.js'
+import { keptSymbol } from '../reduction/schedule.js'
+import { type BuildOptions, buildForward, buildGraph, type WeightValues } from './build.js'
+import { type VitConfig, vitParameters } from './config.js'
+import { shapeOf } from './vit.js'
 
 export interface BlockCost {
   readonly block: number
@@ -14,61 +18,70 @@ export interface BlockCost {
 
 export interface ModelCost {
   readonly params: number
-  /** MACs for one picture of the graph that runs. */
+  /** MACs for one picture of the graph that runs; the most they can be, where pictures decide. */
   readonly macs: number
+  /** Whether pictures decide how many tokens are computed: see {@link macsOfPicture}. */
+  readonly varies: boolean
   /** MACs of the dense model, every row of every block. */
   readonly denseMacs: number
   readonly blocks: readonly BlockCost[]
-  readonly countings: {
-    /** The graph that runs: folded scores, only the rows that the head reads in the last block. */
-    readonly executed: number
-    /** The official code's structure: keys of all tokens in every idle block. */
-    readonly kForAll: number
-    /** The paper's words taken literally: attention and MLP of selected tokens, scores for nothing. */
-    readonly selectedOnly: number
-  }
+  /** By other countings: `executed`, the graph that runs, and what the method is compared by. */
+  readonly countings: Readonly<Record<string, number>> & { readonly executed: number }
 }
 
+/** How a method that names no countings is compared: every row of every block, nothing folded. */
+const officialStructure: Readonly<Record<string, Counting<object>>> = {
+  official: { label: 'structure of the official code', plan: { official: true } },
+}
+
+/** The countings of a method beside the executed one, by name. */
+export const countingsOf = (method: MethodName): Readonly<Record<string, Counting<object>>> =>
+  methodOf(method).countings ?? officialStructure
+
 /** Weights of the right shapes that take no memory: for graphs that are counted and never run. */
-function shapesOnly(config: VitConfig): WeightValues {
-  const values = new Map<string, { shape: readonly number[]; data: Float32Array }>()
-  const largest = [...vitParameters(config).values()].map((s) => s.reduce((a, b) => a * b, 1))
-  const shared = new Float32Array(Math.max(...largest))
-  for (const [name, shape] of vitParameters(config)) {
-    values.set(name, {
-      shape,
-      data: shared.subarray(
-        0,
-        shape.reduce((a, b) => a * b, 1),
-      ),
-    })
-  }
-  return values
+function shapesOnly(shapes: ReadonlyMap<string, readonly number[]>): WeightValues {
+  const sizes = [...shapes.values()].map((shape) => shape.reduce((a, b) => a * b, 1))
+  const shared = new Float32Array(Math.max(...sizes))
+  return new Map([...shapes].map(([name, shape], i) => [name, { shape, data: shared.subarray(0, sizes[i]) }]))
 }
 
 /** Counts parameters and MACs of a model under a plan. */
 export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelCost {
-  const values = shapesOnly(config)
-  const build = (more: BuildOptions) => buildGraph(config, values, { ...options, ...more })
+  const { method = 'idle', keep } = options
+  const shape = shapeOf(config)
+  const extra = keep && methodOf(method).parameters?.(shape, keep)
+  const values = shapesOnly(new Map([...vitParameters(config), ...(extra ?? [])]))
+  /** Sizes that pictures decide, at most what they can be. */
+  const bindings = { batch: 1, ...Object.fromEntries((keep ?? []).map((most, l) => [keptSymbol(l), most])) }
   const total = (macs: Map<string, number>) => [...macs.values()].reduce((a, b) => a + b, 0)
-  const count = (more: BuildOptions) => total(macsByScope(build(more)))
-  const graph = build({ trace: true }) // the trace names what is computed anyway
-  const executed = macsByScope(graph)
-  /** Tokens that enter a block: the size of its selection, all of them where nothing is selected. */
-  const kept = (l: number) => evaluateDim(graph.outputs.get(`selected.${l}`)?.shape[1] ?? imageTokens(config))
+  const count = (more: BuildOptions) =>
+    total(macsByScope(buildForward(config, values, { ...options, ...more }).graph, bindings))
+  const { graph, model } = buildForward(config, values, options)
+  const executed = macsByScope(graph, bindings)
+  const others = Object.entries(countingsOf(method)).map(([name, { plan }]) => [
+    name,
+    count({ features: true, ...plan }),
+  ])
   return {
     params: [...values.values()].reduce((sum, { data }) => sum + (data as Float32Array).length, 0),
     macs: total(executed),
+    varies: model.blocks.some(({ step }) => step.counts !== undefined),
     denseMacs: count({ method: 'none', features: true }),
-    blocks: Array.from({ length: config.depth }, (_, l) => ({
+    blocks: model.blocks.map(({ step }, l) => ({
       block: l,
-      tokens: kept(l),
+      tokens: evaluateDim(step.tokens, bindings),
       macs: executed.get(`blocks.${l}`) ?? 0,
     })),
-    countings: {
-      executed: total(executed),
-      kForAll: count({ features: true, scoring: 'projected' }),
-      selectedOnly: count({ features: true, givenSelection: true }),
-    },
+    countings: { executed: total(executed), ...Object.fromEntries(others) },
   }
+}
+
+/**
+ * MACs of single pictures, where each decides how many tokens are computed.
+ *
+ * @returns the MACs of a picture by the sizes that it decided, as a forward pass tells them
+ */
+export function macsOfPicture(config: VitConfig, options: BuildOptions): (sizes: Bindings) => number {
+  const graph = buildGraph(config, shapesOnly(vitParameters(config)), options)
+  return (sizes) => totalMacs(graph, { batch: 1, ...sizes })
 }

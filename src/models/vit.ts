@@ -5,20 +5,26 @@
  */
 
 import { constant, scoped, type Tensor } from '../graph/graph.js'
+import { attention, splitHeads } from '../graph/ops/attention.js'
 import { add, gelu, mul } from '../graph/ops/elementwise.js'
-import { linear } from '../graph/ops/linear.js'
+import { linear, matmul } from '../graph/ops/linear.js'
 import { layerNorm } from '../graph/ops/normalise.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 import { concat, expandBatch, reshape, slice, split, transpose } from '../graph/ops/shape.js'
-import type { Block, BlockTrace, Projection, ReducedBlock } from '../reduction/block.js'
-import { denseBlock } from '../reduction/dense.js'
-import { prefixTokens, type VitConfig } from './config.js'
+import type { Block, Projection } from '../reduction/block.js'
+import { type Form, type ModelShape, type Step, stateless } from '../reduction/method.js'
+import { denseBlock } from '../reduction/none.js'
+import type { Rows } from '../reduction/rows.js'
+import { imageTokens, prefixTokens, type VitConfig } from './config.js'
 
 /** Gives a weight by its name; a constant for inference, an input for training. */
 export type Weights = (name: string) => Tensor
 
 export interface VitOptions {
-  /** The method of every block; default dense. */
-  readonly method?: (block: number) => ReducedBlock
+  /** The token reduction at work; default none. */
+  readonly form?: Form<unknown>
+  /** Pieces of a block in place of the model's, such as ones whose branches are dropped at random. */
+  readonly wrap?: (block: Block) => Block
   /** Compute all token rows of the last block, not only those the head reads. Default false. */
   readonly allTokens?: boolean
 }
@@ -26,16 +32,34 @@ export interface VitOptions {
 export interface VitOutput {
   /** `[B, classes]`; of a distilled model the mean of both heads. */
   readonly logits: Tensor
-  /** Each head's logits: class token, then distillation token. */
+  /** Each head's logits: class token, then distillation token; or mean of the image rows, then class token. */
   readonly headLogits: readonly Tensor[]
-  /** Rows after the final LayerNorm: `[B, N, C]`, or the prefix rows alone without `allTokens`. */
+  /** What the head reads where image rows are pooled: `[B, C]`. */
+  readonly pooled?: Tensor
+  /** Rows after the final LayerNorm: `[B, n, C]`, or the prefix rows alone without `allTokens`. */
   readonly features: Tensor
   /** Rows that enter the first block. */
   readonly embedded: Tensor
-  /** Rows after every block. */
-  readonly blocks: readonly Tensor[]
-  readonly traces: readonly BlockTrace[]
+  /** What every block got and did. */
+  readonly blocks: readonly BlockRecord[]
+  /** The rows that are read out, before the final LayerNorm. */
+  readonly rows: Rows
 }
+
+/** A block, the rows that entered it, and what the method made of them. */
+export interface BlockRecord {
+  readonly block: Block
+  readonly before: Rows
+  readonly step: Step<unknown>
+}
+
+/** Sizes of a model as methods see them. */
+export const shapeOf = (config: VitConfig): ModelShape => ({
+  depth: config.depth,
+  tokens: imageTokens(config),
+  prefix: prefixTokens(config),
+  width: config.width,
+})
 
 /**
  * The forward pass.
@@ -44,27 +68,46 @@ export interface VitOutput {
  * @param pixels - normalised pictures `[B, 3, S, S]`
  */
 export function vit(weights: Weights, pixels: Tensor, config: VitConfig, options: VitOptions = {}): VitOutput {
-  const { method = () => denseBlock, allTokens = false } = options
+  const { form = stateless(denseBlock), allTokens = false, wrap = (block) => block } = options
   const { graph } = pixels
   const embedded = scoped(graph, 'embed', () => embed(weights, pixels, config)) // [B, N, C]
-  let x = embedded
-  const blocks: Tensor[] = []
-  const traces: BlockTrace[] = []
+  let rows: Rows = { x: embedded, prefix: prefixTokens(config) }
+  let state = form.start(rows)
+  const blocks: BlockRecord[] = []
   for (let l = 0; l < config.depth; l++) {
-    const readout = l === config.depth - 1 && !allTokens ? 'prefix' : 'all'
-    const step = scoped(graph, `blocks.${l}`, () => method(l)(vitBlock(weights, config, l), x, readout))
-    x = step.x // [B, N, C]
-    blocks.push(x)
-    if (step.trace) traces.push(step.trace)
+    const reads = l === config.depth - 1 && !allTokens && config.pool !== 'mean' ? rows.prefix : 'all'
+    const block = wrap(vitBlock(weights, config, l))
+    const step = scoped(graph, `blocks.${l}`, () => form.block(block, rows, state, reads))
+    blocks.push({ block, before: rows, step })
+    rows = step.rows // [B, n, C]
+    state = step.state
   }
-  const features = layerNorm(x, weights('norm.weight'), weights('norm.bias'), config.layerNormEps) // [B, N, C]
+  rows = form.end?.(rows, state) ?? rows
+  const { x } = rows
+  const norm = (name: string, t: Tensor) =>
+    layerNorm(t, weights(`${name}.weight`), weights(`${name}.bias`), config.layerNormEps)
+  const head = (name: string, token: Tensor) => linear(token, weights(`${name}.weight`), weights(`${name}.bias`))
+  const token = (t: Tensor, row: number) => reshape(slice(t, 1, row, row + 1), [x.shape[0] ?? 1, config.width]) // [B, C]
+  const features = norm('norm', x) // [B, N, C]
+  if (config.pool === 'mean')
+    return scoped(graph, 'head', () => {
+      const pooled = norm('norm', reduceMean(slice(x, 1, rows.prefix), [1])) // [B, C]
+      const logits = head('head', pooled) // [B, classes]
+      const classLogits = config.classHead && head('head_cls', norm('norm_cls', token(x, 0))) // [B, classes]
+      return {
+        logits,
+        headLogits: [logits, ...(classLogits ? [classLogits] : [])],
+        features,
+        pooled,
+        embedded,
+        blocks,
+        rows,
+      }
+    })
   const headLogits = scoped(graph, 'head', () =>
-    (config.distilled ? ['head', 'head_dist'] : ['head']).map((head, row) => {
-      const token = reshape(slice(features, 1, row, row + 1), [x.shape[0] ?? 1, config.width]) // [B, C]
-      return linear(token, weights(`${head}.weight`), weights(`${head}.bias`)) // [B, classes]
-    }),
+    (config.distilled ? ['head', 'head_dist'] : ['head']).map((name, row) => head(name, token(features, row))),
   )
-  return { logits: mean(headLogits), headLogits, features, embedded, blocks, traces }
+  return { logits: mean(headLogits), headLogits, features, embedded, blocks, rows }
 }
 
 /** Patches as tokens, behind the class token, with positions: `[B, 3, S, S]` → `[B, N, C]`. */
@@ -101,12 +144,17 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number): Block 
     value: projection(2),
     queryKeyValue: (y) =>
       split(linear(y, w('attn.qkv.weight'), w('attn.qkv.bias')), 2, 3) as unknown as [Tensor, Tensor, Tensor],
-    get keyProjection() {
-      return part(1)
+    linear: {
+      get key() {
+        return part(1)
+      },
+      get value() {
+        return part(2)
+      },
     },
-    get valueProjection() {
-      return part(2)
-    },
+    logits: (q, k) =>
+      matmul(splitHeads(q, heads), splitHeads(k, heads), { transB: true, alpha: (config.width / heads) ** -0.5 }),
+    attend: (q, k, v, bias) => attention(q, k, v, heads, bias),
     project: (o) => linear(o, w('attn.proj.weight'), w('attn.proj.bias')),
     feedForward: (x) => {
       const y = layerNorm(x, w('norm2.weight'), w('norm2.bias'), eps) // [B, n, C]

@@ -21,13 +21,16 @@ export interface Block {
   value(y: Tensor): Tensor
   /** All three from one product. */
   queryKeyValue(y: Tensor): readonly [Tensor, Tensor, Tensor]
-  /** The projections themselves, for those who fold them. */
-  readonly keyProjection: Projection
-  readonly valueProjection: Projection
+  /** Scaled logits of queries `[B, n, C]` towards keys `[B, m, C]`: `[B, H, n, m]`. */
+  logits(q: Tensor, k: Tensor): Tensor
+  /** Attention output before its projection, `[B, n, C]`; `bias` `[B, 1, 1, m]` is added to the logits of every key. */
+  attend(q: Tensor, k: Tensor, v: Tensor, bias?: Tensor): Tensor
   /** Output projection of the attention branch. */
   project(o: Tensor): Tensor
   /** MLP(LN2(x)). */
   feedForward(x: Tensor): Tensor
+  /** The projections themselves, where keys and values are linear in the normalised row, for those who fold them. */
+  readonly linear?: { readonly key: Projection; readonly value: Projection }
 }
 
 /** A linear layer: weight `[C, C]` in PyTorch's layout, bias `[C]` if any. */
@@ -35,37 +38,6 @@ export interface Projection {
   readonly weight: Tensor
   readonly bias: Tensor | undefined
 }
-
-/** What a block did with its tokens, by picture. */
-export interface BlockTrace {
-  readonly block: number
-  /** int64 `[B, K]`: image tokens that were computed, best score first, counted from 0 in raster order. */
-  readonly selected: Tensor
-  /** `[B, N0]`: score of every image token; absent when the selection was given. */
-  readonly scores?: Tensor
-  /** What the attention of all rows follows from, for the token cut loss; present when asked for. */
-  readonly attention?: FullAttention
-}
-
-/** Attention among all rows, idle ones included, and who was selected. */
-export interface FullAttention {
-  readonly heads: number
-  /** Queries and keys of every row, `[B, N, C]`, heads side by side in C. */
-  readonly queries: Tensor
-  readonly keys: Tensor
-  /** `[B, N]`: 1 on the rows that were computed (the prefix among them), 0 on idle ones. */
-  readonly selected: Tensor
-}
-
-/** Rows that the next block, or the head, will read. */
-export type Readout = 'all' | 'prefix'
-
-/** A block under a reduction method: rows in, rows out. */
-export type ReducedBlock = (
-  block: Block,
-  x: Tensor,
-  readout: Readout,
-) => { readonly x: Tensor; readonly trace?: BlockTrace }
 
 /** Residual attention and MLP, for rows whose attention output is `o`. */
 export const residual = (block: Block, x: Tensor, o: Tensor): Tensor => {

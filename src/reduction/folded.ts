@@ -31,10 +31,11 @@ export interface LogitOptions {
 export function foldedLogits(block: Block, asking: Tensor, y: Tensor, options: LogitOptions = {}): Tensor {
   const { alpha = 1, shifted = false } = options
   const [B, P, C] = asking.shape as [Dim, number, number]
-  const { bias } = block.keyProjection
+  const { key } = linearOf(block)
+  const { bias } = key
   const H = block.heads
   const q = splitHeads(block.query(asking), H) // [B, H, P, d]
-  const folded = reshape(matmul(q, byHead(block, block.keyProjection)), [B, H * P, C]) // [B, H·P, C]
+  const folded = reshape(matmul(q, byHead(block, key)), [B, H * P, C]) // [B, H·P, C]
   // Tokens are the rows of this product: rows are summed in one order wherever they stand, so equal tokens tie exactly.
   const logits = transpose(matmul(y, folded, { transB: true, alpha }), [0, 2, 1]) // [B, H·P, N]
   if (!bias || !shifted) return logits
@@ -47,16 +48,37 @@ export function foldedLogits(block: Block, asking: Tensor, y: Tensor, options: L
  *
  * @param asking - the rows that ask, normalised, `[B, P, C]`
  * @param y - the rows that are looked at, normalised, `[B, N, C]`
+ * @param columns - `[B, 1, 1, N]`, added to the logits of every row that is looked at
  * @returns `[B, P, C]`, before the output projection
  */
-export function foldedAttention(block: Block, asking: Tensor, y: Tensor): Tensor {
+export function foldedAttention(block: Block, asking: Tensor, y: Tensor, columns?: Tensor): Tensor {
   const [B, P, C] = asking.shape as [Dim, number, number]
-  const { bias } = block.valueProjection
+  const { value } = linearOf(block)
+  const { bias } = value
   const H = block.heads
   const logits = foldedLogits(block, asking, y, { alpha: (C / H) ** -0.5 }) // [B, H·P, N]
-  const mixed = reshape(attend(logits, y).mixed, [B, H, P, C]) // [B, H, P, C]
-  const o = mergeHeads(matmul(mixed, byHead(block, block.valueProjection), { transB: true })) // [B, P, C]
+  const biased = columns ? add(logits, reshape(columns, [B, 1, y.shape[1] as Dim])) : logits // [B, H·P, N]
+  const mixed = reshape(attend(biased, y).mixed, [B, H, P, C]) // [B, H, P, C]
+  const o = mergeHeads(matmul(mixed, byHead(block, value), { transB: true })) // [B, P, C]
   return bias ? add(o, bias) : o
+}
+
+/**
+ * Attention of the rows that are read over all, folded where the block allows it.
+ *
+ * @param asking - the rows that ask, normalised, `[B, P, C]`
+ * @param y - the rows that are looked at, normalised, `[B, N, C]`
+ * @param bias - `[B, 1, 1, N]`, added to the logits of every row that is looked at
+ * @returns `[B, P, C]`, before the output projection
+ */
+export const readerAttention = (block: Block, asking: Tensor, y: Tensor, bias?: Tensor): Tensor =>
+  block.linear
+    ? foldedAttention(block, asking, y, bias)
+    : block.attend(block.query(asking), block.key(y), block.value(y), bias)
+
+function linearOf({ linear, index }: Block): NonNullable<Block['linear']> {
+  if (!linear) throw new Error(`block ${index}: keys and values that are not linear in the rows cannot be folded`)
+  return linear
 }
 
 /** The weights of a projection by head: `[C, C]` → `[H, d, C]`. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
-import { constant, createGraph, input, liveNodes, output } from '../graph/graph.js'
+import { constant, createGraph, input, liveNodes, output, type Tensor } from '../graph/graph.js'
 import { type BuildOptions, buildGraph, constantWeights } from '../models/build.js'
 import { vitBlock } from '../models/vit.js'
 import { createRandom } from '../random.js'
@@ -140,10 +140,11 @@ describe('folded scores', () => {
     const graph = createGraph()
     const x = input(graph, 'x', ['batch', rows, tiny.width])
     const block = vitBlock(constantWeights(graph, weights), tiny, 0)
-    const step = idleBlock({ keep: rows - 1, score, scoring })({ ...block, norm1: (rows) => rows }, x, 'all')
-    if (!step.trace?.scores) throw new Error('no trace')
-    output('selected', step.trace.selected)
-    output('scores', step.trace.scores)
+    const raw = { ...block, norm1: (rows: Tensor) => rows }
+    const { kept, scores } = idleBlock({ keep: rows - 1, score, scoring })(raw, { x, prefix: 1 }, 'all')
+    if (!kept || !scores) throw new Error('nothing was ranked')
+    output('selected', kept)
+    output('scores', scores)
     return createSession(graph, { threads: 1 })
   }
 
@@ -181,8 +182,9 @@ describe('folded scores', () => {
   it('select the lower index of equal scores', async () => {
     const graph = createGraph()
     const x = input(graph, 'x', ['batch', 6, tiny.width])
-    const step = idleBlock({ keep: 3 })(vitBlock(constantWeights(graph, weights), tiny, 0), x, 'all')
-    output('selected', step.trace?.selected ?? constant(graph, Float32Array.of(0), []))
+    const block = vitBlock(constantWeights(graph, weights), tiny, 0)
+    const { kept } = idleBlock({ keep: 3 })(block, { x, prefix: 1 }, 'all')
+    output('selected', kept ?? constant(graph, Float32Array.of(0), []))
     const same = Float32Array.from({ length: 6 * tiny.width }, (_, i) => Math.sin(i % tiny.width))
     const { selected } = await evaluate(graph, { x: { data: same, shape: [1, 6, tiny.width] } })
     assert.deepEqual(Array.from(selected?.data ?? [], Number), [0, 1, 2])

@@ -6,17 +6,22 @@
  */
 
 import { addDims, type Dim } from '../graph/dims.js'
-import { constant, type Graph, scalar, type Tensor } from '../graph/graph.js'
-import { attend, attention, mergeHeads, splitHeads } from '../graph/ops/attention.js'
+import { constant, scalar, type Tensor } from '../graph/graph.js'
+import { attend, mergeHeads, splitHeads } from '../graph/ops/attention.js'
 import { choose } from '../graph/ops/choose.js'
 import { add, equal, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
-import { gatherRows, type Rows, rowMask, scatterRows, selectRows, topK } from '../graph/ops/rows.js'
-import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
-import { type Block, type Readout, type ReducedBlock, residual } from './block.js'
-import { foldedAttention, foldedLogits } from './folded.js'
+import { gatherRows, rowMask, type Rows as Selection, scatterRows, selectRows, topK } from '../graph/ops/rows.js'
+import { expandBatch, reshape, slice } from '../graph/ops/shape.js'
+import { type Block, residual } from './block.js'
+import { foldedLogits, readerAttention } from './folded.js'
+import { type Build, type Method, type MethodPlan, type Reads, type Step, stateless } from './method.js'
+import { denseBlock } from './none.js'
+import { int64, type Rows, withPrefix } from './rows.js'
+import { KEEP_INPUT, keptSymbol, planKeep } from './schedule.js'
+import { oneOf } from './settings.js'
 
 /**
  * How image tokens are ranked: the class token's row of the softmax map, or of its raw logits, averaged over heads.
@@ -44,39 +49,45 @@ export interface IdleOptions {
   readonly fullAttention?: boolean
 }
 
+/** An idle block: rows in, rows out. */
+export type IdleBlock = (block: Block, rows: Rows, reads: Reads) => Omit<Step<undefined>, 'state'>
+
 /** The *gathered* form: only selected rows enter the block. */
-export function idleBlock(options: IdleOptions): ReducedBlock {
-  return (block, x, readout) => {
+export function idleBlock(options: IdleOptions): IdleBlock {
+  return (block, into, reads) => {
+    const { x } = into
     const y = block.norm1(x) // [B, N, C]
     const N = x.shape[1] as number
     const choice = select(block, y, options)
     const rows = selectRows(choice.rows, N) // [B, n]
     const { selected, scores, queries, keys } = choice
-    const trace = {
-      block: block.index,
-      selected,
+    const computed = rowMask(choice.rows, N) // [B, N]
+    return {
+      rows: { ...into, x: computeRows(block, x, y, rows, choice, reads) },
+      tokens: options.keep,
+      kept: selected,
+      computed: slice(computed, 1, block.prefix), // [B, N0]
       ...(scores && { scores }),
-      ...(queries && keys && { attention: { heads: block.heads, queries, keys, selected: rowMask(choice.rows, N) } }),
+      ...(queries && keys && { attention: { heads: block.heads, queries, keys, selected: computed } }),
     }
-    return { x: computeRows(block, x, y, rows, choice, readout), trace }
   }
 }
 
 /** Attention and MLP among the selected rows; of them only the prefix rows when nothing else will be read. */
-function computeRows(block: Block, x: Tensor, y: Tensor, rows: Rows, known: Choice, readout: Readout): Tensor {
+function computeRows(block: Block, x: Tensor, y: Tensor, rows: Selection, known: Choice, reads: Reads): Tensor {
   const { queries, keys } = known
   const pick = (t: Tensor) => gatherRows(t, rows) // [B, n, C]
   const yS = pick(y)
-  if (readout === 'prefix') {
-    const first = (t: Tensor) => slice(t, 1, 0, block.prefix) // [B, 1, C]
-    if (!keys) return residual(block, first(x), foldedAttention(block, first(y), yS)) // [B, 1, C]
-    const q = queries ? first(queries) : block.query(first(y)) // [B, 1, C]
-    return residual(block, first(x), attention(q, pick(keys), block.value(yS), block.heads)) // [B, 1, C]
+  if (reads !== 'all') {
+    const first = (t: Tensor) => slice(t, 1, 0, reads) // [B, R, C]
+    if (!keys) return residual(block, first(x), readerAttention(block, first(y), yS)) // [B, R, C]
+    const q = queries ? first(queries) : block.query(first(y)) // [B, R, C]
+    return residual(block, first(x), block.attend(q, pick(keys), block.value(yS))) // [B, R, C]
   }
   const [q, k, v] = keys
     ? [queries ? pick(queries) : block.query(yS), pick(keys), block.value(yS)]
     : block.queryKeyValue(yS) // [B, n, C] each
-  return scatterRows(x, rows, residual(block, pick(x), attention(q, k, v, block.heads))) // [B, N, C]
+  return scatterRows(x, rows, residual(block, pick(x), block.attend(q, k, v))) // [B, N, C]
 }
 
 interface Choice {
@@ -94,10 +105,11 @@ interface Choice {
 function select(block: Block, y: Tensor, options: IdleOptions): Choice {
   const { keep, count, score = 'softmax', scoring = 'folded', selection, fullAttention = false } = options
   const queries = fullAttention ? block.query(y) : undefined // [B, N, C]
-  const keys = fullAttention || (scoring === 'projected' && !selection) ? block.key(y) : undefined // [B, N, C]
+  const projects = scoring === 'projected' || !block.linear
+  const keys = fullAttention || (projects && !selection) ? block.key(y) : undefined // [B, N, C]
   if (selection) return { selected: selection, rows: withPrefix(block, selection), scores: undefined, queries, keys }
   const cls = (t: Tensor) => slice(t, 1, 0, 1) // [B, 1, C]
-  const alpha = logitScale(block, score)
+  const alpha = logitScale(block, y, score)
   const logits = keys
     ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys, alpha)
     : foldedLogits(block, cls(y), y, { alpha, shifted: score === 'logits' }) // [B, H, N]
@@ -130,15 +142,6 @@ function unlessAll(block: Block, y: Tensor, count: Tensor, best: Tensor): Tensor
 
 const rowNumbers = (rows: number) => BigInt64Array.from({ length: rows }, (_, row) => BigInt(row))
 
-const int64 = (graph: Graph, value: number): Tensor => constant(graph, BigInt64Array.of(BigInt(value)), [])
-
-/** Selected image tokens as rows of x, behind the prefix rows, which are always computed. */
-function withPrefix(block: Block, selected: Tensor): Tensor {
-  const { graph } = selected
-  const prefix = constant(graph, rowNumbers(block.prefix), [1, block.prefix])
-  return concat([expandBatch(prefix, selected), add(selected, int64(graph, block.prefix))], 1) // [B, n]
-}
-
 /** Class-token logits from its query `[B, 1, C]` and keys of every row, as the official code computes them. */
 function projectedLogits(block: Block, query: Tensor, keys: Tensor, alpha: number): Tensor {
   const [B, N] = keys.shape as [Dim, Dim]
@@ -148,8 +151,8 @@ function projectedLogits(block: Block, query: Tensor, keys: Tensor, alpha: numbe
 }
 
 /** Factor of the logits that are ranked: a softmax wants them scaled, the official code's are raw. */
-function logitScale({ heads, keyProjection }: Block, score: Score): number {
-  const C = keyProjection.weight.shape[0] as number
+function logitScale({ heads }: Block, y: Tensor, score: Score): number {
+  const C = y.shape[2] as number
   return score === 'softmax' ? (C / heads) ** -0.5 : 1
 }
 
@@ -164,16 +167,17 @@ const MASKED = -1e5
  * The *masked* form, the paper's finetuning pass: the full map is computed, idle keys are masked out, and only
  * selected rows are updated. The numbers are those of the gathered form.
  */
-export function maskedIdleBlock(options: IdleOptions): ReducedBlock {
+export function maskedIdleBlock(options: IdleOptions): IdleBlock {
   const { keep, count, score = 'softmax', fullAttention = false } = options
-  return (block, x, readout) => {
+  return (block, into, reads) => {
+    const { x } = into
     const [B, N, C] = x.shape as [Dim, number, number]
     const H = block.heads
     const [queries, keys, values] = block.queryKeyValue(block.norm1(x)) // [B, N, C] each
     const [q, k, v] = [queries, keys, values].map((t) => splitHeads(t, H)) as [Tensor, Tensor, Tensor] // [B, H, N, d]
     const raw = matmul(q, k, { transB: true }) // [B, H, N, N]
     const cls = reshape(slice(raw, 2, 0, 1), [B, H, N]) // [B, H, N]
-    const scores = slice(headMean(scale(cls, logitScale(block, score)), score), 1, block.prefix) // [B, N0]
+    const scores = slice(headMean(scale(cls, logitScale(block, x, score)), score), 1, block.prefix) // [B, N0]
     const selected = topK(scores, keep, count).indices // [B, K]
     const mask = rowMask(withPrefix(block, selected), N) // [B, N]
 
@@ -184,13 +188,62 @@ export function maskedIdleBlock(options: IdleOptions): ReducedBlock {
     const t = add(x, mul(gate, block.project(o))) // [B, N, C]
     const all = add(t, mul(gate, block.feedForward(t))) // [B, N, C]
     return {
-      x: readout === 'all' ? all : slice(all, 1, 0, block.prefix),
-      trace: {
-        block: block.index,
-        selected,
-        scores,
-        ...(fullAttention && { attention: { heads: H, queries, keys, selected: mask } }),
-      },
+      rows: { ...into, x: reads === 'all' ? all : slice(all, 1, 0, reads) },
+      tokens: keep,
+      kept: selected,
+      scores,
+      computed: slice(mask, 1, block.prefix), // [B, N0]
+      ...(fullAttention && { attention: { heads: H, queries, keys, selected: mask } }),
     }
   }
+}
+
+/** What may be asked of idling. */
+export interface IdleSettings {
+  readonly score?: Score
+  /** Send blocks that keep all tokens through the idle path too. */
+  readonly idleAll?: boolean
+  /** The tokens of idle blocks come from inputs `selection.{block}`, int64 `[B, K]`, instead of a score. */
+  readonly givenSelection?: boolean
+  /** Whether idle block number i, counted from 0, traces the attention of all rows. */
+  readonly traces?: (i: number) => boolean
+}
+
+/** The form of every block. */
+function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] {
+  const { keep, form = 'gathered', official = false, score = 'softmax', idleAll, givenSelection, traces } = plan
+  const { depth, tokens } = build.shape
+  const scoring = official ? ('projected' as const) : ('folded' as const)
+  const idle = form === 'masked' ? maskedIdleBlock : idleBlock
+  let idleBlocksBefore = 0
+  return keep.map((kept, l): IdleBlock => {
+    if (kept === tokens && !idleAll) return denseBlock
+    const shared = { score, scoring, fullAttention: traces?.(idleBlocksBefore++) ?? false }
+    if (kept === 'fed') {
+      const count = slice(build.input(KEEP_INPUT, [depth], 'int64'), 0, l, l + 1) // [1]
+      return idle({ ...shared, keep: keptSymbol(l), count })
+    }
+    if (!givenSelection) return idle({ ...shared, keep: kept })
+    return idle({ ...shared, keep: kept, selection: build.input(`selection.${l}`, ['batch', kept], 'int64') })
+  })
+}
+
+export const idle: Method<IdleSettings> = {
+  name: 'idle',
+  summary: 'tokens that the class token attends to least pass a block by and may come back (IdleViT)',
+  paper: 'arXiv 2310.05654',
+  shrinks: false,
+  elastic: true,
+  settings: {
+    score: { describes: 'ranking of tokens, as --score', ...oneOf('softmax', 'logits') },
+  },
+  plan: ({ score = 'softmax', ...request }, { depth, tokens }) => ({ ...planKeep(request, depth, tokens), score }),
+  countings: {
+    kForAll: { label: 'keys of all tokens (structure of the official code)', plan: { official: true } },
+    selectedOnly: { label: 'selected tokens only (no cost for scores)', plan: { givenSelection: true } },
+  },
+  open(build, plan) {
+    const blocks = idleBlocks(build, plan)
+    return stateless((block, rows, reads) => (blocks[block.index] as IdleBlock)(block, rows, reads))
+  },
 }

@@ -13,6 +13,19 @@ export type Stages = 'paper' | 'train-script'
 /** The first block of the second stage: those before it compute every token. */
 export const firstIdleBlock = (depth: number): number => Math.max(1, Math.floor(depth / 4))
 
+/** The first blocks of the second, third and fourth stage. */
+export const stageStarts = (depth: number): number[] => [1, 2, 3].map((stage) => stage * firstIdleBlock(depth))
+
+/** The input that tells an elastic graph how many image tokens every block computes, int64 `[L]`. */
+export const KEEP_INPUT = 'keep_tokens'
+
+/** The symbolic dimension that stands for the image tokens of a block, where they are known when the graph runs. */
+export const keptSymbol = (block: number): string => `kept${block}`
+
+/** What an elastic graph keeps: its first stage is dense, the other blocks are told when it runs. */
+export const elasticKeep = (depth: number, tokens: number): readonly (number | 'fed')[] =>
+  Array.from({ length: depth }, (_, l) => (l < firstIdleBlock(depth) ? tokens : 'fed'))
+
 /** Ratio of every block for base ratio k: 1, k, k², k³ over four stages. */
 export function stageRatios(depth: number, base: number, stages: Stages = 'paper'): number[] {
   if (stages === 'paper') {
@@ -48,21 +61,53 @@ export interface KeepPlan {
  */
 export function planKeep(request: KeepRequest, depth: number, tokens: number): KeepPlan {
   const { keepRatio, keepRatios, keepTokens } = request
-  const given = [keepRatio, keepRatios, keepTokens].filter((value) => value !== undefined)
-  if (given.length > 1) fail('keep ratio: wanted one of keepRatio, keepRatios, keepTokens, found several')
+  checkRequest(request, depth, tokens)
   if (keepTokens) {
-    checkLength('keepTokens', keepTokens, depth)
-    for (const n of keepTokens)
-      if (!Number.isInteger(n) || n < 1 || n > tokens) fail(`keepTokens: wanted counts from 1 to ${tokens}, found ${n}`)
     const ratios = keepTokens.map((n) => n / tokens)
     return { keep: keepTokens, ratios, warnings: risingWarning(ratios) }
   }
-  if (keepRatios) checkLength('keepRatios', keepRatios, depth)
   const ratios = keepRatios ?? stageRatios(depth, keepRatio ?? 1)
+  return { keep: keptTokens(tokens, ratios), ratios, warnings: risingWarning(ratios) }
+}
+
+/**
+ * Makes sure that a request says one thing, and says it for every block.
+ *
+ * @throws InputError on values out of range or a list of the wrong length
+ */
+export function checkRequest(request: KeepRequest, depth: number, tokens: number): void {
+  const { keepRatio, keepRatios, keepTokens } = request
+  const given = [keepRatio, keepRatios, keepTokens].filter((value) => value !== undefined)
+  if (given.length > 1) fail('keep ratio: wanted one of keepRatio, keepRatios, keepTokens, found several')
+  if (keepTokens) checkLength('keepTokens', keepTokens, depth)
+  for (const n of keepTokens ?? [])
+    if (!Number.isInteger(n) || n < 1 || n > tokens) fail(`keepTokens: wanted counts from 1 to ${tokens}, found ${n}`)
+  if (keepRatios) checkLength('keepRatios', keepRatios, depth)
   for (const ratio of keepRatios ?? [keepRatio ?? 1])
     if (!(ratio > 0 && ratio <= 1))
       fail(`keep ratio: wanted a number above 0 and at most 1, found ${ratio}${percentHint(ratio)}`)
-  return { keep: keptTokens(tokens, ratios), ratios, warnings: risingWarning(ratios) }
+}
+
+/** A plan whose rows are known, with the share of the image tokens that they are. */
+export const withRatios = (keep: readonly number[], tokens: number): KeepPlan => ({
+  keep,
+  ratios: keep.map((n) => n / tokens),
+  warnings: [],
+})
+
+/**
+ * A plan as {@link planKeep} makes it, for methods whose tokens do not come back.
+ *
+ * @throws InputError also where a block would have more tokens than the one before it
+ */
+export function fallingKeep(method: string, request: KeepRequest, depth: number, tokens: number): KeepPlan {
+  const plan = planKeep(request, depth, tokens)
+  const l = plan.keep.findIndex((kept, block) => kept > (plan.keep[block - 1] ?? tokens))
+  if (l > 0)
+    fail(
+      `${method}: tokens that are gone do not come back, but block ${l} keeps ${plan.keep[l]} after ${plan.keep[l - 1]}`,
+    )
+  return plan
 }
 
 function checkLength(name: string, list: readonly number[], depth: number): void {

@@ -46,7 +46,8 @@ describe('a classifier', () => {
           [3, 4],
         ],
       )
-      for (const { selected, scores } of picture) {
+      for (const { selected, scores = new Float32Array() } of picture) {
+        assert.equal(scores.length, 16)
         assert.deepEqual(
           [...selected],
           [...new Set(selected)].sort((a, b) => a - b),
@@ -55,6 +56,26 @@ describe('a classifier', () => {
         assert.equal(scores.filter((score) => score > least).length < selected.length, true)
       }
     }
+  })
+
+  it('joins pictures that keep different numbers of tokens', async () => {
+    const pixels = randomPixels(tiny, 5, 3).data as Float32Array
+    const options = { method: 'ats', samples: 8, trace: true, threads: 1 } as const
+    const open = (microBatch: number) => openNodeClassifier(model, { ...options, microBatch })
+    const [whole, pieces] = [await open(5), await open(2)]
+    const [a, b] = [await whole.forward(pixels), await pieces.forward(pixels)]
+    await Promise.all([whole.close(), pieces.close()])
+    assert.ok(maxAbsDiff(a.logits, b.logits) < 1e-5)
+    assert.deepEqual(
+      b.selections?.map((blocks) => blocks.map(({ selected }) => [...selected])),
+      a.selections?.map((blocks) => blocks.map(({ selected }) => [...selected])),
+    )
+    assert.deepEqual(b.sizes, a.sizes)
+    for (const [picture, sizes] of (b.sizes ?? []).entries())
+      assert.deepEqual(
+        Object.values(sizes),
+        b.selections?.[picture]?.map(({ selected }) => selected.length),
+      )
   })
 
   it('opened to answer once gives the answers of any other', async () => {

@@ -1,21 +1,16 @@
 /** A model that answers questions about pictures: the same in Node and in the browser. */
 
 import { fail } from '../errors.js'
+import type { Bindings } from '../graph/dims.js'
 import type { Graph } from '../graph/graph.js'
 import { peakMemory } from '../graph/memory.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
 import type { Preprocess } from '../images/preprocess.js'
-import {
-  type BuildOptions,
-  buildGraph,
-  KEEP_INPUT,
-  keptSymbol,
-  type Method,
-  type WeightValues,
-} from '../models/build.js'
+import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
-import type { Score } from '../reduction/idle.js'
-import { firstIdleBlock, type KeepRequest, planKeep } from '../reduction/schedule.js'
+import { shapeOf } from '../models/vit.js'
+import { planReduction, type ReductionPlan, type ReductionRequest } from '../reduction/registry.js'
+import { firstIdleBlock, KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
 import { computesHalf } from './half.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
 import type { Session, SessionOptions, Values } from './session.js'
@@ -30,11 +25,8 @@ export interface Model {
   readonly preprocess?: Preprocess
 }
 
-export interface ClassifierOptions extends KeepRequest, SessionOptions {
-  /** `idle` (default) or `none`, the dense model. */
-  readonly method?: Method
-  /** Ranking of tokens; default `softmax`. */
-  readonly score?: Score
+/** A token reduction (default `idle`, all tokens kept) with its method's options, and how it runs. */
+export interface ClassifierOptions extends ReductionRequest, SessionOptions {
   /**
    * Numbers of the linear layers; default `fp32`. `int8` computes them in 8-bit integers; `fp16` computes everything in
    * float16 on a GPU and keeps only the weights in it on a CPU.
@@ -57,31 +49,38 @@ export interface Prediction {
   readonly score: number
 }
 
-/** What one idle block did with one picture. */
+/** What one block did with the tokens of one picture. */
 export interface BlockSelection {
   readonly block: number
   /** Image tokens that were computed, ascending, counted in raster order from 0. */
   readonly selected: Int32Array
-  /** Score of every image token. */
-  readonly scores: Float32Array
+  /** Score of every image token, where the block ranked them; 0 for those that were gone. */
+  readonly scores?: Float32Array
+  /** The row that carries every image token after the block, -1 where it is gone; absent: each has its own. */
+  readonly home?: Int32Array
 }
 
 export interface ForwardResult {
   /** `[B, classes]` */
   readonly logits: Float32Array
   readonly classes: number
-  /** By picture, then by idle block; with `trace`. */
+  /** By picture, then by block that chose among its tokens; with `trace`. */
   readonly selections?: readonly (readonly BlockSelection[])[]
-  /** Rows after every block `[B, N, C]`: prefix rows, then image tokens in raster order; with `trace`. */
+  /**
+   * Rows after every block `[B, N, C]`: prefix rows, then the row that carries each image token in raster order, zeros
+   * where it is gone; with `trace`.
+   */
   readonly blocks?: readonly Float32Array[]
+  /** By picture, where each decides how many tokens are computed: the sizes in the graph that it decided. */
+  readonly sizes?: readonly Bindings[]
   /** Rows after the final LayerNorm `[B, N, C]`; with `features`. */
   readonly features?: Float32Array
 }
 
 export interface Classifier {
   readonly model: Model
-  /** How its graph was built: the method and the image tokens every block computes. */
-  readonly plan: BuildOptions & { readonly method: Method; readonly keep: readonly number[] }
+  /** How its graph was built: the method, its options and the image tokens every block computes. */
+  readonly plan: BuildOptions & ReductionPlan
   readonly keepRatios: readonly number[]
   readonly warnings: readonly string[]
   /** Sessions side by side: above 1, a call of `forward` is best followed by the next before its answer comes. */
@@ -116,10 +115,11 @@ export async function openClassifier(
   openSession: OpenSession,
 ): Promise<Classifier> {
   const { config } = model
-  const { method = 'idle', score = 'softmax', trace = false, features = false, elastic = false } = options
+  const { trace = false, features = false, elastic = false } = options
   const tokens = imageTokens(config)
-  const plan = planKeep(options, config.depth, tokens)
-  const build = { keep: plan.keep, method, score, trace, blocks: trace, features }
+  const shape = shapeOf(config)
+  const plan = planReduction(options, shape)
+  const build = { ...plan, trace, blocks: trace, features, counts: true }
   const { precision = 'fp32', device = 'cpu' } = options
   const onHalf = precision === 'fp16' && device !== 'cpu'
   const half = onHalf && (await computesHalf(openSession, options))
@@ -134,7 +134,7 @@ export async function openClassifier(
   /** The input that tells an elastic graph its plan. */
   function keepInput(request: KeepRequest | undefined): Record<string, Values> {
     if (!elastic) return request ? fail('keep: this classifier was opened with a fixed plan; open it with elastic') : {}
-    const { keep } = request ? planKeep(request, config.depth, tokens) : plan
+    const { keep } = request ? planReduction({ method: plan.method, ...request }, shape) : plan
     const early = keep.findIndex((n, l) => l < firstIdleBlock(config.depth) && n !== tokens)
     if (early >= 0) fail(`keep: block ${early} of an elastic model computes all ${tokens} tokens, found ${keep[early]}`)
     return { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
@@ -152,6 +152,7 @@ export async function openClassifier(
     return {
       logits: floats('logits'),
       classes: config.classes,
+      ...sizesOf(outputs, batch),
       ...(features && { features: floats('features') }),
       ...(trace && {
         blocks: Array.from({ length: config.depth }, (_, l) => floats(`block.${l}`)),
@@ -163,12 +164,12 @@ export async function openClassifier(
   return {
     model,
     plan: build,
-    keepRatios: method === 'none' ? plan.ratios.map(() => 1) : plan.ratios,
+    keepRatios: plan.ratios,
     warnings: [...plan.warnings, ...narrow],
     lanes: session.lanes ?? 1,
     forward,
     memory(batch) {
-      const everyToken = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens]))
+      const everyToken = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens])) // the most there can be
       const [one, two] = [1, 2].map((pictures) => peakMemory(graph, { ...everyToken, batch: pictures })) as [
         number,
         number,
@@ -194,19 +195,43 @@ export function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: Session
   return device === 'cpu' ? cachedPictures(prefixTokens(config) + imageTokens(config), config.hidden) : Infinity
 }
 
-function selectionsOf(
-  outputs: Awaited<ReturnType<Session['run']>>,
+/** What every picture decided, by the symbol that stands for it in the graph's shapes. */
+function sizesOf(outputs: Readonly<Record<string, Values>>, batch: number): Pick<ForwardResult, 'sizes'> {
+  const counts = Object.entries(outputs).filter(([name]) => name.startsWith('count.'))
+  if (counts.length === 0) return {}
+  const symbols = counts.map(([name, { data }]) => [keptSymbol(Number(name.slice('count.'.length))), data] as const)
+  const sizes = Array.from({ length: batch }, (_, b) =>
+    Object.fromEntries(symbols.map(([symbol, data]) => [symbol, Number(data[b])])),
+  )
+  return { sizes }
+}
+
+/** What every block that chose did with the tokens of one picture, from the outputs of a traced graph. */
+export function selectionsOf(
+  outputs: Readonly<Record<string, Values>>,
   config: VitConfig,
   picture: number,
   batch: number,
 ): BlockSelection[] {
   return Array.from({ length: config.depth }, (_, block) => block).flatMap((block) => {
-    const selected = outputs[`selected.${block}`]?.data as BigInt64Array | undefined
-    const scores = outputs[`score.${block}`]?.data as Float32Array | undefined
-    if (!selected || !scores) return []
-    const rows = <T extends BigInt64Array | Float32Array>(data: T) =>
-      data.subarray((picture * data.length) / batch, ((picture + 1) * data.length) / batch) as T
-    return [{ block, selected: Int32Array.from(rows(selected), Number).sort(), scores: rows(scores) }]
+    const row = <T extends BigInt64Array | Float32Array>(name: string) => {
+      const data = outputs[`${name}.${block}`]?.data as T | undefined
+      return data?.subarray((picture * data.length) / batch, ((picture + 1) * data.length) / batch) as T | undefined
+    }
+    const computed = row<Float32Array>('computed')
+    const home = row<BigInt64Array>('home')
+    const scores = row<Float32Array>('score')
+    if (!computed && !home) return []
+    const isComputed = (token: number) => (computed ? computed[token] === 1 : Number(home?.[token]) >= 0)
+    const every = Int32Array.from({ length: imageTokens(config) }, (_, token) => token)
+    return [
+      {
+        block,
+        selected: every.filter(isComputed),
+        ...(scores && { scores }),
+        ...(home && { home: Int32Array.from(home, Number) }),
+      },
+    ]
   })
 }
 

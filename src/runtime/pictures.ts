@@ -6,7 +6,7 @@ import { nameOfPicture, type PictureInput } from '../images/input.js'
 import { type Preprocess, preprocessImage, preprocessOf } from '../images/preprocess.js'
 import { readImage } from '../images/read.js'
 import { withLabels } from '../labels/default.js'
-import { requestedPlan } from '../reduction/request.js'
+import { withStored } from '../reduction/registry.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
 import type { Classifier, ClassifierOptions, Prediction } from './classifier.js'
 import { openNodeClassifier } from './node.js'
@@ -64,7 +64,7 @@ const DEFAULT_BATCH = 16
  */
 export async function loadClassifier(spec: string, options: LoadClassifierOptions = {}): Promise<PictureClassifier> {
   const model = withLabels(await loadModel(spec, options), options.labels)
-  const opened = await openNodeClassifier(model, { ...options, ...requestedPlan(options, model.idle) })
+  const opened = await openNodeClassifier(model, { ...options, ...withStored(options, model.idle) })
   const classifier = { ...opened, warnings: [...(model.warnings ?? []), ...opened.warnings] }
   const preprocess = preprocessOf(model)
   const readNamed = async (picture: PictureInput, name: string, options: ReadOptions) =>

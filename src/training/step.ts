@@ -11,26 +11,27 @@ import { mul } from '../graph/ops/elementwise.js'
 import { reshape, slice } from '../graph/ops/shape.js'
 import { type CutOptions, visits } from '../losses/cut.js'
 import { defaultWeights, type LossPart, type LossWeights, totalLoss } from '../losses/total.js'
-import { imageTokens, type VitConfig } from '../models/config.js'
+import { methodBuild } from '../models/build.js'
+import type { VitConfig } from '../models/config.js'
 import { vit } from '../models/vit.js'
-import type { Block, ReducedBlock } from '../reduction/block.js'
-import { denseBlock } from '../reduction/dense.js'
-import { idleBlock, maskedIdleBlock, type Score } from '../reduction/idle.js'
+import type { Block } from '../reduction/block.js'
+import { type MethodChoice, openMethod } from '../reduction/registry.js'
+import { KEEP_INPUT } from '../reduction/schedule.js'
 import { createSession } from '../runtime/node.js'
 import type { SessionOptions, Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
 import { type Parameters, stateOf, viewsOf } from './parameters.js'
 
-export interface StepPlan {
+/** A method and its options, and how it learns. */
+export interface StepPlan extends MethodChoice {
   readonly config: VitConfig
   /**
-   * Image tokens that each block computes; a block that keeps all is dense. `fed` blocks idle as many as the batch says
-   * when it runs (elastic finetuning).
+   * Image tokens that each block computes, as the method counts them; a block that keeps all is dense. `fed` blocks
+   * idle as many as the batch says when it runs (elastic finetuning).
    */
   readonly keep: readonly (number | 'fed')[]
   /** `masked` is the paper's form; `gathered` (default) gives the same loss and gradients for less work. */
   readonly form?: 'gathered' | 'masked'
-  readonly score?: Score
   /** Coefficients of the loss; default 1, 5, 500, 20. */
   readonly weights?: LossWeights
   readonly cut?: CutOptions
@@ -88,13 +89,23 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
   for (const [name, { shape }] of stateOf(parameters)) tensors.set(name, input(graph, name, shape))
   const weight = (name: string) => tensors.get(name) ?? missing(name)
   const allTokens = featureRows === 'all'
-  const student = vit(weight, pixels, config, { method: methodOf(graph, plan), allTokens })
+  const cuts = weights.cut !== 0
+  const form = openMethod(methodBuild(graph, weight, config), {
+    ...plan,
+    ...(cuts && { traces: (i: number) => visits(i, plan.cut ?? {}) }),
+  })
+  const factors = plan.dropPath ? input(graph, 'drop_path', [config.depth, 2, 'batch']) : undefined
+  const student = vit(weight, pixels, config, {
+    form,
+    allTokens,
+    ...(factors && { wrap: (block: Block) => withDropPath(block, factors) }),
+  })
   const features = allTokens ? student.features : slice(student.features, 1, 0, 1) // [B, N or 1, C]
   const { total, parts } = totalLoss(
     {
       logits: student.logits,
       features,
-      traces: student.traces,
+      blocks: student.blocks,
       targets: input(graph, 'targets', ['batch', config.classes]),
       teacher: teacher
         ? {
@@ -118,25 +129,6 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
 
 function missing(name: string): never {
   throw new Error(`no parameter ${name}`)
-}
-
-/** The form of every block. */
-function methodOf(graph: Graph, plan: StepPlan): (l: number) => ReducedBlock {
-  const { config, keep, form = 'gathered', score = 'softmax', weights = defaultWeights } = plan
-  const counts = keep.includes('fed') ? input(graph, 'keep', [config.depth], 'int64') : undefined
-  const factors = plan.dropPath ? input(graph, 'drop_path', [config.depth, 2, 'batch']) : undefined
-  const idle = form === 'masked' ? maskedIdleBlock : idleBlock
-  const isIdle = (kept: number | 'fed') => kept !== imageTokens(config)
-  const reduced = (l: number): ReducedBlock => {
-    const kept = keep[l] ?? imageTokens(config)
-    if (!isIdle(kept)) return denseBlock
-    const fullAttention = weights.cut !== 0 && visits(keep.slice(0, l).filter(isIdle).length, plan.cut ?? {})
-    if (kept !== 'fed') return idle({ keep: kept, score, fullAttention })
-    const count = slice(counts as Tensor, 0, l, l + 1) // [1]
-    return idle({ keep: `keep${l}`, count, score, fullAttention })
-  }
-  if (!factors) return reduced
-  return (l) => (block, x, readout) => reduced(l)(withDropPath(block, factors), x, readout)
 }
 
 /** A block whose residual branches are scaled picture by picture. */
@@ -180,7 +172,7 @@ export async function createStep(
         targets,
         ...(teacher?.logits && weights.distillation !== 0 && { teacher_logits: teacher.logits }),
         ...(teacher?.features && weights.feature !== 0 && { teacher_features: teacher.features }),
-        ...(keep && { keep: { data: BigInt64Array.from(keep, BigInt), shape: [keep.length] } }),
+        ...(keep && { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [keep.length] } }),
         ...(dropPath && { drop_path: dropPath }),
       }
       const batch = pixels.shape[0] as number

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
 import { fail } from '../errors.js'
 import { readCheckpoint } from '../weights/checkpoint.js'
+import { type Check, compare } from './compare.js'
 import { readReference } from './reference.js'
-import { type Check, compare } from './verify.js'
 
 /**
  * Reads `name.pth` (or `name-legacy.pth`) and compares every tensor with `name-expected.safetensors`, or with the

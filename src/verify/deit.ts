@@ -7,9 +7,9 @@ import { vitBlock } from '../models/vit.js'
 import { attentionLogits, attentionMap } from '../reduction/maps.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
-import { replayLosses } from './losses.js'
+import type { Actual, Replay } from './compare.js'
+import { replayCuts, replayLosses } from './losses.js'
 import { type Reference, tensorsUnder, valuesOf, vitConfigOf } from './reference.js'
-import type { Actual, Replay } from './verify.js'
 
 const logitNames = { logits: 'logits', logits_cls: 'logits_cls', logits_dist: 'logits_dist' }
 
@@ -50,6 +50,7 @@ export const replayIdleDeit: Replay = async (reference) => {
     actual.set(`selected.${l}`, withPrefix(gathered[`selected.${l}`] as Values, prefixTokens(config)))
   }
   for (const [name, value] of await replayLosses(reference, keep, idle.length)) actual.set(name, value)
+  for (const [name, value] of await replayCuts(reference, keep)) actual.set(name, value)
   return actual
 }
 

@@ -1,14 +1,77 @@
 /** The losses of finetuning in an IdleViT reference file: the official code's, and over all idle blocks. */
 
-import { buildGraph } from '../models/build.js'
+import type { Dim } from '../graph/dims.js'
+import { output, scalar as scalarOf } from '../graph/graph.js'
+import { mul, sub } from '../graph/ops/elementwise.js'
+import { reduceSum } from '../graph/ops/reduce.js'
+import { reshape, slice } from '../graph/ops/shape.js'
+import { blockCut, cutLogits, squaredSums } from '../losses/cut.js'
+import { buildForward, buildGraph } from '../models/build.js'
+import { imageTokens } from '../models/config.js'
 import { createSession } from '../runtime/node.js'
+import type { Values } from '../runtime/session.js'
 import { createParameters } from '../training/parameters.js'
 import { createStep, type StepPlan } from '../training/step.js'
 import type { StateDict } from '../weights/state.js'
+import type { Actual } from './compare.js'
 import { type Reference, tensorsUnder, valuesOf, vitConfigOf } from './reference.js'
-import type { Actual } from './verify.js'
 
 const scalar = (value: number | undefined): Actual => ({ data: [value ?? Number.NaN] })
+
+/**
+ * The token cut loss block by block, in both reductions and as sums that any divisor can be tested on, and the class
+ * token's features in the masked form.
+ */
+export async function replayCuts(reference: Reference, keep: readonly number[]): Promise<Map<string, Actual>> {
+  const config = vitConfigOf(reference)
+  const { graph, model } = buildForward(config, tensorsUnder(reference, 'state.'), {
+    keep,
+    score: 'logits',
+    form: 'masked',
+    features: true,
+    traces: () => true,
+  })
+  graph.outputs.clear()
+  output('train_cls_feature', slice(model.features, 1, 0, 1)) // [B, 1, C]
+  const attentions = model.blocks.flatMap(({ step }) => step.attention ?? [])
+  for (const [i, attention] of attentions.entries()) {
+    const { selected } = attention
+    for (const kind of ['inter', 'intra'] as const)
+      for (const reduction of ['official', 'paper'] as const)
+        output(`${reduction}.${kind}.${i}`, blockCut(cutLogits(attention, reduction), selected, kind, reduction))
+    const squares = squaredSums(cutLogits(attention, 'paper'), selected) // [B, H, N, 2]
+    const rows = reshape(selected, [selected.shape[0] as Dim, 1, selected.shape[1] as number, 1]) // [B, 1, N, 1]
+    output(`sum_S.${i}`, reduceSum(mul(slice(squares, 3, 0, 1), rows), [2, 3])) // [B, H]
+    output(`sum_I.${i}`, reduceSum(mul(slice(squares, 3, 1, 2), sub(scalarOf(graph, 1), rows)), [2, 3])) // [B, H]
+  }
+  const session = await createSession(graph)
+  const found = await session.run({ pixel_values: valuesOf(reference, 'input') })
+  await session.close()
+  const list = (name: string) => attentions.flatMap((_, i) => Array.from(found[`${name}.${i}`]?.data ?? [], Number))
+  const [selected, idle] = [list('sum_S'), list('sum_I')]
+  const each = selected.length / attentions.length // pictures times heads
+  const ofIdle = keep.filter((kept) => kept < imageTokens(config))
+  /** Sum over blocks of the means over pictures and heads, sums over selected rows divided by K. */
+  const literal = (withIdle: boolean) =>
+    ofIdle.reduce((sum, K, i) => {
+      const mean = (values: readonly number[]) =>
+        values.slice(i * each, (i + 1) * each).reduce((a, b) => a + b, 0) / each
+      return sum + mean(selected) / K + (withIdle ? mean(idle) / (imageTokens(config) - K) : 0)
+    }, 0)
+  const feature = found.train_cls_feature as Values
+  return new Map<string, Actual>([
+    ['train_cls_feature', { data: feature.data }],
+    ['allcut.inter', { data: list('official.inter') }],
+    ['allcut.intra', { data: list('official.intra') }],
+    ['paper.inter', { data: list('paper.inter') }],
+    ['paper.intra', { data: list('paper.intra') }],
+    ['paper.inter_sum_S', { data: selected }],
+    ['paper.inter_sum_I', { data: idle }],
+    ['paper.intra_sum_S', { data: selected }], // rows of a map sum to 1: what stays inside is what does not leave
+    ['paper.inter_total_literalK', scalar(literal(true))],
+    ['paper.intra_total_literalK', scalar(literal(false))],
+  ])
+}
 
 /** Teacher outputs, and every loss part of a training step with `keep` tokens by block. */
 export async function replayLosses(

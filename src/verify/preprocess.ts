@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { decodeImage } from '../images/decode.js'
 import { normalise, type PerChannel } from '../images/preprocess.js'
 import { resizeCrop } from '../images/resample.js'
-import type { Actual, Replay } from './verify.js'
+import type { Actual, Replay } from './compare.js'
 
 /** Every 293rd value of the normalised tensor is stored. */
 const POINT_STRIDE = 293

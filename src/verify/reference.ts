@@ -75,5 +75,6 @@ export function vitConfigOf(reference: Reference): VitConfig {
     classes: number('num_classes'),
     distilled: reference.tensors.has('state.dist_token'),
     layerNormEps: number('ln_eps'),
+    ...(reference.tensors.has('state.norm_cls.weight') && { pool: 'mean', classHead: true }),
   }
 }

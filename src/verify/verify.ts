@@ -3,31 +3,15 @@
 import { extname } from 'node:path'
 import { fail } from '../errors.js'
 import { verifyCheckpoint } from './checkpoint.js'
+import { type Check, compare, type Replay } from './compare.js'
 import { replayDeit, replayIdleDeit } from './deit.js'
+import { replayDynamicVit } from './dynamicvit.js'
+import { replayAts, replayEvit, replayEvoVit, replayTome } from './methods.js'
+import { replayOptim } from './optim.js'
 import { replayPreprocess } from './preprocess.js'
-import { type Reference, readReference, tensorOf } from './reference.js'
+import { readReference, tensorOf } from './reference.js'
 
-/** What our implementation computed for one expected tensor. */
-export interface Actual {
-  readonly data: ArrayLike<number | bigint>
-  readonly shape?: readonly number[]
-  /**
-   * Default: 3e-5 absolute plus 3e-5 relative for floats, exact for integers. `absolute` allows a fixed distance,
-   * `mean` a mean distance.
-   */
-  readonly tolerance?: { readonly absolute: number } | { readonly mean: number }
-}
-
-/** Actual values by the name behind `expect.`. */
-export type Replay = (reference: Reference) => Promise<ReadonlyMap<string, Actual>>
-
-export interface Check {
-  readonly name: string
-  /** Largest distance, or the mean one where the tolerance is on the mean. */
-  readonly maxAbsDiff: number
-  readonly tolerance: number
-  readonly pass: boolean
-}
+export type { Check } from './compare.js'
 
 export interface Verification {
   readonly file: string
@@ -41,11 +25,14 @@ const replays: Readonly<Record<string, Replay>> = {
   deit: replayDeit,
   'deit-distilled': replayDeit,
   'idlevit-deit': replayIdleDeit,
+  evit: replayEvit,
+  'dynamicvit-deit': replayDynamicVit,
+  'evo-vit': replayEvoVit,
+  ats: replayAts,
+  tome: replayTome,
+  optim: replayOptim,
   preprocess: replayPreprocess,
 }
-
-/** Value tolerance: float32 implementations of the same formula stay within it, wrong formulas do not. */
-const TOLERANCE = 3e-5
 
 /**
  * Replays one file: a reference file, or a torch checkpoint beside the reference that holds its tensors.
@@ -74,34 +61,4 @@ export async function verify(file: string): Promise<Verification> {
 function conclude(file: string, checks: readonly Check[], unknown: readonly string[]): Verification {
   if (checks.length === 0) fail(`${file}: holds nothing that could be compared`)
   return { file, checks, unknown, pass: checks.every((check) => check.pass) }
-}
-
-/** Compares one tensor with what was expected. */
-export function compare(
-  name: string,
-  expected: { readonly data: ArrayLike<number | bigint>; readonly shape: readonly number[] },
-  actual: Actual,
-): Check {
-  const exact = !(expected.data instanceof Float32Array)
-  const { tolerance = exact ? { absolute: 0 } : undefined } = actual
-  const sameShape = !actual.shape || actual.shape.join() === expected.shape.join()
-  if (!sameShape || actual.data.length !== expected.data.length)
-    return { name, maxAbsDiff: Number.POSITIVE_INFINITY, tolerance: 0, pass: false }
-  let worst = 0
-  let sum = 0
-  let excess = Number.NEGATIVE_INFINITY
-  for (let i = 0; i < expected.data.length; i++) {
-    const want = Number(expected.data[i])
-    const difference = Math.abs(Number(actual.data[i]) - want)
-    const allowed = tolerance && 'absolute' in tolerance ? tolerance.absolute : TOLERANCE + TOLERANCE * Math.abs(want)
-    sum += difference
-    if (!(difference <= worst)) worst = difference
-    if (!(difference - allowed <= excess)) excess = difference - allowed // NaN exceeds
-  }
-  if (tolerance && 'mean' in tolerance) {
-    const mean = sum / Math.max(1, expected.data.length)
-    return { name, maxAbsDiff: mean, tolerance: tolerance.mean, pass: mean <= tolerance.mean }
-  }
-  const shown = tolerance && 'absolute' in tolerance ? tolerance.absolute : TOLERANCE
-  return { name, maxAbsDiff: worst, tolerance: shown, pass: expected.data.length === 0 || excess <= 0 }
 }

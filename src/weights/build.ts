@@ -5,6 +5,7 @@
 import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { type VitConfig, vitParameters } from '../models/config.js'
+import { methodNames, methodOf } from '../reduction/registry.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
 import { findHeads, type Heads, type Origin } from './heads.js'
 import { checkState, inferVitShape, resizeVit, unflattenPatchWeights, type VitShape } from './infer.js'
@@ -45,7 +46,7 @@ export interface ModelOrigins {
 export interface BuiltModel {
   readonly name: string
   readonly config: VitConfig
-  /** timm names, PyTorch layout, Float32Array everywhere; exactly the keys of `vitParameters(config)`. */
+  /** timm names, PyTorch layout, Float32Array everywhere; the keys of `vitParameters(config)`, and those of a reduction method. */
   readonly state: StateDict
   /** Class names, when the model brings real ones. */
   readonly labels?: readonly string[]
@@ -92,7 +93,7 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
   })
   const eps = findLayerNormEps(file)
   const config: VitConfig = { ...shape, heads: found.heads, layerNormEps: eps.value }
-  const expected = vitParameters(config)
+  const expected = new Map([...vitParameters(config), ...methodWeights(renamed)])
   const complete = file?.qkvBias === false ? withoutQkvBias(renamed, config) : renamed
   checkState(complete, expected)
   // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
@@ -119,6 +120,14 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
     origins: { heads: originOf(found), layerNormEps: originOf(eps), preprocess: originOf(pictures) },
     warnings: [...warnings, ...headWarnings(found, file), ...labelWarnings(config, file), ...pictures.warnings],
   }
+}
+
+/** Weights that a token reduction method reads beyond the model's; which of them it needs its plan says. */
+function methodWeights(state: StateDict): (readonly [string, readonly number[]])[] {
+  const owned = methodNames.flatMap((name) => methodOf(name).ownsWeight ?? [])
+  return [...state].flatMap(([name, { shape }]) =>
+    owned.some((own) => own.test(name)) ? [[name, shape] as const] : [],
+  )
 }
 
 const originOf = ({ source, guessed }: Origin): Origin => ({ source, guessed })

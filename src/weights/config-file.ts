@@ -9,6 +9,7 @@ import { fail } from '../errors.js'
 import { checkPreprocess, type PerChannel, type Preprocess } from '../images/preprocess.js'
 import type { Interpolation } from '../images/resample.js'
 import type { VitConfig } from '../models/config.js'
+import { methodNames, type StoredReduction, settingsOf } from '../reduction/registry.js'
 import { readHuggingFaceConfig } from './config-huggingface.js'
 import { isTimmConfig, readTimmConfig } from './config-timm.js'
 import { fieldsOf, isObject, type JsonObject, quoted, type Said } from './json.js'
@@ -16,14 +17,11 @@ import { fieldsOf, isObject, type JsonObject, quoted, type Said } from './json.j
 /** Names of weights in a hub repository, best first. */
 export const weightFiles: readonly string[] = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin']
 
-/** How a folder written by `idlevit finetune` or `idlevit export` wants its model idled. */
-export interface IdleSettings {
-  /** One keep ratio per block. */
-  readonly keepRatios?: readonly number[]
-  /** Or one token count per block. */
-  readonly keepTokens?: readonly number[]
-  readonly score?: 'softmax' | 'logits'
-}
+/**
+ * How a folder written by `idlevit finetune` or `idlevit export` wants its model's tokens reduced: the method, one keep
+ * ratio or one token count per block, and the method's options.
+ */
+export type IdleSettings = StoredReduction
 
 /** A size that a config.json says, to be held against the shapes. */
 export interface SaidSize extends Said<number> {
@@ -68,7 +66,7 @@ export function readModelConfig(json: unknown, source: string): ModelConfigFile 
 
 /** The `idlevit` field. */
 function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
-  const { keepRatios, keepTokens, score, preprocess } = own
+  const { method: named, keepRatios, keepTokens, preprocess } = own
   const field = fieldsOf(own, source, 'idlevit.')
   const every = (value: unknown, good: (item: number) => boolean): value is number[] =>
     Array.isArray(value) && value.every((item) => typeof item === 'number' && good(item))
@@ -77,11 +75,17 @@ function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
     field.wrong('keepRatios', 'numbers above 0 and up to 1')
   if (keepTokens !== undefined && !every(keepTokens, (count) => Number.isInteger(count) && count > 0))
     field.wrong('keepTokens', 'positive integers')
-  if (score !== undefined && score !== 'softmax' && score !== 'logits') field.wrong('score', 'softmax or logits')
+  const method = methodNames.find((name) => name === (named ?? 'idle'))
+  if (!method) return field.wrong('method', `one of ${methodNames.join(', ')}`)
+  const settings = Object.entries(settingsOf(method)).flatMap(([name, { parse, wanted }]) => {
+    if (own[name] === undefined) return []
+    return [[name, parse(String(own[name])) ?? field.wrong(name, wanted)]]
+  })
   const idle = {
     ...(keepRatios === undefined ? {} : { keepRatios: keepRatios as number[] }),
     ...(keepTokens === undefined ? {} : { keepTokens: keepTokens as number[] }),
-    ...(score === undefined ? {} : { score: score as 'softmax' | 'logits' }),
+    ...(named === undefined ? {} : { method }),
+    ...Object.fromEntries(settings),
   }
   return {
     ...(layerNormEps === undefined ? {} : { layerNormEps: { value: layerNormEps, field: 'idlevit.layerNormEps' } }),

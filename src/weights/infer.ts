@@ -45,7 +45,10 @@ export function inferVitShape(state: StateDict): VitShape {
     )
   const [hidden = 0] = shapeOf('blocks.0.mlp.fc1.weight', 2, '[hidden, width]')
   const [classes = 0] = shapeOf('head.weight', 2, '[classes, width]')
-  return { imageSize: grid * patchSize, patchSize, width, depth: countBlocks(state), hidden, classes, distilled }
+  const depth = countBlocks(state)
+  const evo = state.has('norm_cls.weight') && state.has('head_cls.weight') // Evo-ViT's two heads
+  const pool = evo && ({ pool: 'mean', classHead: true } as const)
+  return { imageSize: grid * patchSize, patchSize, width, depth, hidden, classes, distilled, ...pool }
 }
 
 const describe = (state: StateDict): string => {

@@ -59,8 +59,21 @@ export const huggingFaceDeit: Layout = {
   ],
 }
 
+/** Evo-ViT on DeiT: attention in lists of its own, queries and keys in one matrix; they are joined to qkv afterwards. */
+export const evoVit: Layout = {
+  name: 'Evo-ViT',
+  sign: /^qks\.\d+\.qk\./,
+  prefix: '',
+  modules: [
+    ['blocks.#.norm1', 'norms.#'],
+    ['blocks.#.attn.qk', 'qks.#.qk'],
+    ['blocks.#.attn.v', 'vs.#.v'],
+    ['blocks.#.attn.proj', 'projs.#'],
+  ],
+}
+
 /** The layouts that are not timm's own, in the order they are tried. */
-export const layouts: readonly Layout[] = [huggingFaceDeit, huggingFaceVit]
+export const layouts: readonly Layout[] = [huggingFaceDeit, huggingFaceVit, evoVit]
 
 /** Buffers that hold no weights: they are recomputed or count training steps. */
 const buffers = ['relative_position_index', 'attn_mask', 'num_batches_tracked', 'out_zero_mask', 'position_ids']
@@ -132,10 +145,18 @@ export function fromTimmNames(state: StateDict, layout: Layout): StateDict {
   return renamed
 }
 
-/** `attn.q.*`, `attn.k.*`, `attn.v.*` stacked by rows: q, then k, then v. */
+/** `attn.q.*`, `attn.k.*`, `attn.v.*` stacked by rows: q, then k, then v; `attn.qk.*` holds the first two. */
 function joinQkv(state: StateDict): StateDict {
   const joined: StateDict = new Map()
   for (const [name, q] of state) {
+    const pair = /^(.*attn\.)(qk|v)(\.(?:weight|bias))$/.exec(name)
+    const both = pair && state.get(`${pair[1]}qk${pair[3]}`)
+    if (pair && both) {
+      const v = state.get(`${pair[1]}v${pair[3]}`)
+      if (!v) joined.set(name, q)
+      else if (pair[2] === 'qk') joined.set(`${pair[1]}qkv${pair[3]}`, stack(name, [both, v], 2))
+      continue
+    }
     const match = /^(.*attn\.)([qkv])(\.(?:weight|bias))$/.exec(name)
     const [, path, part, kind] = match ?? []
     const k = state.get(`${path}k${kind}`)
@@ -146,19 +167,22 @@ function joinQkv(state: StateDict): StateDict {
   return joined
 }
 
-function stack(name: string, parts: readonly WeightTensor[]): WeightTensor {
+/** Parts below each other; `shares` is how many of the joined thirds the first one holds. */
+function stack(name: string, parts: readonly WeightTensor[], shares = 1): WeightTensor {
   const [rows = 0, ...rest] = parts[0]?.shape ?? []
   const data = new Float32Array(parts.reduce((sum, part) => sum + elements(part.shape), 0))
   let position = 0
-  for (const part of parts) {
-    if (!(part.data instanceof Float32Array) || !sameShape(part.shape, [rows, ...rest]))
+  for (const [i, part] of parts.entries()) {
+    const wanted = [i === 0 ? rows : rows / shares, ...rest]
+    if (!(part.data instanceof Float32Array) || !sameShape(part.shape, wanted))
       return fail(
         `${nameText(name)} ${shapeText([rows, ...rest])} and its neighbours of shape ${shapeText(part.shape)} cannot be joined`,
       )
     data.set(part.data, position)
     position += part.data.length
   }
-  return { dtype: parts[0]?.dtype ?? 'F32', shape: [rows * parts.length, ...rest], data }
+  const all = parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0)
+  return { dtype: parts[0]?.dtype ?? 'F32', shape: [all, ...rest], data }
 }
 
 function splitQkv(state: StateDict): StateDict {

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { BenchmarkReport, BenchmarkRow } from '../../bench/models.js'
 import type { Precision } from '../../graph/passes/precision.js'
 import { addExamples } from '../help.js'
-import { addOptions, precisions, type SharedOptions } from '../options.js'
+import { addOptions, precisions, readChoice, type SharedOptions } from '../options.js'
 import { emit, startProgress, table } from '../output.js'
 import { list, oneOf, positive, ratio, whole } from '../values.js'
 
@@ -46,7 +46,7 @@ export function addBench(program: Command): void {
     .option('--elastic', 'time the graph that serves every keep ratio, too')
     .option('--profile', 'time per operator')
     .option('--no-memory', 'do not measure peak memory (each model once more, in a process of its own)')
-  addOptions(command, ['model', 'init', 'heads', 'crop', 'method', 'score', 'device', 'threads'], {
+  addOptions(command, ['model', 'init', 'heads', 'crop', 'method', 'methodOption', 'score', 'device', 'threads'], {
     required: ['model'],
   }).action(bench)
   addExamples(
@@ -70,8 +70,7 @@ async function bench(options: BenchOptions): Promise<void> {
       keepRatios: keepRatio,
       batches: batch,
       precisions: precision,
-      ...(shared.method && { method: shared.method }),
-      ...(shared.score && { score: shared.score }),
+      ...readChoice(shared),
       ...(shared.device && { device: shared.device }),
       ...(shared.threads !== undefined && { threads: shared.threads }),
       ...(options.microBatch !== undefined && { microBatch: options.microBatch }),
@@ -101,6 +100,7 @@ function show({ model, machine, rows }: BenchmarkReport): void {
   table([
     [
       'model',
+      'method',
       'precision',
       'K',
       'batch',
@@ -121,6 +121,7 @@ function show({ model, machine, rows }: BenchmarkReport): void {
 
 const cells = (row: BenchmarkRow) => [
   row.model,
+  row.method,
   row.precision ?? '',
   row.keepRatio ?? '',
   row.microBatch < row.batch ? `${row.batch} (${row.lanes} x ${row.microBatch})` : row.batch,

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import type { ModelCost } from '../../models/cost.js'
+import type { Counting } from '../../reduction/method.js'
 import { addExamples } from '../help.js'
 import { addOptions, modelOptions, pictureOptions, readReduction, type SharedOptions } from '../options.js'
 import { emit, table } from '../output.js'
@@ -31,33 +32,35 @@ const table1: Readonly<Record<number, number>> = {
 const DEIT_SMALL_PARAMS = 22_050_664
 
 async function info(options: SharedOptions): Promise<void> {
-  const [setup, { modelCost }, { planKeep }, { imageTokens }] = await Promise.all([
+  const [setup, { countingsOf, modelCost }, { planReduction }, { shapeOf }] = await Promise.all([
     import('../setup.js'),
     import('../../models/cost.js'),
-    import('../../reduction/schedule.js'),
-    import('../../models/config.js'),
+    import('../../reduction/registry.js'),
+    import('../../models/vit.js'),
   ])
   const model = await setup.sizesOf(options)
   const { name, config, idle, origins } = model
-  const { method, score, ...request } = readReduction(options, idle)
-  const plan = planKeep(request, config.depth, imageTokens(config))
+  const request = readReduction(options, idle)
+  const plan = planReduction(request, shapeOf(config))
+  const { method } = plan
   setup.warnAll(plan.warnings)
-  const cost = modelCost(config, { keep: plan.keep, method, ...(score && { score }) })
-  const published = cost.params === DEIT_SMALL_PARAMS ? table1[request.keepRatio ?? 1] : undefined
+  const cost = modelCost(config, plan)
+  const inTable1 = cost.params === DEIT_SMALL_PARAMS && (method === 'idle' || method === 'none')
+  const published = inTable1 ? table1[request.keepRatio ?? 1] : undefined
   const preprocessing = setup.preprocessingReport(model)
   const giga = (macs: number) => macs / 1e9
-  const { executed, kForAll, selectedOnly } = cost.countings
   emit(
     options.json,
     {
       model: name,
       params: cost.params,
       gmacs: giga(cost.macs),
+      ...(cost.varies && { gmacsAtMost: true }),
       denseGmacs: giga(cost.denseMacs),
       method,
       keepRatios: plan.ratios,
       blocks: cost.blocks.map(({ block, tokens, macs }) => ({ block, tokens, gmacs: giga(macs) })),
-      countings: { executed: giga(executed), kForAll: giga(kForAll), selectedOnly: giga(selectedOnly) },
+      countings: Object.fromEntries(Object.entries(cost.countings).map(([name, macs]) => [name, giga(macs)])),
       ...(published !== undefined && { paperGmacs: published }),
       ...config,
       ...(origins && {
@@ -68,7 +71,7 @@ async function info(options: SharedOptions): Promise<void> {
       ...(preprocessing && { preprocessing }),
     },
     (report) => {
-      show(report.model, cost, report.paperGmacs)
+      show(report.model, cost, countingsOf(method), report.paperGmacs)
       if (!origins) return
       const { heads, layerNormEps: eps } = config
       process.stdout.write(`\nattention heads: ${heads} (${origins.heads.source})\n`)
@@ -78,18 +81,25 @@ async function info(options: SharedOptions): Promise<void> {
   )
 }
 
-function show(name: string, cost: ModelCost, published: number | undefined): void {
+function show(
+  name: string,
+  cost: ModelCost,
+  others: Readonly<Record<string, Counting<object>>>,
+  published: number | undefined,
+): void {
   const giga = (macs: number) => (macs / 1e9).toFixed(3)
-  const { executed, kForAll, selectedOnly } = cost.countings
+  const atMost = cost.varies ? ', at most: pictures decide' : ''
   const ratio = (macs: number) => `${((100 * macs) / cost.denseMacs).toFixed(1)} %`
   process.stdout.write(`${name}: ${cost.params.toLocaleString('en')} parameters\n\n`)
   table([['block', 'tokens', 'GMACs'], ...cost.blocks.map(({ block, tokens, macs }) => [block, tokens, giga(macs)])])
   process.stdout.write('\n')
   table([
     ['counting', 'GMACs', 'of dense'],
-    ['executed here (folded scores, last block for the class token)', giga(executed), ratio(executed)],
-    ['keys of all tokens (structure of the official code)', giga(kForAll), ratio(kForAll)],
-    ['selected tokens only (no cost for scores)', giga(selectedOnly), ratio(selectedOnly)],
+    [`executed here (only what can be seen in the answer)${atMost}`, giga(cost.macs), ratio(cost.macs)],
+    ...Object.entries(others).map(([name, { label }]) => {
+      const macs = cost.countings[name] ?? 0
+      return [label, giga(macs), ratio(macs)]
+    }),
     ['dense', giga(cost.denseMacs), '100.0 %'],
     ...(published === undefined ? [] : [['IdleViT paper, Table 1', published.toFixed(1), '']]),
   ])

@@ -3,6 +3,7 @@
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
 import { fail } from '../../errors.js'
+import { schedulingSetting } from '../../reduction/registry.js'
 import { addExamples } from '../help.js'
 import { addOptions, addRequired, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
 import { emit, startProgress, warn } from '../output.js'
@@ -77,11 +78,12 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
   }
   const asked = setup.classifierOptions(options, model)
   const open = [asked.keepRatio, asked.keepRatios, asked.keepTokens].every((value) => value === undefined)
+  const asksNothing = options.method !== 'none' && schedulingSetting(asked) === undefined
   const progress = startProgress('visualizing', 2 * paths.length)
   try {
     const files = await analysis.visualizePictures(model, pictures(), {
       ...asked,
-      ...(open && options.method !== 'none' && { keepRatio: KEEP_RATIO, method: 'idle' }),
+      ...(open && asksNothing && { keepRatio: KEEP_RATIO, method: options.method ?? model.idle?.method ?? 'idle' }),
       preprocess,
       onWarning: warn,
       onPicture: (done, name) => progress.update(done, name),

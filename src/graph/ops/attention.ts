@@ -1,6 +1,6 @@
 /** Scaled dot-product attention: one operator for passes that need no map, and its parts for those that do. */
 
-import { type Dim, multiplyDims } from '../dims.js'
+import { type Dim, multiplyDims, sameShape } from '../dims.js'
 import { applyAll, type Emitter, type Op, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
 import { mul, sub } from './elementwise.js'
@@ -16,26 +16,29 @@ const isByHead = (x: Tensor): boolean => x.shape.length === 4
 /** Outputs the result and, for the backward pass, the map `[B, H, n, m]` and the inputs split into heads. */
 const attentionOp: Op<{ heads: number }> = {
   name: 'attention',
-  infer([q, k, v], { heads }) {
+  infer([q, k, v, bias], { heads }) {
     const [query, key, value] = [q, k, v] as [Tensor, Tensor, Tensor]
     const { dtype, shape } = query
     const width = shape[2] as number
     if (width % heads !== 0) throw new Error(`width ${width} is not a multiple of ${heads} heads`)
     if (rowsOf(key) !== rowsOf(value)) throw new Error('keys and values differ in number')
     if (isByHead(key) !== isByHead(value)) throw new Error('of keys and values one is split into heads')
+    if (bias && !sameShape(bias.shape, [shape[0] as Dim, 1, 1, rowsOf(key)]))
+      throw new Error(`a bias of keys is [${shape[0]}, 1, 1, ${rowsOf(key)}], found [${bias.shape}]`)
     const split = (x: Tensor) => ({ dtype, shape: [shape[0] as Dim, heads, rowsOf(x), width / heads] })
     const map = { dtype, shape: [shape[0] as Dim, heads, rowsOf(query), rowsOf(key)] }
     return [{ dtype, shape }, map, split(query), split(key), split(value)]
   },
   emit({ inputs, outputs, attrs: { heads } }, onnx) {
-    const [q, k, v] = inputs as [Tensor, Tensor, Tensor]
+    const [q, k, v, bias] = inputs as [Tensor, Tensor, Tensor, Tensor?]
     const [result, map, ...parts] = outputs.map((t) => t.name) as [string, string, string, string, string]
     const width = q.shape[2] as number
     const scale = (width / heads) ** -0.5
     const saved = outputs.slice(1).some((tensor) => onnx.used(tensor))
     if (onnx.contrib && !saved) {
       const attributes = { num_heads: heads, scale: { float: scale } }
-      onnx.node('MultiHeadAttention', [q.name, k.name, v.name], [result], attributes, 'com.microsoft')
+      const more = bias ? ['', '', biasOfPairs(bias, q, onnx)] : [] // no bias of projections, no padding of keys
+      onnx.node('MultiHeadAttention', [q.name, k.name, v.name, ...more], [result], attributes, 'com.microsoft')
       return
     }
     const intoHeads = (x: Tensor, name: string) => {
@@ -49,7 +52,8 @@ const attentionOp: Op<{ heads: number }> = {
     const [logits] = onnx.contrib
       ? onnx.node('FusedMatMul', [qh, kh], 1, { transB: 1, alpha: { float: scale } }, 'com.microsoft')
       : portableLogits(qh, kh, scale, onnx)
-    onnx.node('Softmax', [logits as string], [map], { axis: -1 })
+    const [biased] = bias ? onnx.node('Add', [logits as string, bias.name], 1) : [logits]
+    onnx.node('Softmax', [biased as string], [map], { axis: -1 })
     const rows = onnx.node('Transpose', onnx.node('MatMul', [map, vh], 1), 1, { perm: [0, 2, 1, 3] })
     onnx.node('Reshape', [...rows, onnx.constant(int64s([0, 0, width]), [3])], [result])
   },
@@ -59,15 +63,26 @@ const attentionOp: Op<{ heads: number }> = {
     const [b, p, w] = size([batch, pairs, width]) as [number, number, number]
     return 2 * b * p * w
   },
-  gradient({ inputs: [, keys], outputs, attrs: { heads } }, [g]) {
+  gradient({ inputs: [, keys, , bias], outputs, attrs: { heads } }, [g]) {
     if (isByHead(keys as Tensor)) throw new Error('attention: no gradient for keys by head')
     const [o, map, q, k, v] = outputs as [Tensor, Tensor, Tensor, Tensor, Tensor]
     const alpha = (q.shape[3] as number) ** -0.5
     const { dLogits, dValues } = attendGradients(map, v, splitHeads(o, heads), splitHeads(g as Tensor, heads))
     const dq = matmul(dLogits, k, { alpha }) // [B, H, n, d]
     const dk = matmul(dLogits, q, { transA: true, alpha }) // [B, H, m, d]
-    return [mergeHeads(dq), mergeHeads(dk), mergeHeads(dValues)]
+    return [mergeHeads(dq), mergeHeads(dk), mergeHeads(dValues), bias && sumTo(dLogits, bias.shape)]
   },
+}
+
+/** The bias of every key repeated for every query, as the fused operator wants it: `[B, 1, n, m]`. */
+function biasOfPairs(bias: Tensor, q: Tensor, onnx: Emitter): string {
+  const n = rowsOf(q)
+  const one = onnx.constant(int64s([1]), [1])
+  const [target] =
+    typeof n === 'number'
+      ? [onnx.constant(int64s([1, 1, n, 1]), [4])]
+      : onnx.node('Concat', [one, one, ...onnx.node('Shape', [q.name], 1, { start: 1, end: 2 }), one], 1, { axis: 0 })
+  return onnx.node('Expand', [bias.name, target as string], 1)[0] as string
 }
 
 /** α q kᵀ without operators of ONNX Runtime's own. */
@@ -82,10 +97,11 @@ function portableLogits(q: string, k: string, scale: number, onnx: Emitter): str
  * @param q - `[B, n, C]`, heads side by side in C
  * @param k - `[B, m, C]`, or like the values by head `[B, H, m, d]` for passes without a gradient
  * @param v - `[B, m, C]`
+ * @param bias - `[B, 1, 1, m]`, added to the logits of every key
  * @returns `[B, n, C]`
  */
-export const attention = (q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor =>
-  applyAll(attentionOp, [q, k, v], { heads })[0] as Tensor
+export const attention = (q: Tensor, k: Tensor, v: Tensor, heads: number, bias?: Tensor): Tensor =>
+  applyAll(attentionOp, bias ? [q, k, v, bias] : [q, k, v], { heads })[0] as Tensor
 
 /** `[B, n, C]` → `[B, H, n, C/H]`; of a single row a view. */
 export function splitHeads(x: Tensor, heads: number): Tensor {

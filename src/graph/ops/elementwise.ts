@@ -43,8 +43,10 @@ const subOp = binaryOp('sub', 'Sub', (g) => [g, neg(g)])
 const mulOp = binaryOp('mul', 'Mul', (g, a, b) => [mul(g, b), mul(g, a)])
 const divOp = binaryOp('div', 'Div', (g, _, b, y) => [div(g, b), neg(mul(g, div(y, b)))])
 const equalOp = binaryOp('equal', 'Equal', undefined, 'bool')
+const lessOp = binaryOp('less', 'Less', undefined, 'bool')
 const negOp = unaryOp('neg', 'Neg', neg)
 const expOp = unaryOp('exp', 'Exp', (g, _, y) => mul(g, y))
+const logOp = unaryOp('log', 'Log', (g, x) => div(g, x))
 const sqrtOp = unaryOp('sqrt', 'Sqrt', (g, _, y) => div(g, mul(y, scalar(y.graph, 2))))
 
 export const add = (a: Tensor, b: Tensor): Tensor => apply(addOp, [a, b], null)
@@ -52,14 +54,51 @@ export const sub = (a: Tensor, b: Tensor): Tensor => apply(subOp, [a, b], null)
 export const mul = (a: Tensor, b: Tensor): Tensor => apply(mulOp, [a, b], null)
 export const div = (a: Tensor, b: Tensor): Tensor => apply(divOp, [a, b], null)
 export const equal = (a: Tensor, b: Tensor): Tensor => apply(equalOp, [a, b], null)
+export const less = (a: Tensor, b: Tensor): Tensor => apply(lessOp, [a, b], null)
 export const exp = (x: Tensor): Tensor => apply(expOp, [x], null)
+export const log = (x: Tensor): Tensor => apply(logOp, [x], null)
 export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], null)
 export function neg(x: Tensor): Tensor {
   return apply(negOp, [x], null)
 }
 
+const detachOp: Op<null> = {
+  name: 'detach',
+  infer: ([x]) => [x as Tensor],
+  emit(node, onnx) {
+    onnx.node('Identity', namesOf(node.inputs), namesOf(node.outputs))
+  },
+  gradient: () => [undefined],
+}
+
+/** x, through which no gradient flows. */
+export const detach = (x: Tensor): Tensor => apply(detachOp, [x], null)
+
 /** x · s for a number s. */
 export const scale = (x: Tensor, s: number): Tensor => (s === 1 ? x : mul(x, scalar(x.graph, s)))
+
+const whereOp: Op<null> = {
+  name: 'where',
+  infer([condition, a, b]) {
+    if (condition?.dtype !== 'bool') throw new Error(`a condition is bool, found ${condition?.dtype}`)
+    if (!a || !b || a.dtype !== b.dtype) throw new Error(`element types ${a?.dtype} and ${b?.dtype} differ`)
+    return [{ dtype: a.dtype, shape: broadcast(condition.shape, broadcast(a.shape, b.shape)) }]
+  },
+  emit(node, onnx) {
+    onnx.node('Where', namesOf(node.inputs), namesOf(node.outputs))
+  },
+  gradient({ inputs }, [gradient]) {
+    const [condition, a, b] = inputs as [Tensor, Tensor, Tensor]
+    const g = gradient as Tensor
+    const none = scalar(g.graph, 0)
+    return [undefined, sumTo(where(condition, g, none), a.shape), sumTo(where(condition, none, g), b.shape)]
+  },
+}
+
+/** Entries of `a` where the condition (bool) holds, of `b` elsewhere; both are computed. */
+export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
+  return apply(whereOp, [condition, a, b], null)
+}
 
 const castOp: Op<{ to: DType }> = {
   name: 'cast',

@@ -1,12 +1,12 @@
 /** Selecting rows: top-k, gather and scatter along the token axis, one selection per picture. */
 
 import type { Dim } from '../dims.js'
-import { apply, applyAll, type Emitter, type Node, type Op, type Tensor } from '../graph.js'
+import { apply, applyAll, type Emitter, type Node, namesOf, type Op, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
 import { add } from './elementwise.js'
 import { zerosLike } from './shape.js'
 
-const topKOp: Op<{ k: Dim }> = {
+const topKOp: Op<{ k: Dim; smallest: boolean }> = {
   name: 'topK',
   infer([x, count], { k }) {
     const { dtype, shape } = x as Tensor
@@ -18,13 +18,15 @@ const topKOp: Op<{ k: Dim }> = {
       { dtype: 'int64', shape: kept },
     ]
   },
-  emit({ inputs: [x, count], outputs, attrs: { k } }, onnx) {
-    const wanted = count?.name ?? onnx.constant(int64s([k as number]), [1])
+  emit({ inputs: [x, count], outputs, attrs: { k, smallest } }, onnx) {
+    const { name, shape } = x as Tensor
+    const all = () => onnx.node('Shape', [name], 1, { start: shape.length - 1 })[0] as string // a symbol: all there are
+    const wanted = count?.name ?? (typeof k === 'number' ? onnx.constant(int64s([k]), [1]) : all())
     onnx.node(
       'TopK',
-      [(x as Tensor).name, wanted],
+      [name, wanted],
       outputs.map((t) => t.name),
-      { axis: -1, largest: 1, sorted: 1 },
+      { axis: -1, largest: Number(!smallest), sorted: 1 },
     )
   },
   // The indices are integers: nothing flows through a selection, only through the values.
@@ -46,8 +48,8 @@ const scatterLastOp: Op<null> = {
   },
 }
 
-/** x with the entries at `indices` along the last axis replaced by `update`. */
-const scatterLast = (x: Tensor, indices: Tensor, update: Tensor): Tensor =>
+/** x with the entries at `indices` along the last axis replaced by `update`; no gradient flows. */
+export const scatterLast = (x: Tensor, indices: Tensor, update: Tensor): Tensor =>
   apply(scatterLastOp, [x, indices, update], null)
 
 /**
@@ -57,27 +59,85 @@ const scatterLast = (x: Tensor, indices: Tensor, update: Tensor): Tensor =>
  * @returns values and int64 indices, both `[…, k]`
  */
 export function topK(x: Tensor, k: Dim, count?: Tensor): { values: Tensor; indices: Tensor } {
-  const [values, indices] = applyAll(topKOp, count ? [x, count] : [x], { k }) as [Tensor, Tensor]
+  const [values, indices] = applyAll(topKOp, count ? [x, count] : [x], { k, smallest: false }) as [Tensor, Tensor]
   return { values, indices }
 }
 
-/** Where every picture begins in the flattened `[B·N, …]` view: int64 `[B, 1]`; B is read off the first axis of the input. */
-const firstRowsOp: Op<{ rows: number }> = {
+/** The `k` smallest entries along the last axis, ascending, like {@link topK}. */
+export function bottomK(x: Tensor, k: Dim): { values: Tensor; indices: Tensor } {
+  const [values, indices] = applyAll(topKOp, [x], { k, smallest: true }) as [Tensor, Tensor]
+  return { values, indices }
+}
+
+const gatherLastOp: Op<null> = {
+  name: 'gatherLast',
+  infer([x, indices]) {
+    const [from, at] = [x as Tensor, indices as Tensor]
+    if (from.shape.length !== at.shape.length) throw new Error('as many axes of indices as of values are wanted')
+    return [{ dtype: from.dtype, shape: at.shape }]
+  },
+  emit({ inputs, outputs }, onnx) {
+    onnx.node('GatherElements', namesOf(inputs), namesOf(outputs), { axis: -1 })
+  },
+  gradient: ({ inputs: [x, indices] }, [g]) => [addLast(zerosLike(x as Tensor), indices as Tensor, g as Tensor)],
+}
+
+/** Entries along the last axis: x `[…, n]` at int64 indices `[…, k]` → `[…, k]`. */
+export const gatherLast = (x: Tensor, indices: Tensor): Tensor => apply(gatherLastOp, [x, indices], null)
+
+const addLastOp: Op<null> = {
+  name: 'addLast',
+  infer: ([x]) => [x as Tensor],
+  emit({ inputs, outputs }, onnx) {
+    onnx.node('ScatterElements', namesOf(inputs), namesOf(outputs), { axis: -1, reduction: 'add' })
+  },
+  gradient: ({ inputs: [, indices] }, [g]) => [g, undefined, gatherLast(g as Tensor, indices as Tensor)],
+}
+
+/** x `[…, n]` with `update` `[…, k]` added at `indices` along the last axis; an index may come more than once. */
+export function addLast(x: Tensor, indices: Tensor, update: Tensor): Tensor {
+  return apply(addLastOp, [x, indices, update], null)
+}
+
+const cumulateOp: Op<{ reverse: boolean }> = {
+  name: 'cumulate',
+  infer: ([x]) => [x as Tensor],
+  emit({ inputs: [x], outputs, attrs: { reverse } }, onnx) {
+    const axis = onnx.constant(int64s([(x as Tensor).shape.length - 1]), [])
+    onnx.node('CumSum', [(x as Tensor).name, axis], namesOf(outputs), { reverse: Number(reverse) })
+  },
+  gradient: ({ attrs: { reverse } }, [g]) => [apply(cumulateOp, [g as Tensor], { reverse: !reverse })],
+}
+
+/** Running sums along the last axis: entry i is the sum of entries 0 … i. */
+export const cumulate = (x: Tensor): Tensor => apply(cumulateOp, [x], { reverse: false })
+
+/**
+ * Where every picture begins in the flattened `[B·N, …]` view: int64 `[B, 1]`; B is read off the first axis of the
+ * input, and N, where it is a symbol, off its second.
+ */
+const firstRowsOp: Op<{ rows: Dim }> = {
   name: 'firstRows',
   infer: ([like]) => [{ dtype: 'int64', shape: [(like as Tensor).shape[0] as Dim, 1] }],
   emit({ inputs: [like], outputs: [first], attrs: { rows } }, onnx) {
     const value = (v: number) => onnx.constant(int64s([v]), [])
+    const count = typeof rows === 'number' ? value(rows) : sizeOf(like as Tensor, 1, onnx)
     const size = onnx.node('Shape', [(like as Tensor).name], 1, { start: 0, end: 1 })[0] as string
     const [batch] = onnx.node('Squeeze', [size], 1) as [string]
     const [pictures] = onnx.node('Range', [value(0), batch, value(1)], 1) as [string]
-    const [row] = onnx.node('Mul', [pictures, value(rows)], 1) as [string]
+    const [row] = onnx.node('Mul', [pictures, count], 1) as [string]
     onnx.node('Unsqueeze', [row, onnx.constant(int64s([1]), [1])], [(first as Tensor).name])
   },
 }
 
+/** A size that is known when the graph runs, as a scalar. */
+const sizeOf = ({ name }: Tensor, axis: number, onnx: Emitter): string =>
+  onnx.node('Squeeze', onnx.node('Shape', [name], 1, { start: axis, end: axis + 1 }), 1)[0] as string
+
 /** First rows of pictures of so many rows, for as many as `indices` is about; all selections of a graph share them. */
-function firstRows(indices: Tensor, rows: number): Tensor {
+function firstRows(indices: Tensor, rows: Dim, of: Tensor | undefined): Tensor {
   const { inputs, nodes } = indices.graph
+  if (typeof rows === 'string') return apply(firstRowsOp, [of as Tensor], { rows })
   const like = inputs.find(({ shape }) => shape[0] === indices.shape[0]) ?? indices
   const isSame = ({ op, attrs, inputs: [x] }: Node) =>
     op === (firstRowsOp as Op) && x === like && (attrs as { rows: number }).rows === rows
@@ -90,8 +150,15 @@ export interface Rows {
   readonly flat: Tensor
 }
 
-/** Prepares a selection: `indices` int64 `[B, n]` are rows of a `[B, N, …]` tensor. */
-export const selectRows = (indices: Tensor, rows: number): Rows => ({ flat: add(indices, firstRows(indices, rows)) })
+/**
+ * Prepares a selection: `indices` int64 `[B, n]` are rows of a `[B, N, …]` tensor.
+ *
+ * @param rows - N, or a tensor `[B, N, …]` where N is a symbol
+ */
+export function selectRows(indices: Tensor, rows: number | Tensor): Rows {
+  const [count, of] = typeof rows === 'number' ? [rows, undefined] : [rows.shape[1] as Dim, rows]
+  return { flat: add(indices, firstRows(indices, count, of)) }
+}
 
 const gatherOp: Op<null> = {
   name: 'gatherRows',
@@ -125,16 +192,7 @@ export const gatherRows = (x: Tensor, rows: Rows): Tensor => apply(gatherOp, [x,
 const scatterOp: Op<null> = {
   name: 'scatterRows',
   infer: ([x]) => [x as Tensor],
-  emit({ inputs: [x, flat, update], outputs }, onnx) {
-    const { shape } = x as Tensor
-    const names = outputs.map((t) => t.name)
-    const index = onnx.node('Unsqueeze', [(flat as Tensor).name, onnx.constant(int64s([-1]), [1])], 1)[0] as string
-    const factors = [tableOf(x as Tensor, onnx), index, (update as Tensor).name]
-    const written = onnx.node('ScatterND', factors, shape.length === 2 ? names : 1)
-    if (shape.length === 2) return
-    const target = int64s([-1, ...(shape.slice(1) as number[])])
-    onnx.node('Reshape', [...written, onnx.constant(target, [target.length])], names)
-  },
+  emit: (node, onnx) => emitScatter(node, onnx, {}),
   gradient({ inputs: [, flat, update] }, [g]) {
     const rows = { flat: flat as Tensor }
     return [scatterRows(g as Tensor, rows, zerosLike(update as Tensor)), undefined, gatherRows(g as Tensor, rows)]
@@ -144,6 +202,28 @@ const scatterOp: Op<null> = {
 /** x `[B, N, C]` with the selected rows replaced by `update` `[B, n, C]`; the others are the same bits. */
 export const scatterRows = (x: Tensor, rows: Rows, update: Tensor): Tensor =>
   apply(scatterOp, [x, rows.flat, update], null)
+
+/** Writes into, or with `reduction: 'add'` adds to, rows of x. */
+function emitScatter({ inputs: [x, flat, update], outputs }: Node<null>, onnx: Emitter, how: { reduction?: string }) {
+  const { shape } = x as Tensor
+  const names = outputs.map((t) => t.name)
+  const index = onnx.node('Unsqueeze', [(flat as Tensor).name, onnx.constant(int64s([-1]), [1])], 1)[0] as string
+  const factors = [tableOf(x as Tensor, onnx), index, (update as Tensor).name]
+  const written = onnx.node('ScatterND', factors, shape.length === 2 ? names : 1, how)
+  if (shape.length === 2) return
+  const target = int64s([-1, ...(shape.slice(1) as number[])])
+  onnx.node('Reshape', [...written, onnx.constant(target, [target.length])], names)
+}
+
+const addRowsOp: Op<null> = {
+  name: 'addRows',
+  infer: ([x]) => [x as Tensor],
+  emit: (node, onnx) => emitScatter(node, onnx, { reduction: 'add' }),
+  gradient: ({ inputs: [, flat] }, [g]) => [g, undefined, gatherRows(g as Tensor, { flat: flat as Tensor })],
+}
+
+/** x `[B, N, C]` with `update` `[B, n, C]` added to the selected rows, of which one may be selected more than once. */
+export const addRows = (x: Tensor, rows: Rows, update: Tensor): Tensor => apply(addRowsOp, [x, rows.flat, update], null)
 
 const maskOp: Op<{ rows: number }> = {
   name: 'rowMask',

@@ -9,6 +9,7 @@ import { rewrite } from './rewrite.js'
 /** Inputs `[B, n, …]` that may as well come as `[B·n, …]`, by operator; what is made of them then does, too. */
 const rowInputs: Readonly<Record<string, readonly number[]>> = {
   add: [0, 1],
+  addRows: [0, 1, 2],
   gatherRows: [0, 1],
   gelu: [0],
   layerNorm: [0],

@@ -16,7 +16,7 @@ import { rewrite } from './rewrite.js'
  * and the softmax takes that out again.
  */
 export const shareKeys = (graph: Graph): Graph =>
-  rewrite(graph, ({ op, attrs }, [q, keys, values], result) => {
+  rewrite(graph, ({ op, attrs }, [q, keys, values, ...bias], result) => {
     const projection = keys?.node
     if (op.name !== 'attention' || projection?.op.name !== 'linear') return undefined
     const { heads: H } = attrs as { heads: number }
@@ -26,5 +26,5 @@ export const shareKeys = (graph: Graph): Graph =>
     const readings = weight.data && result.constants.get(weight.data.buffer)
     if (!readings?.some(({ data, shape }) => data === weight.data && sameShape(shape, byHead))) return undefined
     const k = matmul(reshape(y, [B, 1, m, C]), reshape(weight, byHead), { transB: true }) // [B, H, m, d]
-    return applyAll(op, [q as Tensor, k, splitHeads(values as Tensor, H)], attrs)
+    return applyAll(op, [q as Tensor, k, splitHeads(values as Tensor, H), ...bias], attrs)
   })

@@ -1,0 +1,64 @@
+/** Methods learn: through what they keep, fuse and merge, the gradient of the logits is the slope of the logits. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import { gradients } from '../graph/gradients.js'
+import { createGraph, input, output, type Tensor } from '../graph/graph.js'
+import { mul } from '../graph/ops/elementwise.js'
+import { reduceSum } from '../graph/ops/reduce.js'
+import { methodBuild } from '../models/build.js'
+import { shapeOf, vit } from '../models/vit.js'
+import { createRandom } from '../random.js'
+import { createSession } from '../runtime/node.js'
+import type { Values } from '../runtime/session.js'
+import { openMethod, planReduction, type ReductionRequest } from './registry.js'
+
+const requests: readonly ReductionRequest[] = [
+  { method: 'none' },
+  { method: 'idle', keepRatio: 0.6 },
+  { method: 'evit', keepRatio: 0.6 },
+  { method: 'evit', keepRatio: 0.6, fuse: false },
+  { method: 'evovit', keepRatio: 0.5 },
+  { method: 'tome', r: 3 },
+]
+
+for (const request of requests)
+  test(JSON.stringify(request), async () => {
+    const graph = createGraph()
+    const state = new Map([...randomWeights(tiny, 1)].map(([name, { shape, data }]) => [name, { shape, data }]))
+    const tensors = new Map([...state].map(([name, { shape }]) => [name, input(graph, name, shape)]))
+    const weight = (name: string) => tensors.get(name) as Tensor
+    const form = openMethod(methodBuild(graph, weight, tiny), planReduction(request, shapeOf(tiny)))
+    const pixels = input(graph, 'pixel_values', ['batch', 3, tiny.imageSize, tiny.imageSize])
+    const { logits } = vit(weight, pixels, tiny, { form })
+    const loss = reduceSum(mul(logits, logits), [0, 1])
+    output('loss', loss)
+    const names = [...tensors.keys()]
+    for (const [i, gradient] of gradients(loss, [...tensors.values()]).entries()) output(`d.${names[i]}`, gradient)
+    const session = await createSession(graph, { threads: 1 })
+    const random = createRandom(5)
+    const feeds: Record<string, Values> = { pixel_values: randomPixels(tiny, 2, 2) }
+    for (const [name, { shape, data }] of state) feeds[name] = { data: (data as Float32Array).slice(), shape }
+    const found = await session.run(feeds)
+    // One random direction through all weights, along which nothing else is chosen.
+    const direction = new Map(
+      names.map((name) => [name, (feeds[name]?.data as Float32Array).map(() => random.normal())]),
+    )
+    const slope = names.reduce((sum, name) => {
+      const d = found[`d.${name}`]?.data as Float32Array
+      return sum + d.reduce((dot, value, i) => dot + value * (direction.get(name)?.[i] ?? 0), 0)
+    }, 0)
+    const at = async (h: number) => {
+      for (const [name, { data }] of state)
+        feeds[name]?.data.set((data as Float32Array).map((w, i) => w + h * (direction.get(name)?.[i] ?? 0)) as never)
+      return Number((await session.run(feeds, ['loss'])).loss?.data[0])
+    }
+    const h = 1e-4 // small enough that no choice changes along the way
+    const numeric = (8 * ((await at(h)) - (await at(-h))) - ((await at(2 * h)) - (await at(-2 * h)))) / (12 * h)
+    await session.close()
+    assert.ok(
+      maxAbsDiff(Float32Array.of(slope), Float32Array.of(numeric)) < 1e-2 * Math.abs(numeric),
+      `slope ${slope}, differences ${numeric}`,
+    )
+  })

@@ -1,0 +1,149 @@
+/**
+ * The seam between models and token reduction: what a method tells of itself, and what it does in a block.
+ *
+ * A method is one file. It says what happens to the rows before a block, between attention and MLP, and at the readout;
+ * which options it has, how many tokens they leave, which weights it reads beyond the model's, and what it carries from
+ * block to block. Models call it without knowing which one it is.
+ */
+
+import type { Dim, Shape } from '../graph/dims.js'
+import type { DType, Graph, Tensor } from '../graph/graph.js'
+import type { Block } from './block.js'
+import type { Rows } from './rows.js'
+import type { KeepPlan, KeepRequest } from './schedule.js'
+
+/** Sizes of a model, as far as a method needs them. */
+export interface ModelShape {
+  /** Blocks L. */
+  readonly depth: number
+  /** Image tokens N0 that enter the first block. */
+  readonly tokens: number
+  /** Rows before the image tokens. */
+  readonly prefix: number
+  /** Token width C. */
+  readonly width: number
+}
+
+/** What will be read of a block's rows: so many leading ones, or all. What nobody reads need not be computed. */
+export type Reads = number | 'all'
+
+/** What a block did. */
+export interface Step<S> {
+  /** Rows that leave the block; only those that are read. */
+  readonly rows: Rows
+  /** What the method carries on to the next block. */
+  readonly state: S
+  /** Image rows that went through the block; a symbol where every picture has its own number. */
+  readonly tokens: Dim
+  /** `[B]`: how many image rows of each picture are real, where that is its own. */
+  readonly counts?: Tensor
+  /** int64 `[B, K]`: the image rows, of those that came in, that were computed or that go on, best first. */
+  readonly kept?: Tensor
+  /** `[B, m]`: what the image rows that came in are ranked by. */
+  readonly scores?: Tensor
+  /** `[B, N0]`: 1 for tokens that were computed, 0 for others; absent: all that are still there. */
+  readonly computed?: Tensor
+  /** What the attention of all rows follows from, for the token cut loss. */
+  readonly attention?: FullAttention
+  /** Whatever else is worth a look, for losses and for comparison with other implementations. */
+  readonly seen?: Readonly<Record<string, Tensor>>
+}
+
+/** Attention among all rows, idle ones included, and who was selected. */
+export interface FullAttention {
+  readonly heads: number
+  /** Queries and keys of every row, `[B, N, C]`, heads side by side in C. */
+  readonly queries: Tensor
+  readonly keys: Tensor
+  /** `[B, N]`: 1 on the rows that were computed (the prefix among them), 0 on idle ones. */
+  readonly selected: Tensor
+}
+
+/** A method at work in a graph. S: what it carries from block to block. */
+export interface Form<S = undefined> {
+  /** What is carried into the first block. */
+  start(rows: Rows): S
+  /** Rows in, rows out. */
+  block(block: Block, rows: Rows, state: S, reads: Reads): Step<S>
+  /** Before the readout; absent: the rows as they left the last block. */
+  end?(rows: Rows, state: S): Rows
+}
+
+/** The form of a method that carries nothing. */
+export const stateless = (
+  block: (block: Block, rows: Rows, reads: Reads) => Omit<Step<undefined>, 'state'>,
+): Form<undefined> => ({
+  start: () => undefined,
+  block: (each, rows, _, reads) => ({ ...block(each, rows, reads), state: undefined }),
+})
+
+/** What a method builds with. */
+export interface Build {
+  readonly graph: Graph
+  readonly shape: ModelShape
+  /** A weight by its name in the checkpoint. @throws InputError when the model has none of that name */
+  weight(name: string): Tensor
+  /** What is fed at every run: a count, noise. Asked for twice it is the same tensor. */
+  input(name: string, shape: Shape, dtype?: DType): Tensor
+}
+
+/** An option of one method, `--method-option name=value`. */
+export interface Setting<T> {
+  readonly describes: string
+  /** What a value has to be, for messages: `a whole number of at least 0`. */
+  readonly wanted: string
+  /** The value of a text; `undefined` where it does not fit. */
+  parse(text: string): T | undefined
+  /** It says by itself how many tokens there are, so that keep ratios have nothing to say. */
+  readonly schedules?: boolean
+}
+
+/** How many rows every block has; what a method is built from. */
+export interface MethodPlan {
+  /**
+   * By block: image rows that it computes, or leaves to the next one, as the method counts them. A block that has no
+   * more of them than come in changes nothing.
+   */
+  readonly keep: readonly (number | 'fed')[]
+  /** `gathered` computes only what is needed; `masked` computes all rows and masks, where a method has that form. */
+  readonly form?: 'gathered' | 'masked' | undefined
+  /** Compute all that the official code computes: for counting and comparing. Default: only what can be seen. */
+  readonly official?: boolean | undefined
+}
+
+/** Another way to count a method's multiply-adds, beside those that are executed. */
+export interface Counting<S> {
+  /** For people. */
+  readonly label: string
+  /** How the graph that is counted differs. */
+  readonly plan: Pick<MethodPlan, 'official'> & S
+}
+
+/** A token reduction method. S: its options. */
+export interface Method<S extends object = object> {
+  readonly name: string
+  /** One line, for help. */
+  readonly summary: string
+  /** Source. */
+  readonly paper?: string
+  /** Whether rows leave for good, so that fewer come out than went in. */
+  readonly shrinks: boolean
+  /** Whether the number of tokens can be an input of the graph. */
+  readonly elastic?: boolean
+  /** Its options, those a user may set. */
+  readonly settings: { readonly [K in keyof S]?: Setting<NonNullable<S[K]>> }
+  /**
+   * Rows by block for what was asked, and the options that were left open.
+   *
+   * @throws InputError when that cannot be
+   */
+  plan(request: KeepRequest & S, shape: ModelShape): KeepPlan & S
+  /** Weights it reads beyond the model's, with their shapes. */
+  parameters?(shape: ModelShape, keep: readonly number[]): ReadonlyMap<string, readonly number[]>
+  /** Names of such weights in a checkpoint, whoever wants them. */
+  readonly ownsWeight?: RegExp
+  /** Ways to count its multiply-adds, by name in JSON; default: the official structure. */
+  readonly countings?: Readonly<Record<string, Counting<S>>>
+  /** Starts it in a graph. */
+  open(build: Build, plan: MethodPlan & S): Form<unknown>
+}

@@ -1,0 +1,38 @@
+/** No reduction: every token is computed. Also the block of every method where it changes nothing. */
+
+import { slice } from '../graph/ops/shape.js'
+import { type Block, residual } from './block.js'
+import { readerAttention } from './folded.js'
+import { type Method, type Reads, type Step, stateless } from './method.js'
+import { imageRows, type Rows } from './rows.js'
+import { planKeep } from './schedule.js'
+
+/** x + MHSA(LN1 x), then + MLP(LN2 ·). Only rows that are read are queries. */
+export function denseBlock(block: Block, rows: Rows, reads: Reads): Omit<Step<undefined>, 'state'> {
+  const { x } = rows
+  const y = block.norm1(x) // [B, n, C]
+  const tokens = imageRows(rows)
+  if (reads === 'all') {
+    const [q, k, v] = block.queryKeyValue(y) // [B, n, C] each
+    return { rows: { ...rows, x: residual(block, x, block.attend(q, k, v)) }, tokens } // [B, n, C]
+  }
+  const first = (t: typeof x) => slice(t, 1, 0, reads) // [B, R, C]
+  return { rows: { ...rows, x: residual(block, first(x), readerAttention(block, first(y), y)) }, tokens } // [B, R, C]
+}
+
+export const none: Method = {
+  name: 'none',
+  summary: 'every token in every block: the dense model',
+  shrinks: false,
+  settings: {},
+  plan(request, { depth, tokens }) {
+    planKeep(request, depth, tokens) // what is asked for is checked all the same
+    return { keep: new Array<number>(depth).fill(tokens), ratios: new Array<number>(depth).fill(1), warnings: [] }
+  },
+  // As idling's with every token kept.
+  countings: {
+    kForAll: { label: 'keys of all tokens', plan: { official: true } },
+    selectedOnly: { label: 'all tokens, every row', plan: { official: true } },
+  },
+  open: () => stateless(denseBlock),
+}

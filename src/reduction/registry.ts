@@ -1,0 +1,156 @@
+/** Every token reduction method by name, and what is asked of one turned into a plan. */
+
+import { fail } from '../errors.js'
+import { ats } from './ats.js'
+import { dynamicvit } from './dynamicvit.js'
+import { evit } from './evit.js'
+import { evovit } from './evovit.js'
+import { idle } from './idle.js'
+import type { Build, Form, Method, MethodPlan, ModelShape, Setting } from './method.js'
+import { none } from './none.js'
+import { elasticKeep, type KeepPlan, type KeepRequest } from './schedule.js'
+import { tome } from './tome.js'
+
+/** The methods that `--method` knows: one line each. */
+export const methods = { none, idle, evit, dynamicvit, evovit, ats, tome } as const
+
+export type MethodName = keyof typeof methods
+
+/** Names of all methods, in the order of help texts. */
+export const methodNames = Object.keys(methods) as MethodName[]
+
+type SettingsOf<M> = M extends Method<infer S> ? S : never
+type Intersection<U> = (U extends unknown ? (each: U) => void : never) extends (all: infer I) => void ? I : never
+
+/** The options of all methods; each method takes its own and refuses the others'. */
+export type MethodSettings = Partial<Intersection<SettingsOf<(typeof methods)[MethodName]>>>
+
+/** Which method, and its options. */
+export interface MethodChoice extends MethodSettings {
+  /** Default `idle`. */
+  readonly method?: MethodName
+}
+
+/** What the user asked of token reduction. */
+export interface ReductionRequest extends KeepRequest, MethodChoice {}
+
+/** A method with all that its graph depends on. Options that were not given are absent. */
+export interface ReductionPlan extends KeepPlan, MethodSettings {
+  readonly method: MethodName
+}
+
+/** The method of this name, without its options' types: callers treat all alike. */
+export const methodOf = (name: MethodName): Method => methods[name] as Method
+
+/** Options that a user may set, with the methods that have them. */
+const owners = new Map<string, MethodName[]>()
+for (const name of methodNames)
+  for (const setting of Object.keys(methodOf(name).settings))
+    owners.set(setting, [...(owners.get(setting) ?? []), name])
+
+/** The options of a method, by name. */
+export const settingsOf = (name: MethodName): Readonly<Record<string, Setting<unknown>>> =>
+  methodOf(name).settings as Record<string, Setting<unknown>>
+
+/**
+ * Refuses what is no option of a method.
+ *
+ * @param called - what to call an option in messages
+ * @throws InputError that names the method which has it, or those that this one has
+ */
+export function checkSetting(method: MethodName, option: string, called = option): Setting<unknown> {
+  const own = settingsOf(method)
+  const setting = Object.hasOwn(own, option) ? own[option] : undefined
+  if (setting) return setting
+  const others = owners.get(option)
+  const known = Object.keys(own).length > 0 ? `has ${Object.keys(own).join(', ')}` : 'has no options'
+  return fail(
+    others
+      ? `${called}: an option of ${others.join(' and ')}, not of ${method}, which ${known}`
+      : `${called}: no option of ${method}, which ${known}`,
+  )
+}
+
+/** The options of a method that a request gives. Names that no method has are somebody else's. */
+function ownSettings(method: MethodName, request: ReductionRequest): MethodSettings {
+  const given = Object.entries(request).filter(([name, value]) => owners.has(name) && value !== undefined)
+  for (const [name, value] of given) {
+    const setting = checkSetting(method, name)
+    if (setting.parse(String(value)) === undefined) fail(`${name}: wanted ${setting.wanted}, found ${String(value)}`)
+  }
+  return Object.fromEntries(given)
+}
+
+/**
+ * Turns a request into a plan for a model.
+ *
+ * @throws InputError on values out of range, options of another method, and schedules that cannot be
+ */
+export function planReduction(request: ReductionRequest, shape: ModelShape): ReductionPlan {
+  const { method = 'idle', keepRatio, keepRatios, keepTokens } = request
+  const settings = ownSettings(method, request)
+  const asked = { keepRatio, keepRatios, keepTokens, ...settings }
+  const schedule = schedulingSetting(request)
+  const ratio = Object.entries({ keepRatio, keepRatios, keepTokens }).find(([, value]) => value !== undefined)
+  if (schedule && ratio) fail(`${schedule} and ${ratio[0]}: wanted one of them, both say how many tokens there are`)
+  return { method, ...settings, ...methodOf(method).plan(asked, shape) }
+}
+
+/** The option in a request, if any, that says by itself how many tokens there are. */
+export function schedulingSetting({ method = 'idle', ...request }: MethodChoice): string | undefined {
+  const given = Object.entries(request).filter(([, value]) => value !== undefined)
+  return given.find(([name]) => settingsOf(method)[name]?.schedules)?.[0]
+}
+
+/** What a saved model says of its reduction; `undefined` for a dense one. */
+export type StoredReduction = Pick<ReductionRequest, 'keepRatios' | 'keepTokens'> & MethodChoice
+
+/**
+ * A request with what it leaves open as the model says it (`stored`). What a model says of one method says nothing of
+ * another.
+ */
+export function withStored(
+  request: ReductionRequest,
+  stored: StoredReduction = {},
+): ReductionRequest & { readonly method: MethodName } {
+  const { method: storedMethod = 'idle', keepRatios, keepTokens, ...storedSettings } = stored
+  const { method, keepRatio, keepRatios: ratios, keepTokens: tokens, ...given } = request
+  const named = method ?? storedMethod
+  const says = [keepRatio, ratios, tokens, schedulingSetting({ ...given, method: named })].some((x) => x !== undefined)
+  const inherits = named === storedMethod || named === 'none'
+  const keep = says ? { keepRatio, keepRatios: ratios, keepTokens: tokens } : inherits ? { keepRatios, keepTokens } : {}
+  const asked = Object.fromEntries(Object.entries(keep).filter(([, value]) => value !== undefined)) as KeepRequest
+  return { method: named, ...(named === storedMethod && storedSettings), ...given, ...asked }
+}
+
+/** A plan as it is saved with a model: the method, tokens by block, and its options; `undefined` for none. */
+export function storedPlan({
+  method,
+  keep,
+  ratios,
+  warnings,
+  ...settings
+}: ReductionPlan): StoredReduction | undefined {
+  const own = Object.entries(settings).filter(([name]) => !settingsOf(method)[name]?.schedules) // `keep` says it
+  return method === 'none' ? undefined : { method, keepTokens: keep, ...Object.fromEntries(own) }
+}
+
+/**
+ * The method whose number of tokens is an input of the graph, and such a plan of it; `none` stands for the default one.
+ *
+ * @throws InputError where the method has no such form
+ */
+export function elasticPlan({ method = 'idle' }: MethodChoice, shape: ModelShape): MethodChoice & MethodPlan {
+  const named = method === 'none' ? 'idle' : method
+  if (!methodOf(named).elastic)
+    fail(
+      `elastic: wanted a method whose number of tokens can change from run to run (${elastic.join(', ')}), found ${named}`,
+    )
+  return { method: named, keep: elasticKeep(shape.depth, shape.tokens) }
+}
+
+const elastic = methodNames.filter((name) => methodOf(name).elastic)
+
+/** Starts a method in a graph. */
+export const openMethod = (build: Build, plan: MethodChoice & MethodPlan): Form<unknown> =>
+  methodOf(plan.method ?? 'idle').open(build, plan)

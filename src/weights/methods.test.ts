@@ -1,0 +1,46 @@
+/** Checkpoints of token reduction methods load under their official names. */
+
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { maxAbsDiff } from '../../test/support/models.js'
+import { golden } from '../../test/support/shared.js'
+import { openNodeClassifier } from '../runtime/node.js'
+import { field } from '../verify/model.js'
+import { type Reference, readReference, tensorsUnder, valuesOf } from '../verify/reference.js'
+import { loadModel } from './load.js'
+import { writeSafetensors } from './safetensors.js'
+import type { StateDict } from './state.js'
+
+/** Logits of a reference file's model, saved under its official names and loaded as users do. */
+async function logitsOf(reference: Reference, request: Parameters<typeof openNodeClassifier>[1]) {
+  const folder = await mkdtemp(join(tmpdir(), 'idlevit-'))
+  try {
+    await writeFile(join(folder, 'model.safetensors'), writeSafetensors(tensorsUnder(reference, 'state.') as StateDict))
+    await writeFile(
+      join(folder, 'config.json'),
+      JSON.stringify({ num_attention_heads: field<number>(reference, 'num_heads') }),
+    )
+    const model = await loadModel(folder)
+    const classifier = await openNodeClassifier(model, request)
+    const { logits } = await classifier.forward(valuesOf(reference, 'input').data as Float32Array)
+    await classifier.close()
+    return logits
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('DynamicViT: the predictors are part of the model', async () => {
+  const reference = await readReference(golden('dynamicvit-deit.safetensors'))
+  const logits = await logitsOf(reference, { method: 'dynamicvit', keepRatio: 0.7 })
+  assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.logits').data) < 3e-5)
+})
+
+test('Evo-ViT: attention in lists of its own, and a head on the mean of the tokens', async () => {
+  const reference = await readReference(golden('evo-vit.safetensors'))
+  const logits = await logitsOf(reference, { method: 'evovit', keepRatio: 0.5 })
+  assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.logits').data) < 3e-5)
+})
