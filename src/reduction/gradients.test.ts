@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import { floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
 import { gradients } from '../graph/gradients.js'
 import { createGraph, input, output, type Tensor } from '../graph/graph.js'
 import { mul } from '../graph/ops/elementwise.js'
@@ -42,9 +42,7 @@ for (const request of requests)
     for (const [name, { shape, data }] of state) feeds[name] = { data: (data as Float32Array).slice(), shape }
     const found = await session.run(feeds)
     // One random direction through all weights, along which nothing else is chosen.
-    const direction = new Map(
-      names.map((name) => [name, (feeds[name]?.data as Float32Array).map(() => random.normal())]),
-    )
+    const direction = new Map(names.map((name) => [name, floats(feeds[name]).map(() => random.normal())]))
     const slope = names.reduce((sum, name) => {
       const d = found[`d.${name}`]?.data as Float32Array
       return sum + d.reduce((dot, value, i) => dot + value * (direction.get(name)?.[i] ?? 0), 0)
