@@ -66,6 +66,47 @@ it('a classifier in Chromium gives the logits and selections of Node', needsChro
   }
 })
 
+it('every method in Chromium gives the logits of Node', needsChromium, async () => {
+  const state = randomWeights(tiny, 5) as StateDict
+  const pixels = randomPixels(tiny, 3, 6).data as Float32Array
+  const requests = [
+    { method: 'evit', keepRatio: 0.6 },
+    { method: 'evovit', keepRatio: 0.5 },
+    { method: 'ats', samples: 10 },
+    { method: 'tome', r: 3 },
+  ] as const
+  const site = await serveLibrary(Buffer.concat(writeSafetensors(state)))
+  const browser = await launchChromium()
+  try {
+    const tab = await browser.newPage()
+    await tab.goto(site.url)
+    for (const request of requests) {
+      const node = await openNodeClassifier({ name: 'tiny', config: tiny, state }, { ...request, threads: 1 })
+      const expected = await node.forward(pixels)
+      await node.close()
+      const found = await tab.evaluate(
+        async ({ config, values, request }) => {
+          const library = '/idlevit.js'
+          const { openWebClassifier, parseSafetensors } = (await import(library)) as typeof Idlevit
+          const bytes = new Uint8Array(await (await fetch('/model.safetensors')).arrayBuffer())
+          const model = { name: 'tiny', config, state: parseSafetensors(bytes).state }
+          const classifier = await openWebClassifier(model, request)
+          const { logits, sizes } = await classifier.forward(Float32Array.from(values))
+          return { logits: [...logits], sizes }
+        },
+        { config: tiny, values: [...pixels], request },
+      )
+      const spread = Math.max(...expected.logits) - Math.min(...expected.logits)
+      const difference = maxAbsDiff(Float32Array.from(found.logits), expected.logits)
+      assert.ok(difference <= 1e-5 * spread, `${request.method}: ${difference} of ${spread}`)
+      assert.deepEqual(found.sizes, expected.sizes)
+    }
+  } finally {
+    await browser.close()
+    site.close()
+  }
+})
+
 it('a Hugging Face folder that a page fetches is the model that Node loads', needsChromium, async () => {
   const state = fromTimmNames(randomWeights(tiny, 7) as StateDict, huggingFaceVit)
   const weights = Buffer.concat(writeSafetensors(state))

@@ -83,7 +83,7 @@ export function blockCut(logits: Tensor, selected: Tensor, kind: CutKind, reduct
   const [B, N] = selected.shape as [Dim, number]
   const idle = sub(scalar(graph, 1), selected) // [B, N]
   const column = (x: Tensor) => reshape(x, [B, 1, N, 1])
-  const squares = squaredSums(logits, selected) // [B, H, N, 2]
+  const squares = squaredSums(logits, selected, idle) // [B, H, N, 2]
 
   const terms = [kind === 'both' ? 2 : 1, kind === 'intra' ? 0 : 1] as const
   const rows = reduction === 'paper' ? [share(selected), share(idle)] : [selected, idle].map((x) => scale(x, 1 / N)) // [B, N] each
@@ -96,7 +96,7 @@ export function blockCut(logits: Tensor, selected: Tensor, kind: CutKind, reduct
 }
 
 /** out_i² and in_i² of every row of the map whose logits are `[B, H, N, N]`: `[B, H, N, 2]`. */
-export function squaredSums(logits: Tensor, selected: Tensor): Tensor {
+export function squaredSums(logits: Tensor, selected: Tensor, idle: Tensor): Tensor {
   const { graph } = logits
   const [B, N] = selected.shape as [Dim, number]
   const notClass = constant(
@@ -105,7 +105,7 @@ export function squaredSums(logits: Tensor, selected: Tensor): Tensor {
     [N],
   )
   const column = (x: Tensor) => reshape(x, [B, 1, N, 1])
-  const across = concat([column(sub(scalar(graph, 1), selected)), column(mul(selected, notClass))], 3) // [B, 1, N, 2]
+  const across = concat([column(idle), column(mul(selected, notClass))], 3) // [B, 1, N, 2]
   const sums = attend(logits, across).mixed // [B, H, N, 2]
   return mul(sums, sums)
 }

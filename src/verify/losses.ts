@@ -39,7 +39,8 @@ export async function replayCuts(reference: Reference, keep: readonly number[]):
     for (const kind of ['inter', 'intra'] as const)
       for (const reduction of ['official', 'paper'] as const)
         output(`${reduction}.${kind}.${i}`, blockCut(cutLogits(attention, reduction), selected, kind, reduction))
-    const squares = squaredSums(cutLogits(attention, 'paper'), selected) // [B, H, N, 2]
+    const idle = sub(scalarOf(graph, 1), selected) // [B, N]
+    const squares = squaredSums(cutLogits(attention, 'paper'), selected, idle) // [B, H, N, 2]
     const rows = reshape(selected, [selected.shape[0] as Dim, 1, selected.shape[1] as number, 1]) // [B, 1, N, 1]
     output(`sum_S.${i}`, reduceSum(mul(slice(squares, 3, 0, 1), rows), [2, 3])) // [B, H]
     output(`sum_I.${i}`, reduceSum(mul(slice(squares, 3, 1, 2), sub(scalarOf(graph, 1), rows)), [2, 3])) // [B, H]
