@@ -54,19 +54,23 @@ export function tokenMarks(states: readonly TokenState[], side: number): string 
   const strokes = (x: number, y: number) =>
     `M${round(x)} ${round(y + half)}l${half} ${-half}M${round(x + half)} ${round(y + patch)}l${half} ${-half}`
   const paper = cells('idle', square(0)) + cells('gone', square(0))
+  const hatched = cells('idle', strokes) + cells('gone', strokes)
   const frames = cells('returned', square(patch / 11))
+  const joined = cells('merged', square(patch / 11))
   const line = (path: string, colour: string, width: number) =>
     path && `<path d="${path}" fill="none" stroke="${colour}" stroke-width="${round(patch * width)}"/>`
   return [
     paper &&
       `<path d="${paper}" fill="${overlay.paper}" fill-opacity="${overlay.fading}" shape-rendering="crispEdges"/>`,
-    line(cells('idle', strokes), overlay.hatch, 0.055),
+    line(hatched, overlay.hatch, 0.055),
+    line(joined, overlay.casing, 0.12),
+    line(joined, overlay.joined, 0.06),
     line(frames, overlay.casing, 0.2),
     line(frames, overlay.frame, 0.1),
   ].join('')
 }
 
-/** Samples of the three states, for legends. */
+/** Samples of the states, for legends. */
 export function stateSwatch(state: TokenState): string {
   return (
     '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20" viewBox="0 0 20 20">' +

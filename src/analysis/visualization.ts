@@ -34,6 +34,9 @@ export interface Inspected {
 /** What the pictures were looked at with. */
 export interface Setting {
   readonly model: string
+  /** The token reduction method, and what it does in a line. */
+  readonly method: string
+  readonly summary: string
   readonly imageSize: number
   /** Image tokens that every block computes. */
   readonly keep: readonly number[]
@@ -88,8 +91,8 @@ export async function drawSections(
     {
       id: 'tokens',
       title: 'Computed and idle tokens',
-      body: html`<p>Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.</p>
-${stateLegend()}${tokens}`,
+      body: html`<p>${explanation(setting)}</p>
+${stateLegend(statesIn(pictures))}${tokens}`,
     },
     {
       id: 'attention',
@@ -133,20 +136,31 @@ export async function drawVisualization(
 async function tokenTiles({ imageSize: side, tokens: all }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
   const { name, rgb, inspection } = picture
   const photo = await jpeg(rgb, side)
-  const firstIdle = inspection.tokens.findIndex((states) => states.includes('idle'))
+  const firstIdle = inspection.tokens.findIndex((states) => states.some((state) => state !== 'selected'))
   const leading = firstIdle < 0 ? inspection.tokens.length : firstIdle
   const tiles = inspection.tokens.flatMap((states, block) => {
     if (block > 0 && block < leading) return []
     const blocks = block === 0 && leading > 1 ? `Blocks 0–${leading - 1}` : `Block ${block}`
-    const { idle, returned } = countStates(states)
+    const { idle, returned, merged, gone } = countStates(states)
+    const others = [
+      [idle, 'idle'],
+      [merged, 'in one row with others'],
+      [gone, 'gone'],
+    ] as const
+    const told = others.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
+    const computed = all - idle - gone
     const drawn = add(`tokens-${twoDigits(block)}.svg`, {
       type: 'image/svg+xml',
       content: tokenSvg({ photo, side, states }),
-      alt: `${name}, ${blocks.toLowerCase()}: ${all - idle} of ${all} tokens computed, ${returned} of them back from idling, ${idle} idle.`,
+      alt: `${name}, ${blocks.toLowerCase()}: ${computed} of ${all} tokens computed, ${returned} of them back from idling${told.map((each) => `, ${each}`).join('')}.`,
       width: side,
       height: side,
     })
-    const caption = idle === 0 ? `all ${all} tokens` : `${all - idle} tokens${returned ? `, ${returned} back` : ''}`
+    const shared = merged ? `, ${merged} of them merged` : ''
+    const caption =
+      computed === all && !merged
+        ? `all ${all} tokens`
+        : `${computed} tokens${shared}${returned ? `, ${returned} back` : ''}`
     return [figure(drawn, html`<strong>${blocks}</strong> ${caption}`)]
   })
   const { dense, idle } = inspection.predictions
@@ -197,10 +211,12 @@ async function charts(blocks: readonly BlockSummary[], add: AddFile): Promise<Ht
     (shape) =>
       stackedBars(
         [
-          { name: 'computed', meaning: 'computed', values: shares('selected') },
-          { name: 'back from idling', meaning: 'returned', values: shares('returned') },
-          { name: 'idle', meaning: 'idle', values: shares('idle') },
-        ],
+          { name: 'computed', meaning: 'computed' as const, values: shares('selected') },
+          { name: 'back from idling', meaning: 'returned' as const, values: shares('returned') },
+          { name: 'idle', meaning: 'idle' as const, values: shares('idle') },
+          { name: 'merged', meaning: 'merged' as const, values: shares('merged') },
+          { name: 'gone', meaning: 'reference' as const, values: shares('gone') },
+        ].filter(({ name, values }) => (name !== 'merged' && name !== 'gone') || values.some((share) => share > 0)),
         { shape, x: 'block', y: 'tokens', range: [0, 1], format: '.0%' },
       ),
     `Share of tokens that each block computes, computes after they idled in the block before, and leaves idle; in the last block ${percent(shares('idle').at(-1) ?? 0)} idle.`,
@@ -232,14 +248,31 @@ async function attentionScale(add: AddFile): Promise<Html> {
 `
 }
 
-function stateLegend(): Html {
+/** What a method does to tokens, in a few sentences. */
+function explanation({ method, summary }: Setting): string {
+  if (method === 'idle' || method === 'none')
+    return 'Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.'
+  return `The method ${method} ${summary}. Tokens that are gone fade to hatched paper, as those that idle do.`
+}
+
+/** The states that occur, and those that could without reduction. */
+function statesIn(pictures: readonly Inspected[]): TokenState[] {
+  const found = new Set(pictures.flatMap(({ inspection }) => inspection.tokens.flat()))
+  const reduces = found.has('merged') || found.has('gone')
+  const all = ['selected', 'idle', 'returned', 'merged', 'gone'] as const
+  return all.filter((state) => found.has(state) || (!reduces && state !== 'merged' && state !== 'gone'))
+}
+
+function stateLegend(states: readonly TokenState[]): Html {
   const entries = {
     selected: 'computed',
     idle: 'idle: passes by unchanged',
     returned: 'back: computed here, idle in the block just before',
+    merged: 'merged: computed in one row with others',
+    gone: 'gone: dropped for good',
   } as const
   const swatch = (state: TokenState) => dataUri('image/svg+xml', stateSwatch(state))
-  return html`<ul class="legend">${(['selected', 'idle', 'returned'] as const).map(
+  return html`<ul class="legend">${states.map(
     (state) => html`<li><img src="${swatch(state)}" width="22" height="22" alt="sample:">${entries[state]}</li>`,
   )}</ul>
 `
@@ -277,7 +310,7 @@ const numbersOf = (setting: Setting, summary: Summary, pictures: readonly Inspec
     name,
     predictions,
     similarity,
-    // One letter a token in raster order: selected, idle, returned.
+    // One letter a token in raster order: selected, idle, returned, merged, gone.
     tokens: tokens.map((states) => states.map((state) => state[0]).join('')),
   })),
 })

@@ -2,6 +2,7 @@
 
 import { normalise, type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { modelCost } from '../models/cost.js'
+import { methodOf } from '../reduction/registry.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
 import type { FolderFiles } from './folder.js'
@@ -49,6 +50,8 @@ export async function inspectPictures(
   const cost = modelCost(model.config, inspector)
   const setting = {
     model: model.name,
+    method: inspector.method,
+    summary: methodOf(inspector.method).summary,
     imageSize,
     keep,
     tokens: (imageSize / patchSize) ** 2,

@@ -68,6 +68,7 @@ export interface BenchmarkRow {
   readonly imagesPerSecond: number
   /** Against the plain model: the median over rounds of the ratio in each. */
   readonly speedup: number
+  /** Absent where pictures decide how many tokens are computed. */
   readonly gmacs?: number
   /** Multiply-adds of the plain model by those of this one. */
   readonly macRatio?: number
@@ -253,8 +254,14 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
       const { method, keep } = plan
       const graph = (plan: BuildOptions) => () =>
         lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
-      const gmacs = modelCost(config, plan).macs / 1e9
-      const row = { model: 'idlevit', method, ...(keepRatio !== undefined && { keepRatio }), precision, gmacs }
+      const { macs, varies } = modelCost(config, plan)
+      const row = {
+        model: 'idlevit',
+        method,
+        ...(keepRatio !== undefined && { keepRatio }),
+        precision,
+        ...(!varies && { gmacs: macs / 1e9 }), // noise is no picture: what it decides says nothing
+      }
       const how = { contrib: true, rewrite: needsRewriting({ device, precision }) }
       const fixed = { row, microBatch, lanes, ...fromGraph(graph(plan), request, how) }
       if (!elastic) return [fixed]

@@ -47,6 +47,8 @@ export interface ExportReport {
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
   /** 10⁹ multiply-adds for one picture. */
   readonly gmacs: number
+  /** Pictures decide how many tokens are computed, and `gmacs` is the most it can be. */
+  readonly gmacsAtMost?: true
 }
 
 /** Names that transformers.js looks for, by its `dtype`. */
@@ -69,14 +71,15 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
   const { precisions = ['fp32'], preprocess = preprocessOf(model), weights = true } = options
   const reduction = planReduction(options, shapeOf(config))
   const plan: BuildOptions = { ...reduction, features }
-  const gmacs = modelCost(config, plan).macs / 1e9
+  const { macs, varies } = modelCost(config, plan)
+  const gmacs = macs / 1e9
   const idle = elastic ? undefined : storedPlan(reduction)
   const method = elastic ? 'elastic' : reduction.method
   const metadata = {
     model: model.name,
     ...Object.fromEntries(Object.entries(idle ?? {}).map(([name, value]) => [name, String(value)])),
     method,
-    gmacs: gmacs.toFixed(3),
+    gmacs: `${varies ? 'at most ' : ''}${gmacs.toFixed(3)}`,
   }
   const mark: ExportMark = {
     weights: hashWeights(model.state),
@@ -108,7 +111,7 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
   const paths = ['config.json', WEIGHTS, ...files.map((file) => join('onnx', file)), 'preprocessor_config.json']
   const there = paths.filter((path) => existsSync(join(out, path)))
   const bytesOf = async (path: string) => ({ path, bytes: (await stat(join(out, path))).size })
-  return { out, files: await Promise.all(there.map(bytesOf)), gmacs }
+  return { out, files: await Promise.all(there.map(bytesOf)), gmacs, ...(varies && { gmacsAtMost: true }) }
 }
 
 const WEIGHTS = 'model.safetensors'

@@ -37,6 +37,8 @@ export const meanings = {
   returned: tone('#a86a00', '#f5c451'),
   /** A token that its block leaves as it is. */
   idle: tone('#858c94', '#78828b'),
+  /** A token that shares a row with others. */
+  merged: tone('#8a3ffc', '#c4a0ff'),
   /** A model that computes every token. */
   dense: tone('#1b66b1', '#6fb1f0'),
   /** A model that is idled, and what it is trained to. */
@@ -61,6 +63,8 @@ export const overlay = {
   hatch: '#6c747c',
   /** The frame of tokens that came back … */
   frame: meanings.returned.dark,
+  /** … and of those that share a row … */
+  joined: meanings.merged.dark,
   /** … between two lines that part it from any picture. */
   casing: '#15181b',
 } as const

@@ -70,7 +70,7 @@ async function exportCommand(options: ExportCommandOptions): Promise<void> {
   emit(options.json, report, show)
 }
 
-function show({ out, files, gmacs }: ExportReport): void {
-  process.stdout.write(`${out}: ${gmacs.toFixed(3)} GMACs a picture\n\n`)
+function show({ out, files, gmacs, gmacsAtMost }: ExportReport): void {
+  process.stdout.write(`${out}: ${gmacsAtMost ? 'at most ' : ''}${gmacs.toFixed(3)} GMACs a picture\n\n`)
   table([['file', 'bytes'], ...files.map(({ path, bytes }) => [path, bytes])])
 }
