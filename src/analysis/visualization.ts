@@ -252,7 +252,7 @@ async function attentionScale(add: AddFile): Promise<Html> {
 function explanation({ method, summary }: Setting): string {
   if (method === 'idle' || method === 'none')
     return 'Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.'
-  return `The method ${method} ${summary}. Tokens that are gone fade to hatched paper, as those that idle do.`
+  return `${method}: ${summary}. Tokens that are gone fade to hatched paper, as those that idle do.`
 }
 
 /** The states that occur, and those that could without reduction. */

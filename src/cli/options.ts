@@ -15,6 +15,7 @@ import {
   type MethodName,
   type MethodSettings,
   methodNames,
+  methodOf,
   type ReductionRequest,
   type StoredReduction,
   settingsOf,
@@ -22,7 +23,7 @@ import {
 } from '../reduction/registry.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { Device } from '../runtime/session.js'
-import { mustBeGiven, refuseMissing } from './help.js'
+import { addSection, columns, mustBeGiven, refuseMissing } from './help.js'
 import { deviations, list, means, oneOf, type Reader, randomInit, ratio, seed, text, whole } from './values.js'
 
 /** What tokens are ranked by: the class token's attention after (`softmax`) or before the softmax (`logits`). */
@@ -47,12 +48,19 @@ function namedValue(text: string, option: string): NamedValue {
   return { name: name as string, value: value as string }
 }
 
-/** What the options of every method are called. */
-const methodOptionsHelp = (): string => {
-  const owners = methodNames.map((name) => [name, Object.keys(settingsOf(name))] as const)
-  const named = owners.filter(([, names]) => names.length > 0).map(([name, names]) => `${name}: ${names.join(', ')}`)
-  return `an option of the method, repeatable (${named.join('; ')})`
-}
+/** The methods, what a keep ratio means to them, and their options. */
+const methodsHelp = (): string =>
+  columns(
+    methodNames.flatMap((name) => {
+      const { summary, keeps, paper } = methodOf(name)
+      const meaning = [summary, ...(keeps ? [`--keep-ratio K: ${keeps}`] : []), ...(paper ? [paper] : [])].join('; ')
+      const settings = Object.entries(settingsOf(name))
+      return [
+        [name, meaning],
+        ...settings.map(([option, { describes }]) => [`  ${option}=`, describes] as const),
+      ] as const
+    }),
+  )
 
 interface Definition<T> extends Extra {
   readonly flags: string
@@ -118,7 +126,7 @@ const definitions = {
   method: define('--method <name>', `token reduction: ${methodNames.join(', ')}`, oneOf(...methodNames), {
     otherwise: 'idle, or none where all tokens are kept',
   }),
-  methodOption: defineList('--method-option <name=value>', methodOptionsHelp(), namedValue),
+  methodOption: defineList('--method-option <name=value>', 'an option of the method, repeatable', namedValue),
   score: define('--score <name>', `ranking of tokens: ${scores.join(', ')}`, oneOf(...scores), {
     otherwise: "the model's, or softmax",
   }),
@@ -208,6 +216,7 @@ export function addOptions(command: Command, names: readonly SharedName[], extra
     option.default(preset, preset === undefined ? (extra.otherwise?.[name] ?? otherwise) : undefined)
     command.addOption(option)
   }
+  if (names.includes('methodOption')) addSection(command, 'Methods:', methodsHelp())
   return command.option('--json', 'one JSON document on stdout').hook('preAction', (_, action) => refuseMissing(action))
 }
 

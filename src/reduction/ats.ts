@@ -164,6 +164,7 @@ const LEAST = 8
 export const ats: Method<AtsSettings> = {
   name: 'ats',
   summary: 'samples tokens by class attention and length of value, as many as the picture needs',
+  keeps: 'K, K², K³ of all tokens as sample points, of which several may hit one token',
   paper: 'arXiv 2111.15667',
   shrinks: true,
   settings: {

@@ -113,6 +113,7 @@ function masked(build: Build, points: readonly number[], given: boolean): Form<T
 export const dynamicvit: Method<DynamicvitSettings> = {
   name: 'dynamicvit',
   summary: 'drops the tokens that a trained predictor scores least, before three blocks',
+  keeps: 'K, K², K³ of all tokens, as idle',
   paper: 'arXiv 2106.02034',
   shrinks: true,
   settings: {},

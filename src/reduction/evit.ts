@@ -111,6 +111,7 @@ function plan({ fuse = true, ...request }: KeepRequest & EvitSettings, depth: nu
 export const evit: Method<EvitSettings> = {
   name: 'evit',
   summary: 'keeps what the class token attends to most and fuses the rest into one token, at three blocks',
+  keeps: 'K of the tokens that are left, where each of these quarters begins',
   paper: 'arXiv 2202.07800',
   shrinks: true,
   settings: { fuse: { describes: 'fuse the tokens that are not kept (default: true)', ...flag } },

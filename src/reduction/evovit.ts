@@ -103,6 +103,7 @@ function plan({ keepRatio = 1, ...request }: KeepRequest, depth: number, tokens:
 export const evovit: Method<EvovitSettings> = {
   name: 'evovit',
   summary: 'lets the tokens of little class attention wait for four blocks (Evo-ViT)',
+  keeps: 'K of all tokens in the second and in the last third of the blocks',
   paper: 'arXiv 2108.01390',
   shrinks: false,
   settings: {

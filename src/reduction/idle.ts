@@ -231,6 +231,7 @@ function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] 
 export const idle: Method<IdleSettings> = {
   name: 'idle',
   summary: 'tokens that the class token attends to least pass a block by and may come back (IdleViT)',
+  keeps: 'K, K², K³ of all tokens in the second, third and last quarter of the blocks',
   paper: 'arXiv 2310.05654',
   shrinks: false,
   elastic: true,

@@ -124,7 +124,9 @@ export interface Method<S extends object = object> {
   readonly name: string
   /** One line, for help. */
   readonly summary: string
-  /** Source. */
+  /** What a keep ratio K means to it, for help. */
+  readonly keeps?: string
+  /** Where it is published. */
   readonly paper?: string
   /** Whether rows leave for good, so that fewer come out than went in. */
   readonly shrinks: boolean

@@ -176,6 +176,7 @@ function plan(request: KeepRequest & TomeSettings, shape: ModelShape): KeepPlan 
 export const tome: Method<TomeSettings> = {
   name: 'tome',
   summary: 'merges the tokens that are most alike, some in every block',
+  keeps: 'as many merged in every block as leave K³ of all tokens',
   paper: 'arXiv 2210.09461',
   shrinks: true,
   settings: {
