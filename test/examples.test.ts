@@ -42,8 +42,11 @@ it('every fenced block is of a language that is tested here', () => {
   assert.ok(ofKind('program').length > 0 && ofKind('shell').length > 0)
 })
 
+/** A file of this project, as a page for contributors shows it: method-example.test.ts compiles and runs it. */
+const isSource = (text: string) => /from '\.\.?\//.test(text)
+
 const programs = blocks
-  .filter(({ language }) => kinds[language] === 'program')
+  .filter(({ language, text }) => kinds[language] === 'program' && !isSource(text))
   .map((block, i) => ({ ...block, name: `example-${i}`, forBrowsers: /from 'idlevit'/.test(block.text) }))
 
 /** A project that uses the built package; in it a picture, the embedded model, and the folders that pages export. */
