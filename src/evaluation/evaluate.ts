@@ -1,6 +1,5 @@
 /** Accuracy of a classifier on labelled pictures. */
 
-import { freemem } from 'node:os'
 import type { Dataset } from '../data/dataset.js'
 import { countByReason, type LeftOut } from '../data/left-out.js'
 import { type LoaderOptions, loadBatches } from '../data/loader.js'
@@ -8,6 +7,7 @@ import { fail } from '../errors.js'
 import type { Bindings } from '../graph/dims.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
 import { type Classifier, type ForwardResult, topIndices } from '../runtime/classifier.js'
+import { checkMemory } from '../runtime/free-memory.js'
 
 export interface EvaluationOptions extends Pick<LoaderOptions, 'preprocess' | 'workers' | 'decoders'> {
   /** Pictures per run; default 16. */
@@ -68,7 +68,7 @@ export async function evaluateClassifier(
   const limit = Math.min(options.limit ?? Infinity, dataset.samples.length)
   const { workers, decoders } = options
   const { model } = classifier
-  checkMemory(classifier, Math.min(batch, limit))
+  checkMemory([classifier], Math.min(batch, limit))
   const skipped: Skipped[] = []
   let images = 0
   let top1 = 0
@@ -136,16 +136,6 @@ function meanMacs({ model, plan }: Classifier, decided: readonly Bindings[]): nu
   if (decided.length === 0) return modelCost(model.config, plan).macs
   const macs = macsOfPicture(model.config, plan)
   return decided.reduce((sum, sizes) => sum + macs(sizes), 0) / decided.length
-}
-
-/** Refuses a batch that cannot fit before anything is allocated. */
-function checkMemory(classifier: Classifier, batch: number): void {
-  const side = classifier.model.config.imageSize
-  const loader = 3 * batch * 3 * side * side * 4 // pictures of the batch in use and of those decoded ahead
-  const needed = classifier.memory(batch) + loader
-  const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
-  if (needed > freemem())
-    fail(`batch ${batch}: needs about ${gigabytes(needed)} of memory, ${gigabytes(freemem())} are free; lower --batch`)
 }
 
 /** log softmax(z)_label */

@@ -103,6 +103,39 @@ function checkLayout(entries: readonly Entry[], length: number, refuse: (why: st
   if (position < length) refuse(`${length - position} bytes after the last tensor`)
 }
 
+/** A tensor as a header lists it. */
+export interface TensorEntry {
+  readonly name: string
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly bytes: number
+}
+
+/**
+ * The bytes before the values of tensors that lie back to back in this order, padded with spaces to a multiple of 8.
+ *
+ * @param least - bytes that it takes at least: for who writes it when the values are there already
+ */
+export function safetensorsHeader(
+  tensors: readonly TensorEntry[],
+  metadata: Readonly<Record<string, string>> = {},
+  least = 0,
+): Uint8Array {
+  const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : []
+  let position = 0
+  for (const { name, dtype, shape, bytes } of tensors) {
+    if (name === '__metadata__') fail('a tensor cannot be named __metadata__')
+    header.push([name, { dtype, shape, data_offsets: [position, position + bytes] }])
+    position += bytes
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)))
+  const headerLength = Math.ceil(Math.max(json.byteLength, least - prefix) / 8) * 8
+  const head = new Uint8Array(prefix + headerLength).fill(0x20)
+  new DataView(head.buffer).setBigUint64(0, BigInt(headerLength), true)
+  head.set(json, prefix)
+  return head
+}
+
 /**
  * A state dict as the chunks of a safetensors file: floats as F32, or as F16 where a tensor's dtype says that its
  * words are; integers in their own width.
@@ -111,20 +144,11 @@ function checkLayout(entries: readonly Entry[], length: number, refuse: (why: st
  */
 export function writeSafetensors(state: StateDict, metadata: Readonly<Record<string, string>> = {}): Uint8Array[] {
   const tensors = [...state].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT)
-  const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : []
-  let position = 0
-  for (const [name, { dtype, shape, data }] of tensors) {
-    if (name === '__metadata__') fail('a tensor cannot be named __metadata__')
+  const entries = tensors.map(([name, { dtype, shape, data }]): TensorEntry => {
     if (elements(shape) !== data.length)
       fail(`tensor ${name}: ${data.length} values do not fill the shape ${shapeText(shape)}`)
-    const end = position + data.byteLength
-    header.push([name, { dtype: dtypeOf(data, dtype), shape, data_offsets: [position, end] }])
-    position = end
-  }
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)))
-  const headerLength = Math.ceil(json.byteLength / 8) * 8
-  const head = new Uint8Array(prefix + headerLength).fill(0x20)
-  new DataView(head.buffer).setBigUint64(0, BigInt(headerLength), true)
-  head.set(json, prefix)
+    return { name, dtype: dtypeOf(data, dtype), shape, bytes: data.byteLength }
+  })
+  const head = safetensorsHeader(entries, metadata)
   return [head, ...tensors.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))]
 }

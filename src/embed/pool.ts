@@ -1,0 +1,77 @@
+/**
+ * One vector a picture, from the rows that leave a model's final LayerNorm.
+ *
+ * `head` is what the classifier reads: the class row; of a distilled DeiT the mean of class and distillation row, which
+ * timm calls its pre-logits (arXiv 2012.12877 averages the answers of both). Safe in browsers.
+ */
+
+/** Ways to make one vector of a picture's rows. */
+export const pools = ['head', 'class', 'mean'] as const
+export type Pool = (typeof pools)[number]
+
+/** How the rows of a picture lie: `prefix` rows, then the image tokens in raster order. */
+export interface RowLayout {
+  /** Rows before the image tokens: class token, distillation token. */
+  readonly prefix: number
+  /** Image tokens N0. */
+  readonly tokens: number
+  /** Features of a row C. */
+  readonly width: number
+}
+
+/**
+ * Pools the rows of every picture.
+ *
+ * @param features - rows after the final LayerNorm `[B, prefix + tokens, C]`, such as `forward` gives with `features`
+ * @param pool - `head` what the classifier reads, `class` the class row, `mean` the mean of the image tokens
+ * @returns `[B, C]`
+ * @throws Error when the length is no whole number of pictures
+ */
+export function poolFeatures(features: Float32Array, layout: RowLayout, pool: Pool = 'head'): Float32Array {
+  const { prefix, tokens, width: C } = layout
+  const length = (prefix + tokens) * C
+  const pictures = features.length / length
+  if (!Number.isInteger(pictures))
+    throw new Error(`features: wanted a multiple of ${prefix + tokens} rows of ${C}, found ${features.length} values`)
+  const [from, to] = { head: [0, prefix], class: [0, 1], mean: [prefix, prefix + tokens] }[pool] as [number, number]
+  const pooled = new Float32Array(pictures * C) // [B, C]
+  for (let b = 0; b < pictures; b++)
+    pooled.set(meanRow(features.subarray(b * length + from * C, b * length + to * C), C), b * C)
+  return pooled
+}
+
+/** Mean of rows `[n, C]`, summed in double precision: `[C]`. */
+function meanRow(rows: Float32Array, C: number): Float32Array {
+  if (rows.length === C) return rows
+  const sum = new Float64Array(C)
+  for (let i = 0; i < rows.length; i++) sum[i % C] = (sum[i % C] as number) + (rows[i] as number)
+  return Float32Array.from(sum, (value) => (value * C) / rows.length)
+}
+
+/**
+ * Divides every row by its length, in place, so that a product of two rows is their cosine. A row of zeros stays.
+ *
+ * @param rows - `[n, C]`
+ */
+export function normaliseRows(rows: Float32Array, C: number): Float32Array {
+  for (let start = 0; start < rows.length; start += C) {
+    const row = rows.subarray(start, start + C)
+    const length = Math.sqrt(row.reduce((squares, value) => squares + value * value, 0))
+    if (length > 0) for (let c = 0; c < C; c++) row[c] = (row[c] as number) / length
+  }
+  return rows
+}
+
+/** Rows `[B, prefix + tokens, C]` as the image tokens `[B, N0, C]` and the prefix rows `[B, P, C]`, each by itself. */
+export function splitRows(rows: Float32Array, { prefix, tokens, width: C }: RowLayout) {
+  const length = (prefix + tokens) * C
+  const pictures = rows.length / length
+  const features = new Float32Array(pictures * tokens * C)
+  const before = new Float32Array(pictures * prefix * C)
+  for (let b = 0; b < pictures; b++) {
+    const start = b * length
+    before.set(rows.subarray(start, start + prefix * C), b * prefix * C)
+    features.set(rows.subarray(start + prefix * C, start + length), b * tokens * C)
+  }
+  return { features, prefix: before }
+}
