@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
 import { addClassify } from './commands/classify.js'
 import { addDemo } from './commands/demo.js'
+import { addEmbed } from './commands/embed.js'
 import { addEval } from './commands/eval.js'
 import { addExport } from './commands/export.js'
 import { addFinetune } from './commands/finetune.js'
@@ -21,6 +22,7 @@ const commands = {
   export: addExport,
   finetune: addFinetune,
   visualize: addVisualize,
+  embed: addEmbed,
   demo: addDemo,
 }
 

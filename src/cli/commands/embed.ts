@@ -1,0 +1,207 @@
+/** `idlevit embed IMAGE… | --data D --out FILE` */
+
+import type { Command } from 'commander'
+import type { Dataset } from '../../data/dataset.js'
+import { countByReason } from '../../data/left-out.js'
+import type { Comparison } from '../../embed/compare.js'
+import type { EmbedReport } from '../../embed/embed.js'
+import { type Pool, pools } from '../../embed/pool.js'
+import { finishFirst } from '../../ending.js'
+import { fail } from '../../errors.js'
+import type { LoadedModel } from '../../weights/load.js'
+import { addExamples } from '../help.js'
+import {
+  addOptions,
+  addRequired,
+  dataText,
+  modelOptions,
+  pictureOptions,
+  runtimeOptions,
+  type SharedOptions,
+} from '../options.js'
+import { emit, startProgress, table, warn } from '../output.js'
+import { oneOf, text, whole } from '../values.js'
+
+/** Pictures that are told one by one when they cannot be read. */
+const TOLD_SKIPS = 10
+
+interface EmbedCommandOptions extends SharedOptions {
+  readonly out: string
+  readonly data?: string
+  readonly pool?: Pool
+  readonly tokens?: boolean
+  readonly normalize?: boolean
+  readonly half?: boolean
+  readonly limit?: number
+  readonly workers?: number
+  readonly resume?: boolean
+  readonly report?: boolean
+}
+
+export function addEmbed(program: Command): void {
+  const command = addRequired(
+    program.command('embed').description('features of pictures, for search and clustering'),
+    '--out <FILE>',
+    'what to write: a name that ends in .npy, .parquet or .safetensors',
+    text('a path'),
+  )
+    .argument('[image...]', 'picture files, folders, globs or URLs; - for standard input')
+    .option('--data <D>', `labelled pictures instead: ${dataText}`, (given) => text('a path')(given, '--data'))
+    .option(
+      '--pool <name>',
+      'one vector a picture: head (what the classifier reads), class or mean (default: head)',
+      (given) => oneOf(...pools)(given, '--pool'),
+    )
+    .option('--tokens', 'all image tokens in raster order instead, prefix rows apart')
+    .option('--normalize', 'divide every row by its length: products of rows are cosines')
+    .option('--half', 'write float16')
+    .option('--report', 'compare with the dense model: cosines, nearest neighbours, tokens by block')
+    .option('--resume', 'go on with a run that was killed')
+    .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'))
+    .option('--workers <N>', 'threads that decode pictures (default: a quarter of the cores)', (given) =>
+      whole(1, 64)(given, '--workers'),
+    )
+  addOptions(command, [...modelOptions, ...pictureOptions, ...runtimeOptions], {
+    required: ['model'],
+    defaults: { batch: 16 },
+  }).action(embed)
+  addExamples(
+    command,
+    ['idlevit embed --model demo --data scenes:2:200 --out scenes.npy', 'generated pictures, one vector each'],
+    ["idlevit embed 'photos/**/*.jpg' --model deit-small --normalize --out photos.parquet", 'for cosine search'],
+    [
+      'idlevit embed photos/ --model deit-small --keep-ratio 0.7 --tokens --half \\\n    --out dense.safetensors',
+      'every token in its place, idled',
+    ],
+    [
+      'idlevit embed --model demo --data scenes:2:200 --keep-ratio 0.5 --report --out idle.npy',
+      'what idling does to them',
+    ],
+  )
+}
+
+async function embed(images: string[], options: EmbedCommandOptions): Promise<void> {
+  const { data, out, resume = false } = options
+  if (data !== undefined && images.length > 0) fail('--data: wanted pictures by name or --data, found both')
+  if (data === undefined && images.length === 0) fail('nothing to embed: wanted pictures by name, or --data')
+  if (options.tokens && options.pool !== undefined)
+    fail('--tokens: writes every token, and --pool one vector; choose one')
+  const { startDecoders } = await import('../../data/decoder.js')
+  const decoders = startDecoders(options.workers) // they start while the model loads
+  const [setup, { openNodeClassifier, throughputLanes }, { embedPictures, unfinished }, { checkTarget }] =
+    await Promise.all([
+      import('../setup.js'),
+      import('../../runtime/node.js'),
+      import('../../embed/embed.js'),
+      import('../../embed/target.js'),
+    ])
+  await checkTarget(out, [options.model ?? '', data ?? '', ...images])
+  const model = await setup.openModel(options)
+  const dataset = await openPictures(images, data)
+  setup.tellDataset(dataset)
+  const asked = setup.classifierOptions(options, model)
+  if (options.report && asked.method === 'none')
+    fail('--report: compares with the dense model, and this one is dense; --keep-ratio K lets tokens idle')
+  const earlier = resume ? await unfinished(out) : undefined
+  if (resume && !earlier) warn(`--resume: no unfinished run beside ${out}; starting from the first picture`)
+  // The last digits may depend on how a batch is cut: a run goes on as it began.
+  const lanes = typeof earlier?.lanes === 'number' ? earlier.lanes : throughputLanes(model, asked)
+  const opened = { ...asked, lanes, features: true, trace: options.report ?? false }
+  const classifier = await openNodeClassifier(model, opened)
+  const dense = options.report ? await openNodeClassifier(model, { ...opened, ...plain, method: 'none' }) : undefined
+  setup.warnAll(classifier.warnings)
+  const total = Math.min(options.limit ?? Infinity, dataset.samples.length)
+  const progress = startProgress('embedding', total)
+  const interrupt = new AbortController()
+  const release = finishFirst(() => {
+    warn('interrupted: keeping what is done (once more ends at once)')
+    interrupt.abort()
+  })
+  let skips = 0
+  try {
+    const report = await embedPictures(classifier, dataset, {
+      out,
+      preprocess: setup.preprocessFor(options, model),
+      ...(options.pool && { pool: options.pool }),
+      tokens: options.tokens ?? false,
+      normalize: options.normalize ?? false,
+      half: options.half ?? false,
+      ...(options.batch !== undefined && { batch: options.batch }),
+      decoders,
+      limit: total,
+      resume,
+      ...(dense && { dense }),
+      manner: { precision: options.precision ?? 'fp32', device: options.device ?? 'cpu' },
+      signal: interrupt.signal,
+      onProgress: (done) => progress.update(done),
+      onSkip({ path, reason }) {
+        skips++
+        if (skips <= TOLD_SKIPS) warn(`${path} skipped: ${reason}`)
+        if (skips === TOLD_SKIPS) warn('more skipped pictures are only counted, at the end')
+      },
+    })
+    progress.stop()
+    emit(options.json, { ...report, ...described(options, model, setup) }, show)
+  } catch (error) {
+    if (!interrupt.signal.aborted || error !== interrupt.signal.reason) throw error
+    warn(`${out}.partial keeps what is done: the same command with --resume goes on`)
+  } finally {
+    progress.stop()
+    release()
+    await Promise.all([classifier.close(), dense?.close(), ...decoders.map((decoder) => decoder.close())])
+    await dataset.close()
+  }
+}
+
+/** No request for tokens: the dense model. */
+const plain = { keepRatio: undefined, keepRatios: undefined, keepTokens: undefined }
+
+/** What the report says of the numbers and the pictures. */
+function described(options: SharedOptions, model: LoadedModel, setup: typeof import('../setup.js')) {
+  const preprocessing = setup.preprocessingReport(model)
+  return { precision: options.precision ?? 'fp32', ...(preprocessing && { preprocessing }) }
+}
+
+async function openPictures(images: readonly string[], data: string | undefined): Promise<Dataset> {
+  if (data !== undefined) return (await import('../../data/dataset.js')).openDataset(data)
+  const [{ expandPictures, closeStdin }, { openUnlabelled }] = await Promise.all([
+    import('../../data/pictures.js'),
+    import('../../data/unlabelled.js'),
+  ])
+  const found = await expandPictures(images)
+  const dataset = await openUnlabelled(images.join(' '), found)
+  closeStdin(found.pictures)
+  return dataset
+}
+
+function show(report: EmbedReport): void {
+  const { images, width, files, skipped, available, resumed, tokens, prefix, pool, dtype, normalize } = report
+  const each = tokens === undefined ? `${pool} rows` : `${tokens} tokens and ${prefix} prefix rows`
+  const rows = `${each} of ${width} ${dtype} values${normalize ? ', length 1' : ''}`
+  process.stdout.write(`${images} pictures: ${rows}; ${report.imagesPerSecond.toFixed(1)} images/s\n`)
+  if (resumed > 0) process.stdout.write(`${resumed} of them from an earlier run\n`)
+  const seen = images + skipped.length
+  if (seen < available) process.stdout.write(`only the first ${seen} of ${available} pictures\n`)
+  if (skipped.length > 0) process.stdout.write(`${skipped.length} pictures skipped: they have no row\n`)
+  for (const line of countByReason(skipped)) process.stdout.write(`  ${line}\n`)
+  process.stdout.write('\n')
+  table([['file', 'bytes'], ...files.map(({ path, bytes }) => [path, bytes])])
+  if (report.report) showComparison(report.report)
+}
+
+function showComparison({ cosine, worst, neighbours, blocks }: Comparison): void {
+  const digits = (value: number | null) => (value === null ? '–' : value.toFixed(4))
+  const { mean, min, p5, median, max } = cosine
+  process.stdout.write('\ncosine with the dense features\n')
+  table([
+    ['mean', 'min', '5 %', 'median', 'max', 'recall@1', 'recall@10'],
+    [...[mean, min, p5, median, max].map(digits), digits(neighbours.recallAt1), digits(neighbours.recallAt10)],
+  ])
+  process.stdout.write('\nfarthest from the dense features\n')
+  table([['picture', 'cosine'], ...worst.map((each) => [each.path, digits(each.cosine)])])
+  process.stdout.write('\ntokens behind every block\n')
+  table([
+    ['block', 'cosine', 'gone'],
+    ...blocks.map((b) => [b.block, digits(b.cosine), `${(100 * b.gone).toFixed(1)} %`]),
+  ])
+}

@@ -1,0 +1,30 @@
+/** Where features may be written: nowhere that something else is read from. */
+
+import { existsSync, statSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fail } from '../errors.js'
+import { liesIn } from '../folders.js'
+import { filesOf } from './formats.js'
+
+/**
+ * Refuses a file that cannot be written, or that would replace an input.
+ *
+ * @param inputs - what is read: files and folders, and names that are no paths
+ * @throws InputError naming the file
+ */
+export async function checkTarget(out: string, inputs: readonly string[]): Promise<void> {
+  const files = filesOf(out, { prefix: true, labels: true })
+  const folder = dirname(out)
+  if (!existsSync(folder)) fail(`${out}: no such folder: ${folder}`)
+  for (const file of files) {
+    if (!existsSync(file)) continue
+    if (statSync(file).isDirectory()) fail(`${file}: is a folder, not a file`)
+    for (const input of inputs) {
+      if (!existsSync(input)) continue
+      const same = (await realpath(input)) === (await realpath(file))
+      if (same || (/\.safetensors$/i.test(file) && (await liesIn(file, input))))
+        fail(`${file}: is read as ${input} and would be replaced; choose another --out`)
+    }
+  }
+}
