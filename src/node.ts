@@ -76,6 +76,7 @@ export {
 export { createSession, openNodeClassifier, throughputLanes } from './runtime/node.js'
 export {
   type ClassifyOptions,
+  type EmbedPictureOptions,
   type LoadClassifierOptions,
   loadClassifier,
   type PictureClassifier,

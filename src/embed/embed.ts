@@ -228,6 +228,7 @@ export async function embedPictures(
   } finally {
     await batches.return?.()
     await spool.close()
+    if (spool.marks.length === 0) await removeSpool(folder) // nothing to go on with
   }
   const seconds = (performance.now() - start) / 1000
 

@@ -5,6 +5,9 @@
  * timm calls its pre-logits (arXiv 2012.12877 averages the answers of both). Safe in browsers.
  */
 
+import { fail } from '../errors.js'
+import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
+
 /** Ways to make one vector of a picture's rows. */
 export const pools = ['head', 'class', 'mean'] as const
 export type Pool = (typeof pools)[number]
@@ -19,11 +22,29 @@ export interface RowLayout {
   readonly width: number
 }
 
+/** How the features of a model lie. */
+export const layoutOf = (config: VitConfig): RowLayout => ({
+  prefix: prefixTokens(config),
+  tokens: imageTokens(config),
+  width: config.width,
+})
+
+/**
+ * Refuses what a model's features do not tell.
+ *
+ * @throws InputError where the head reads the mean of the rows before the final LayerNorm
+ */
+export function checkPool({ name, config }: { readonly name: string; readonly config: VitConfig }, pool: Pool): void {
+  if (pool === 'head' && config.pool === 'mean')
+    fail(`pool head: ${name} normalises the mean of its rows, which is none of its features; choose mean or class`)
+}
+
 /**
  * Pools the rows of every picture.
  *
  * @param features - rows after the final LayerNorm `[B, prefix + tokens, C]`, such as `forward` gives with `features`
- * @param pool - `head` what the classifier reads, `class` the class row, `mean` the mean of the image tokens
+ * @param pool - `head` what the classifier reads, `class` the class row, `mean` the mean of the image tokens that the
+ *   token reduction has not dropped
  * @returns `[B, C]`
  * @throws Error when the length is no whole number of pictures
  */
@@ -40,13 +61,22 @@ export function poolFeatures(features: Float32Array, layout: RowLayout, pool: Po
   return pooled
 }
 
-/** Mean of rows `[n, C]`, summed in double precision: `[C]`. */
+/** Mean of the rows of `[n, C]` that are there, summed in double precision: `[C]`. */
 function meanRow(rows: Float32Array, C: number): Float32Array {
   if (rows.length === C) return rows
   const sum = new Float64Array(C)
-  for (let i = 0; i < rows.length; i++) sum[i % C] = (sum[i % C] as number) + (rows[i] as number)
-  return Float32Array.from(sum, (value) => (value * C) / rows.length)
+  let there = 0
+  for (let start = 0; start < rows.length; start += C) {
+    const row = rows.subarray(start, start + C)
+    if (isGone(row)) continue
+    there++
+    for (let c = 0; c < C; c++) sum[c] = (sum[c] as number) + (row[c] as number)
+  }
+  return Float32Array.from(sum, (value) => value / Math.max(1, there))
 }
+
+/** Whether a token has been dropped on the way: its row is zeros then. */
+export const isGone = (row: Float32Array): boolean => row.every((value) => value === 0)
 
 /**
  * Divides every row by its length, in place, so that a product of two rows is their cosine. A row of zeros stays.

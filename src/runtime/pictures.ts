@@ -1,5 +1,6 @@
 /** From pictures, however they are given, to their labels, in one call. */
 
+import { checkPool, layoutOf, normaliseRows, type Pool, poolFeatures } from '../embed/pool.js'
 import { fail } from '../errors.js'
 import type { ReadOptions } from '../images/fetch.js'
 import { nameOfPicture, type PictureInput } from '../images/input.js'
@@ -20,6 +21,14 @@ export interface LoadClassifierOptions extends ClassifierOptions, LoadOptions {
 export interface ClassifyOptions extends ReadOptions {
   /** Pictures computed at once, of an array; default 16. */
   readonly batch?: number
+}
+
+/** Which features of a picture are given. */
+export interface EmbedPictureOptions extends ClassifyOptions {
+  /** What the head reads (default), the class row, or the mean of the image tokens. */
+  readonly pool?: Pool
+  /** Divide the features by their length: the product of two is their cosine. */
+  readonly normalize?: boolean
 }
 
 /** A classifier that reads pictures. */
@@ -48,6 +57,17 @@ export interface PictureClassifier extends Classifier {
    * // first: [{ index: 49, label: 'African crocodile', score: 0.93… }, …]
    */
   classify(pictures: readonly PictureInput[], top?: number, options?: ClassifyOptions): Promise<Prediction[][]>
+  /**
+   * One vector `[C]` of every picture, in their order, computed in batches: for search and clustering. The classifier
+   * must have been opened with `features`. Many pictures go into a file with `embedPictures`.
+   *
+   * @throws InputError naming the first picture that cannot be read, or when there are no features
+   * @example
+   * const classifier = await loadClassifier('deit-small', { keepRatio: 0.7, features: true })
+   * const [cat, dog] = await classifier.embed(['cat.jpg', 'dog.jpg'], { normalize: true })
+   * const cosine = cat.reduce((sum, value, c) => sum + value * dog[c], 0)
+   */
+  embed(pictures: readonly PictureInput[], options?: EmbedPictureOptions): Promise<Float32Array[]>
 }
 
 const DEFAULT_BATCH = 16
@@ -70,19 +90,38 @@ export async function loadClassifier(spec: string, options: LoadClassifierOption
   const readNamed = async (picture: PictureInput, name: string, options: ReadOptions) =>
     preprocessImage(await readImage(picture, options, name), preprocess) // [3, S, S]
 
-  async function classifyAll(pictures: readonly PictureInput[], top: number, options: ClassifyOptions) {
+  /** Reads pictures batch by batch and hands their pixels `[B, 3, S, S]` to `use`. */
+  async function inBatches<Result>(
+    pictures: readonly PictureInput[],
+    options: ClassifyOptions,
+    use: (pixels: Float32Array) => Promise<readonly Result[]>,
+  ): Promise<Result[]> {
     const { batch = DEFAULT_BATCH } = options
     if (!isCount(batch)) fail(`batch: wanted a whole number from 1, found ${batch}`)
     const names = pictures.map(nameInList)
-    const predictions: Prediction[][] = []
+    const results: Result[] = []
     for (let from = 0; from < pictures.length; from += batch) {
       const chosen = pictures.slice(from, from + batch)
       const read = await inOrder(chosen.map((picture, i) => readNamed(picture, names[from + i] as string, options)))
       const pixels = new Float32Array(read.length * 3 * preprocess.crop ** 2) // [B, 3, S, S]
       for (const [i, picture] of read.entries()) pixels.set(picture, i * picture.length)
-      predictions.push(...(await classifier.predict(pixels, top)))
+      results.push(...(await use(pixels)))
     }
-    return predictions
+    return results
+  }
+
+  async function embed(pictures: readonly PictureInput[], options: EmbedPictureOptions = {}): Promise<Float32Array[]> {
+    const { pool = 'head' } = options
+    const layout = layoutOf(model.config)
+    checkPool(model, pool)
+    return inBatches(pictures, options, async (pixels) => {
+      const { features = fail('embed: wanted a classifier that was opened with features: true') } =
+        await classifier.forward(pixels) // [B, N, C]
+      const pooled = poolFeatures(features, layout, pool) // [B, C]
+      if (options.normalize) normaliseRows(pooled, layout.width)
+      const { width: C } = layout
+      return Array.from({ length: pooled.length / C }, (_, b) => pooled.slice(b * C, (b + 1) * C))
+    })
   }
 
   function classify(picture: PictureInput, top?: number, options?: ClassifyOptions): Promise<Prediction[]>
@@ -93,7 +132,7 @@ export async function loadClassifier(spec: string, options: LoadClassifierOption
     options: ClassifyOptions = {},
   ): Promise<Prediction[] | Prediction[][]> {
     if (!isCount(top)) fail(`top: wanted a whole number from 1, found ${top}`)
-    if (isList(given)) return classifyAll(given, top, options)
+    if (isList(given)) return inBatches(given, options, (pixels) => classifier.predict(pixels, top))
     const [predictions = []] = await classifier.predict(await readNamed(given, nameOfPicture(given), options), top)
     return predictions
   }
@@ -103,6 +142,7 @@ export async function loadClassifier(spec: string, options: LoadClassifierOption
     preprocess,
     read: async (picture, options = {}) => readNamed(picture, nameOfPicture(picture), options),
     classify,
+    embed,
   }
 }
 

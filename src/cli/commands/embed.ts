@@ -169,10 +169,13 @@ async function openPictures(images: readonly string[], data: string | undefined)
     import('../../data/unlabelled.js'),
   ])
   const found = await expandPictures(images)
-  const dataset = await openUnlabelled(images.join(' '), found)
+  const dataset = await openUnlabelled(nameOf(images), found)
   closeStdin(found.pictures)
   return dataset
 }
+
+const nameOf = ([first = '', ...others]: readonly string[]): string =>
+  others.length === 0 ? first : `${first} and ${others.length} more`
 
 function show(report: EmbedReport): void {
   const { images, width, files, skipped, available, resumed, tokens, prefix, pool, dtype, normalize } = report
