@@ -5,6 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { maxAbsDiff, randomWeights, tiny } from '../../test/support/models.js'
@@ -274,6 +276,27 @@ describe('embedPictures', () => {
     await embed('named.parquet', {}, dataset)
     const [row] = await parquetReadObjects({ file: await asyncBufferFromFile(out('named.parquet')) })
     assert.deepEqual([Object.keys(row ?? {}), row?.path], [['path', 'features'], path])
+  })
+
+  it('holds no more memory after many batches than after a few', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const live: number[] = []
+    const many = await openDataset('scenes:5:120')
+    await embedPictures(classifier, many, {
+      out: out('many.npy'),
+      preprocess,
+      tokens: true,
+      batch: 4,
+      decoders,
+      onProgress() {
+        collect()
+        live.push(process.memoryUsage().arrayBuffers)
+      },
+    })
+    const [early, late] = [live.slice(5, 10), live.slice(-5)].map((values) => Math.max(...values)) as [number, number]
+    const batch = 4 * 4 * (3 * config.imageSize ** 2 + (N0 + P) * C) // bytes of pixels and rows
+    assert.ok(late <= early + 2 * batch, `${early} bytes after ten batches, ${late} after ${live.length}`)
   })
 
   it('refuses what is no finite number, and what float16 does not hold', async () => {

@@ -1,6 +1,6 @@
 /** `idlevit embed IMAGE… | --data D --out FILE` */
 
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { countByReason } from '../../data/left-out.js'
 import type { Comparison } from '../../embed/compare.js'
@@ -52,7 +52,7 @@ export function addEmbed(program: Command): void {
       'one vector a picture: head (what the classifier reads), class or mean (default: head)',
       (given) => oneOf(...pools)(given, '--pool'),
     )
-    .option('--tokens', 'all image tokens in raster order instead, prefix rows apart')
+    .addOption(new Option('--tokens', 'all image tokens in raster order instead, prefix rows apart').conflicts('pool'))
     .option('--normalize', 'divide every row by its length: products of rows are cosines')
     .option('--half', 'write float16')
     .option('--report', 'compare with the dense model: cosines, nearest neighbours, tokens by block')
@@ -80,12 +80,12 @@ export function addEmbed(program: Command): void {
   )
 }
 
-async function embed(images: string[], options: EmbedCommandOptions): Promise<void> {
+async function embed(images: string[], options: EmbedCommandOptions, command: Command): Promise<void> {
   const { data, out, resume = false } = options
-  if (data !== undefined && images.length > 0) fail('--data: wanted pictures by name or --data, found both')
-  if (data === undefined && images.length === 0) fail('nothing to embed: wanted pictures by name, or --data')
-  if (options.tokens && options.pool !== undefined)
-    fail('--tokens: writes every token, and --pool one vector; choose one')
+  if (data !== undefined && images.length > 0)
+    command.error('error: --data: wanted pictures by name or --data, found both')
+  if (data === undefined && images.length === 0)
+    command.error('error: nothing to embed: wanted pictures by name, or --data')
   const { startDecoders } = await import('../../data/decoder.js')
   const decoders = startDecoders(options.workers) // they start while the model loads
   const [setup, { openNodeClassifier, throughputLanes }, { embedPictures, unfinished }, { checkTarget }] =
