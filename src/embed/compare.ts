@@ -5,8 +5,7 @@
 
 import type { ForwardResult } from '../runtime/classifier.js'
 import { pieces } from './formats.js'
-import { normaliseRows, type Pool, poolFeatures, type RowLayout } from './pool.js'
-import type { Mark } from './spool.js'
+import { isGone, normaliseRows, type Pool, poolFeatures, type RowLayout } from './pool.js'
 
 /** Cosine of two rows; 1 for two rows of zeros, 0 where one is. */
 export function cosine(a: Float32Array, b: Float32Array): number {
@@ -163,7 +162,7 @@ export interface Comparison {
 const WORST = 5
 
 /** What is kept of a batch for the {@link Comparison}. */
-interface Notes {
+export interface BatchComparison {
   /** By picture. */
   readonly cosines: readonly number[]
   /** By block: sum of the cosines of image tokens, and how many of those are not there any more. */
@@ -171,7 +170,12 @@ interface Notes {
 }
 
 /** Compares a batch under idling with the same under the dense model; both with `features` and `trace`. */
-export function comparisonOf(result: ForwardResult, dense: ForwardResult, layout: RowLayout, pool: Pool): Notes {
+export function comparisonOf(
+  result: ForwardResult,
+  dense: ForwardResult,
+  layout: RowLayout,
+  pool: Pool,
+): BatchComparison {
   const pooled = (of: ForwardResult) => poolFeatures(of.features as Float32Array, layout, pool)
   return {
     cosines: cosines(pooled(result), pooled(dense), layout.width),
@@ -185,7 +189,7 @@ function tokenCosines(rows: Float32Array, dense: Float32Array, { prefix, tokens,
   for (let row = 0; row < rows.length / C; row++) {
     if (row % (prefix + tokens) < prefix) continue
     const token = rows.subarray(row * C, (row + 1) * C)
-    if (token.every((value) => value === 0)) gone++
+    if (isGone(token)) gone++
     else sum += cosine(token, dense.subarray(row * C, (row + 1) * C))
   }
   return { sum, gone }
@@ -197,21 +201,20 @@ function tokenCosines(rows: Float32Array, dense: Float32Array, { prefix, tokens,
  * @param files - pooled features and the dense model's, float32 `[rows, C]`
  */
 export async function compare(
-  marks: readonly Mark[],
+  batches: readonly BatchComparison[],
   paths: readonly string[],
   files: readonly [features: string, dense: string],
   { tokens, width }: RowLayout,
 ): Promise<Comparison> {
-  const notes = marks.flatMap((mark) => (mark.notes === undefined ? [] : [mark.notes as Notes]))
-  const all = notes.flatMap((note) => note.cosines)
+  const all = batches.flatMap((batch) => batch.cosines)
   const worst = [...all.keys()].sort((a, b) => (all[a] as number) - (all[b] as number)).slice(0, WORST)
   const total = (block: number, of: 'sum' | 'gone') =>
-    notes.reduce((sum, note) => sum + (note.blocks[block]?.[of] ?? 0), 0)
+    batches.reduce((sum, { blocks }) => sum + (blocks[block]?.[of] ?? 0), 0)
   return {
     cosine: spread(all),
     worst: worst.map((i) => ({ path: paths[i] as string, cosine: all[i] as number })),
     neighbours: await neighbourAgreement(files, paths.length, width),
-    blocks: (notes[0]?.blocks ?? []).map((_, block) => {
+    blocks: (batches[0]?.blocks ?? []).map((_, block) => {
       const gone = total(block, 'gone')
       const there = paths.length * tokens - gone
       return { block, cosine: total(block, 'sum') / there, gone: gone / (paths.length * tokens) }

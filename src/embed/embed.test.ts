@@ -19,6 +19,7 @@ import { openNodeClassifier } from '../runtime/node.js'
 import { loadModel } from '../weights/load.js'
 import { parseSafetensors } from '../weights/safetensors.js'
 import { embedPictures } from './embed.js'
+import { checkPool } from './pool.js'
 
 const folder = temporaryFolder()
 const COUNT = 11
@@ -297,6 +298,29 @@ describe('embedPictures', () => {
     const [early, late] = [live.slice(5, 10), live.slice(-5)].map((values) => Math.max(...values)) as [number, number]
     const batch = 4 * 4 * (3 * config.imageSize ** 2 + (N0 + P) * C) // bytes of pixels and rows
     assert.ok(late <= early + 2 * batch, `${early} bytes after ten batches, ${late} after ${live.length}`)
+  })
+
+  it('counts tokens that a method drops, and leaves them out of the mean', async () => {
+    const plain = { ...model, config: tiny, state: randomWeights(tiny, 3) }
+    const dropping = await openNodeClassifier(plain, { method: 'evit', keepRatio: 0.5, features: true, threads: 1 })
+    const options = { preprocess, batch: 4, decoders }
+    const { gone } = await embedPictures(dropping, scenes, { ...options, out: out('evit.npy'), tokens: true })
+    const { values } = readNpy(out('evit.npy'))
+    const rows = Array.from({ length: COUNT * N0 }, (_, i) => values.slice(i * C, (i + 1) * C))
+    const there = rows.map((row) => row.some((value) => value !== 0))
+    assert.ok(gone > 0.5 && gone < 1, `${gone}`)
+    assert.equal(gone, there.filter((is) => !is).length / (COUNT * N0))
+    await embedPictures(dropping, scenes, { ...options, out: out('evit-mean.npy'), pool: 'mean' })
+    const first = rows.slice(0, N0).filter((_, t) => there[t])
+    const mean = Array.from(
+      { length: C },
+      (_, c) => first.reduce((sum, row) => sum + (row[c] as number), 0) / first.length,
+    )
+    assert.ok(maxAbsDiff(floats(readNpy(out('evit-mean.npy')).values.slice(0, C)), floats(mean)) < 1e-5)
+    assert.equal((await embed('idle.npy', { tokens: true })).gone, 0)
+    const pooled = { ...plain, config: { ...tiny, pool: 'mean' as const } }
+    assert.throws(() => checkPool(pooled, 'head'), /pool head: tiny normalises the mean of its rows/)
+    await dropping.close()
   })
 
   it('refuses what is no finite number, and what float16 does not hold', async () => {

@@ -11,13 +11,12 @@ import { NO_LABEL } from '../data/unlabelled.js'
 import { fail } from '../errors.js'
 import { toFloat16 } from '../float16.js'
 import type { Preprocess } from '../images/preprocess.js'
-import { imageTokens, prefixTokens } from '../models/config.js'
-import { modelCost } from '../models/cost.js'
+import { macsOfPicture, modelCost } from '../models/cost.js'
 import type { Classifier, ForwardResult } from '../runtime/classifier.js'
 import { checkMemory } from '../runtime/free-memory.js'
-import { type Comparison, compare, comparisonOf } from './compare.js'
+import { type BatchComparison, type Comparison, compare, comparisonOf } from './compare.js'
 import { type Content, formatOf, headroomOf, type RowFile, type WrittenFile, writeFeatures } from './formats.js'
-import { normaliseRows, type Pool, poolFeatures, type RowLayout, splitRows } from './pool.js'
+import { checkPool, countGone, layoutOf, normaliseRows, type Pool, poolFeatures, splitRows } from './pool.js'
 import { metadataOf, settingsOf } from './settings.js'
 import { openSpool, removeSpool, type Settings, type Stream, spooledRows, spoolSettings } from './spool.js'
 
@@ -67,6 +66,8 @@ export interface EmbedReport {
   /** Prefix rows a picture, with `tokens`. */
   readonly prefix?: number
   readonly pool?: Pool
+  /** Share of the image tokens that the method dropped: their rows are zeros, and no mean counts them. */
+  readonly gone: number
   readonly normalize: boolean
   readonly dtype: 'float32' | 'float16'
   /** Pictures that could not be read: they have no row. */
@@ -87,6 +88,15 @@ export interface EmbedReport {
 }
 
 const DEFAULT_BATCH = 16
+
+/** What is remembered of a batch. */
+interface BatchNotes {
+  /** Image tokens that were dropped. */
+  readonly gone: number
+  /** Multiply-adds of its pictures, where each decides. */
+  readonly macs?: number
+  readonly comparison?: BatchComparison
+}
 
 /** Where the rows of an unfinished run lie. */
 const partialOf = (out: string): string => `${out}.partial`
@@ -127,7 +137,8 @@ export async function embedPictures(
   const out = await real(options.out)
   const format = formatOf(out)
   const { config } = classifier.model
-  const layout: RowLayout = { prefix: prefixTokens(config), tokens: imageTokens(config), width: config.width }
+  const layout = layoutOf(config)
+  if (!tokens) checkPool(classifier.model, pool)
   const C = layout.width
   const limit = Math.min(options.limit ?? Infinity, dataset.samples.length)
   const labelled = dataset.samples.some(({ label }) => label !== NO_LABEL)
@@ -167,13 +178,18 @@ export async function embedPictures(
   let next = spool.marks.at(-1)?.next ?? 0
   let rows = resumed
   let waiting: { readonly index: number; readonly reason: string }[] = []
+  const macsOf = lazily(() => macsOfPicture(config, classifier.plan)) // of methods where each picture has its own
   const start = performance.now()
 
   /** Writes what the model said of a batch whose last picture is `last`. */
   async function write(result: ForwardResult, reference: ForwardResult | undefined, indices: Int32Array) {
     const features = checkFinite(result.features as Float32Array, dataset, indices)
     const pooled = poolFeatures(features, layout, pool) // [B, C]
-    const notes = reference && comparisonOf(result, reference, layout, pool)
+    const notes: BatchNotes = {
+      gone: countGone(features, layout),
+      ...(result.sizes && { macs: sum(result.sizes.map(macsOf())) }),
+      ...(reference && { comparison: comparisonOf(result, reference, layout, pool) }),
+    }
     const parts = tokens ? splitRows(features, layout) : { features: pooled, prefix: undefined }
     if (normalize) for (const part of Object.values(parts)) if (part) normaliseRows(part, C)
     const stored = (values: Float32Array) => bytesOf(half ? narrowed(values, dataset, indices) : values)
@@ -188,7 +204,7 @@ export async function embedPictures(
         ...(parts.prefix && { prefix: stored(parts.prefix) }),
         ...(denseRows && { pooled: bytesOf(pooled), dense: bytesOf(denseRows) }),
       },
-      { next, rows, skipped: before, ...(notes && { notes }) },
+      { next, rows, skipped: before, notes },
     )
     onProgress?.(next)
   }
@@ -241,7 +257,16 @@ export async function embedPictures(
   const holes = new Set(unreadable.map(({ index }) => index))
   const kept = Array.from({ length: limit }, (_, i) => i).filter((i) => !holes.has(i))
   const paths = kept.map((i) => pathOf(dataset, i))
-  const report = dense && (await compare(spool.marks, paths, [spool.path('pooled'), spool.path('dense')], layout))
+  const batchNotes = spool.marks.flatMap(({ notes }) => (notes === undefined ? [] : [notes as BatchNotes]))
+  const decided = batchNotes.flatMap(({ macs }) => (macs === undefined ? [] : [macs]))
+  const report =
+    dense &&
+    (await compare(
+      batchNotes.flatMap(({ comparison }) => (comparison ? [comparison] : [])),
+      paths,
+      [spool.path('pooled'), spool.path('dense')],
+      layout,
+    ))
   const content: Content = {
     ...outline,
     rows,
@@ -257,6 +282,7 @@ export async function embedPictures(
     out: options.out,
     files,
     ...(tokens ? { tokens: layout.tokens, prefix: layout.prefix } : { pool }),
+    gone: sum(batchNotes.map(({ gone }) => gone)) / (rows * layout.tokens),
     normalize,
     dtype: half ? 'float16' : 'float32',
     skipped,
@@ -264,7 +290,7 @@ export async function embedPictures(
     available: dataset.samples.length,
     resumed,
     imagesPerSecond: (rows - resumed) / seconds,
-    gmacs: modelCost(config, classifier.plan).macs / 1e9,
+    gmacs: (decided.length > 0 ? sum(decided) / rows : modelCost(config, classifier.plan).macs) / 1e9,
     model: classifier.model.name,
     method: classifier.plan.method,
     keepRatios: classifier.keepRatios,
@@ -309,3 +335,14 @@ function narrowed(values: Float32Array, dataset: Dataset, indices: Int32Array): 
 
 const bytesOf = (array: Float32Array | Uint16Array): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
+
+/** Makes it at the first call. */
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}

@@ -61,6 +61,14 @@ export function poolFeatures(features: Float32Array, layout: RowLayout, pool: Po
   return pooled
 }
 
+/** Image tokens among rows `[B, prefix + tokens, C]` that the token reduction has dropped. */
+export function countGone(features: Float32Array, { prefix, tokens, width: C }: RowLayout): number {
+  let gone = 0
+  for (let row = 0; row < features.length / C; row++)
+    if (row % (prefix + tokens) >= prefix && isGone(features.subarray(row * C, (row + 1) * C))) gone++
+  return gone
+}
+
 /** Mean of the rows of `[n, C]` that are there, summed in double precision: `[C]`. */
 function meanRow(rows: Float32Array, C: number): Float32Array {
   if (rows.length === C) return rows

@@ -4,18 +4,20 @@ import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type { Dataset } from '../data/dataset.js'
 import { describePreprocess, type Preprocess } from '../images/preprocess.js'
+import { storedPlan } from '../reduction/registry.js'
 import type { Classifier, Model } from '../runtime/classifier.js'
 import type { Settings } from './spool.js'
 
 /** Settings that a row's values follow from, besides which features are written. */
 export function settingsOf(classifier: Classifier, dataset: Dataset, preprocess: Preprocess, limit: number): Settings {
   const { model, plan, lanes } = classifier
+  const { method: _, keepTokens, keepRatios: __, ...options } = storedPlan(plan) ?? {}
   return {
     model: model.name,
     weights: weightsHash(model),
     method: plan.method,
-    keep: plan.method === 'none' ? null : plan.keep,
-    score: plan.method === 'none' ? null : (plan.score ?? null),
+    keep: keepTokens ?? null,
+    'method options': JSON.stringify(options),
     preprocessing: describePreprocess(preprocess),
     data: dataset.name,
     pictures: limit,

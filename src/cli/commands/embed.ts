@@ -8,6 +8,8 @@ import type { EmbedReport } from '../../embed/embed.js'
 import { type Pool, pools } from '../../embed/pool.js'
 import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
+import { present } from '../../present.js'
+import type { ClassifierOptions } from '../../runtime/classifier.js'
 import type { LoadedModel } from '../../weights/load.js'
 import { addExamples } from '../help.js'
 import {
@@ -108,7 +110,7 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
   const lanes = typeof earlier?.lanes === 'number' ? earlier.lanes : throughputLanes(model, asked)
   const opened = { ...asked, lanes, features: true, trace: options.report ?? false }
   const classifier = await openNodeClassifier(model, opened)
-  const dense = options.report ? await openNodeClassifier(model, { ...opened, ...plain, method: 'none' }) : undefined
+  const dense = options.report ? await openNodeClassifier(model, denseOf(opened)) : undefined
   setup.warnAll(classifier.warnings)
   const total = Math.min(options.limit ?? Infinity, dataset.samples.length)
   const progress = startProgress('embedding', total)
@@ -141,6 +143,10 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
       },
     })
     progress.stop()
+    if (report.gone > 0 && (options.tokens || options.pool === 'mean'))
+      warn(
+        `${report.method} drops tokens: ${(100 * report.gone).toFixed(1)} % have no features; ${options.tokens ? 'their rows are zeros' : 'no mean counts them'}`,
+      )
     emit(options.json, { ...report, ...described(options, model, setup) }, show)
   } catch (error) {
     if (!interrupt.signal.aborted || error !== interrupt.signal.reason) throw error
@@ -153,8 +159,11 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
   }
 }
 
-/** No request for tokens: the dense model. */
-const plain = { keepRatio: undefined, keepRatios: undefined, keepTokens: undefined }
+/** The dense model, computed in the same way. */
+const denseOf = ({ device, precision, threads, lanes, features, trace }: ClassifierOptions): ClassifierOptions => ({
+  ...present({ device, precision, threads, lanes, features, trace }),
+  method: 'none',
+})
 
 /** What the report says of the numbers and the pictures. */
 function described(options: SharedOptions, model: LoadedModel, setup: typeof import('../setup.js')) {
