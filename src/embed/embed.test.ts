@@ -302,21 +302,21 @@ describe('embedPictures', () => {
 
   it('counts tokens that a method drops, and leaves them out of the mean', async () => {
     const plain = { ...model, config: tiny, state: randomWeights(tiny, 3) }
-    const dropping = await openNodeClassifier(plain, { method: 'evit', keepRatio: 0.5, features: true, threads: 1 })
+    const dropping = await openNodeClassifier(plain, { method: 'ats', keepRatio: 0.5, features: true, threads: 1 })
     const options = { preprocess, batch: 4, decoders }
-    const { gone } = await embedPictures(dropping, scenes, { ...options, out: out('evit.npy'), tokens: true })
-    const { values } = readNpy(out('evit.npy'))
+    const { gone } = await embedPictures(dropping, scenes, { ...options, out: out('ats.npy'), tokens: true })
+    const { values } = readNpy(out('ats.npy'))
     const rows = Array.from({ length: COUNT * N0 }, (_, i) => values.slice(i * C, (i + 1) * C))
     const there = rows.map((row) => row.some((value) => value !== 0))
-    assert.ok(gone > 0.5 && gone < 1, `${gone}`)
+    assert.ok(gone > 0.2 && gone < 1, `${gone}`)
     assert.equal(gone, there.filter((is) => !is).length / (COUNT * N0))
-    await embedPictures(dropping, scenes, { ...options, out: out('evit-mean.npy'), pool: 'mean' })
+    await embedPictures(dropping, scenes, { ...options, out: out('ats-mean.npy'), pool: 'mean' })
     const first = rows.slice(0, N0).filter((_, t) => there[t])
     const mean = Array.from(
       { length: C },
       (_, c) => first.reduce((sum, row) => sum + (row[c] as number), 0) / first.length,
     )
-    assert.ok(maxAbsDiff(floats(readNpy(out('evit-mean.npy')).values.slice(0, C)), floats(mean)) < 1e-5)
+    assert.ok(maxAbsDiff(floats(readNpy(out('ats-mean.npy')).values.slice(0, C)), floats(mean)) < 1e-5)
     assert.equal((await embed('idle.npy', { tokens: true })).gone, 0)
     const pooled = { ...plain, config: { ...tiny, pool: 'mean' as const } }
     assert.throws(() => checkPool(pooled, 'head'), /pool head: tiny normalises the mean of its rows/)

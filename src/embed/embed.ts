@@ -12,6 +12,7 @@ import { fail } from '../errors.js'
 import { toFloat16 } from '../float16.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
+import type { MethodName } from '../reduction/registry.js'
 import type { Classifier, ForwardResult } from '../runtime/classifier.js'
 import { checkMemory } from '../runtime/free-memory.js'
 import { type BatchComparison, type Comparison, compare, comparisonOf } from './compare.js'
@@ -81,7 +82,7 @@ export interface EmbedReport {
   readonly imagesPerSecond: number
   readonly gmacs: number
   readonly model: string
-  readonly method: string
+  readonly method: MethodName
   readonly keepRatios: readonly number[]
   /** With `dense`. */
   readonly report?: Comparison

@@ -9,6 +9,7 @@ import { type Pool, pools } from '../../embed/pool.js'
 import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
 import { present } from '../../present.js'
+import { methodOf } from '../../reduction/registry.js'
 import type { ClassifierOptions } from '../../runtime/classifier.js'
 import type { LoadedModel } from '../../weights/load.js'
 import { addExamples } from '../help.js'
@@ -143,10 +144,7 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
       },
     })
     progress.stop()
-    if (report.gone > 0 && (options.tokens || options.pool === 'mean'))
-      warn(
-        `${report.method} drops tokens: ${(100 * report.gone).toFixed(1)} % have no features; ${options.tokens ? 'their rows are zeros' : 'no mean counts them'}`,
-      )
+    tellShrinking(report)
     emit(options.json, { ...report, ...described(options, model, setup) }, show)
   } catch (error) {
     if (!interrupt.signal.aborted || error !== interrupt.signal.reason) throw error
@@ -157,6 +155,15 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
     await Promise.all([classifier.close(), dense?.close(), ...decoders.map((decoder) => decoder.close())])
     await dataset.close()
   }
+}
+
+/** Says where rows are not what a dense model's would be: where a method drops or merges tokens. */
+function tellShrinking({ method, gone, tokens, pool }: EmbedReport): void {
+  if (tokens === undefined && pool !== 'mean') return
+  if (gone > 0) {
+    const told = tokens === undefined ? 'the mean is of the others' : 'their rows are zeros'
+    warn(`${method} drops tokens: ${(100 * gone).toFixed(1)} % have no features; ${told}`)
+  } else if (methodOf(method).shrinks) warn(`${method} merges tokens: those that were merged have the same features`)
 }
 
 /** The dense model, computed in the same way. */
