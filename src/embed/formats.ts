@@ -67,7 +67,7 @@ export function filesOf(
 }
 
 /** `dir/name.npy` → `dir/name.part` */
-const beside = (out: string, part: string): string => `${out.slice(0, -extname(out).length)}.${part}`
+export const beside = (out: string, part: string): string => `${out.slice(0, -extname(out).length)}.${part}`
 
 /** Bytes to leave free before the first row. */
 export function headroomOf(

@@ -5,6 +5,7 @@ import type { Dataset } from '../../data/dataset.js'
 import { countByReason } from '../../data/left-out.js'
 import type { Comparison } from '../../embed/compare.js'
 import type { EmbedReport } from '../../embed/embed.js'
+import type { WrittenFile } from '../../embed/formats.js'
 import { type Pool, pools } from '../../embed/pool.js'
 import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
@@ -58,7 +59,10 @@ export function addEmbed(program: Command): void {
     .addOption(new Option('--tokens', 'all image tokens in raster order instead, prefix rows apart').conflicts('pool'))
     .option('--normalize', 'divide every row by its length: products of rows are cosines')
     .option('--half', 'write float16')
-    .option('--report', 'compare with the dense model: cosines, nearest neighbours, tokens by block')
+    .option(
+      '--report',
+      'compare with the dense model: cosines, nearest neighbours, tokens by block; also as FILE.report.html',
+    )
     .option('--resume', 'go on with a run that was killed')
     .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'))
     .option('--workers <N>', 'threads that decode pictures (default: a quarter of the cores)', (given) =>
@@ -91,14 +95,22 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
     command.error('error: nothing to embed: wanted pictures by name, or --data')
   const { startDecoders } = await import('../../data/decoder.js')
   const decoders = startDecoders(options.workers) // they start while the model loads
-  const [setup, { openNodeClassifier, throughputLanes }, { embedPictures, unfinished }, { checkTarget }] =
-    await Promise.all([
-      import('../setup.js'),
-      import('../../runtime/node.js'),
-      import('../../embed/embed.js'),
-      import('../../embed/target.js'),
-    ])
-  await checkTarget(out, [options.model ?? '', data ?? '', ...images])
+  const [
+    setup,
+    { openNodeClassifier, throughputLanes },
+    { embedPictures, unfinished },
+    { checkTarget },
+    { beside, formatOf },
+  ] = await Promise.all([
+    import('../setup.js'),
+    import('../../runtime/node.js'),
+    import('../../embed/embed.js'),
+    import('../../embed/target.js'),
+    import('../../embed/formats.js'),
+  ])
+  formatOf(out)
+  const pagePath = options.report ? beside(out, 'report.html') : undefined
+  await checkTarget(out, [options.model ?? '', data ?? '', ...images], pagePath)
   const model = await setup.openModel(options)
   const dataset = await openPictures(images, data)
   setup.tellDataset(dataset)
@@ -145,7 +157,9 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
     })
     progress.stop()
     tellShrinking(report)
-    emit(options.json, { ...report, ...described(options, model, setup) }, show)
+    const page = pagePath === undefined ? [] : [await writePage(pagePath, report)]
+    const files = [...report.files, ...page]
+    emit(options.json, { ...report, files, ...described(options, model, setup) }, show)
   } catch (error) {
     if (!interrupt.signal.aborted || error !== interrupt.signal.reason) throw error
     warn(`${out}.partial keeps what is done: the same command with --resume goes on`)
@@ -171,6 +185,17 @@ const denseOf = ({ device, precision, threads, lanes, features, trace }: Classif
   ...present({ device, precision, threads, lanes, features, trace }),
   method: 'none',
 })
+
+/** Writes the comparison as a page for people. */
+async function writePage(path: string, report: EmbedReport): Promise<WrittenFile> {
+  const [{ drawComparison }, { writeFileAtomic }] = await Promise.all([
+    import('../../embed/page.js'),
+    import('../../files.js'),
+  ])
+  const content = await drawComparison(report, report.report as Comparison)
+  await writeFileAtomic(path, content)
+  return { path, bytes: Buffer.byteLength(content) }
+}
 
 /** What the report says of the numbers and the pictures. */
 function described(options: SharedOptions, model: LoadedModel, setup: typeof import('../setup.js')) {
