@@ -99,6 +99,8 @@ describe('idlevit embed', () => {
     assert.ok(report && report.cosine.mean > 0.9 && report.cosine.mean < 1)
     assert.equal(report.blocks.length, 8)
     assert.equal(report.neighbours.queries, 30)
+    const html = readFileSync(at('report.report.html'), 'utf8')
+    assert.ok(html.includes(report.worst[0]?.path as string) && html.includes(report.cosine.mean.toFixed(4)))
     assert.match((await idlevit(...args)).stdout, /recall@1 +recall@10\n/)
   })
 

@@ -3,7 +3,7 @@
  * where it was and ends in the same bytes.
  */
 
-import { realpath } from 'node:fs/promises'
+import { lstat, realpath } from 'node:fs/promises'
 import type { Dataset } from '../data/dataset.js'
 import { countByReason, type LeftOut } from '../data/left-out.js'
 import { type LoaderOptions, loadBatches } from '../data/loader.js'
@@ -106,7 +106,12 @@ const partialOf = (out: string): string => `${out}.partial`
 export const unfinished = async (out: string): Promise<Settings | undefined> =>
   spoolSettings(partialOf(await real(out)))
 
-const real = (path: string): Promise<string> => realpath(path).catch(() => path)
+/** The file behind a link, which is what will be replaced. */
+const real = (path: string): Promise<string> =>
+  lstat(path).then(
+    (found) => (found.isSymbolicLink() ? realpath(path) : path),
+    () => path,
+  )
 
 /**
  * Writes the features of a data set's pictures to a file; EXIF orientation is applied. Until it is complete they lie in

@@ -2,6 +2,7 @@
 
 import { lineChart } from '../page/curves.js'
 import { chartPicture, dataTable, figure, gallery, html, keyNumbers, page } from '../page/page.js'
+import { rangeOf } from '../page/range.js'
 import type { Comparison } from './compare.js'
 import type { EmbedReport } from './embed.js'
 
@@ -26,6 +27,7 @@ export async function drawComparison(report: EmbedReport, comparison: Comparison
         shape,
         x: 'behind block',
         y: 'mean cosine with the dense tokens',
+        range: cosineRange(blocks.map((block) => block.cosine)),
       }),
     `Mean cosine of image tokens with the dense model's, from ${digits(blocks[0]?.cosine ?? null)} behind the first block to ${digits(blocks.at(-1)?.cosine ?? null)} behind the last.`,
   )
@@ -40,7 +42,13 @@ export async function drawComparison(report: EmbedReport, comparison: Comparison
             at: quantiles.map(([share]) => 100 * share),
           },
         ],
-        { shape, x: '% of the pictures are below', y: 'cosine with the dense features', xRange: [0, 100] },
+        {
+          shape,
+          x: '% of the pictures are below',
+          y: 'cosine with the dense features',
+          xRange: [0, 100],
+          range: cosineRange([cosine.min, cosine.max]),
+        },
       ),
     `Cosine of a picture's features with the dense ones: ${digits(cosine.min)} at least, ${digits(cosine.median)} in the middle, ${digits(cosine.max)} at most.`,
   )
@@ -97,5 +105,8 @@ ${gallery('large', [
     footer: html`Method: IdleViT (Xu et al., arXiv 2310.05654). Written by idlevit embed.`,
   })
 }
+
+/** No cosine is above 1. */
+const cosineRange = (values: readonly number[]) => rangeOf(values, { within: [-1, 1] })
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
