@@ -37,7 +37,22 @@ export {
   topPredictions,
 } from './runtime/classifier.js'
 export { type Device, type OrtPackage, openSession, type Session, type SessionOptions } from './runtime/session.js'
-export { createSession, openWebClassifier } from './runtime/web.js'
+export { createSession, openWebClassifier, type WebRuntimeOptions } from './runtime/web.js'
+export type { Backend, WebDevice } from './web/backend.js'
+export {
+  type LoadWebClassifierOptions,
+  type LoadWebModelOptions,
+  loadWebClassifier,
+  loadWebModel,
+  type WebClassifier,
+  type WebClassifyOptions,
+} from './web/classifier.js'
+export type { WebProgress } from './web/download.js'
+export type { HubAccess } from './web/hub.js'
+export type { ModelFormat } from './web/model.js'
+export { readWebImage, type WebPicture, type WebReadOptions } from './web/picture.js'
+export type { WorkerChoice } from './web/remote.js'
+export type { ModelSource } from './web/source.js'
 export {
   type BuildModelOptions,
   type BuiltModel,

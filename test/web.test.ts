@@ -39,7 +39,7 @@ it('a classifier in Chromium gives the logits and selections of Node', needsChro
       await node.close()
       const found = await tab.evaluate(
         async ({ config, values, options }) => {
-          const [library, runtime] = ['/idlevit.js', 'onnxruntime-web']
+          const [library, runtime] = ['/idlevit.js', 'onnxruntime-web/wasm']
           const { openWebClassifier, parseSafetensors } = (await import(library)) as typeof Idlevit
           const bytes = new Uint8Array(await (await fetch('/model.safetensors')).arrayBuffer())
           const model = { name: 'tiny', config, state: parseSafetensors(bytes).state }

@@ -4,11 +4,59 @@ import type { Graph } from '../graph/graph.js'
 import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
 import { type OrtPackage, openGraph, openSession, type Session, type SessionOptions } from './session.js'
 
-/** Loaded at the first session, so that importing the package costs nothing. */
-async function loadOrt({ threads }: SessionOptions): Promise<OrtPackage> {
-  const ort = await import('onnxruntime-web')
-  if (threads !== undefined) ort.env.wasm.numThreads = threads // read when the first session opens
-  return ort as unknown as OrtPackage
+/** Where ONNX Runtime's files are, when they are not where the bundler or the import map puts them. */
+export interface WebRuntimeOptions {
+  /** Address of the module of onnxruntime-web to import, such as `/ort/ort.wasm.bundle.min.mjs`. */
+  readonly runtime?: string | URL
+  /** Address of its `.wasm` file, or of the folder with its `.wasm` and `.mjs` files (ending in `/`). */
+  readonly wasmPaths?: string | URL
+}
+
+/** What of onnxruntime-web is used here beside sessions. */
+interface WebOrt extends OrtPackage {
+  readonly env: { readonly wasm: { numThreads?: number; wasmPaths?: string | { wasm: string } } }
+}
+
+/** ONNX Runtime, and the threads that its first session decided on. */
+export interface WebRuntime {
+  readonly ort: OrtPackage
+  readonly threads: number
+}
+
+/** Whether JavaScript runs outside of browsers: there onnxruntime-web has one build, which finds its own files. */
+const onServer = typeof document === 'undefined' && typeof (globalThis as { Deno?: unknown }).Deno !== 'undefined'
+const onNode = typeof process !== 'undefined' && process.versions?.node !== undefined && typeof window === 'undefined'
+
+/** Loaded at the first session, so that importing the package costs nothing. WASM alone is half the size. */
+async function importRuntime({ runtime, device }: SessionOptions & WebRuntimeOptions): Promise<WebOrt> {
+  if (runtime !== undefined) {
+    const address = String(runtime)
+    return import(/* @vite-ignore */ /* webpackIgnore: true */ address)
+  }
+  const whole = device === 'webgpu' || onServer || onNode
+  return (await (whole ? import('onnxruntime-web') : import('onnxruntime-web/wasm'))) as unknown as WebOrt
+}
+
+const decided = new WeakMap<object, number>()
+
+/** Threads may be started where memory may be shared: on pages that are cross-origin isolated. */
+export const mayShareMemory = (): boolean =>
+  (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated ?? typeof SharedArrayBuffer !== 'undefined'
+
+/** ONNX Runtime's own default: half of the cores, four at most. */
+const defaultThreads = (): number => Math.min(4, Math.ceil((globalThis.navigator?.hardwareConcurrency ?? 1) / 2))
+
+/** Loads ONNX Runtime, once; the first call decides on the threads and on where its files are. */
+export async function loadRuntime(options: SessionOptions & WebRuntimeOptions = {}): Promise<WebRuntime> {
+  const ort = await importRuntime(options)
+  const known = decided.get(ort.env)
+  if (known !== undefined) return { ort, threads: known }
+  const threads = mayShareMemory() ? (options.threads ?? defaultThreads()) : 1
+  decided.set(ort.env, threads)
+  ort.env.wasm.numThreads = threads
+  const paths = options.wasmPaths === undefined ? undefined : String(options.wasmPaths)
+  if (paths !== undefined) ort.env.wasm.wasmPaths = paths.endsWith('/') ? paths : { wasm: paths }
+  return { ort, threads }
 }
 
 /**
@@ -16,8 +64,11 @@ async function loadOrt({ threads }: SessionOptions): Promise<OrtPackage> {
  *
  * The first session of a page decides on the threads; a page that is not cross-origin isolated has one.
  */
-export async function createSession(model: Graph | Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const ort = await loadOrt(options)
+export async function createSession(
+  model: Graph | Uint8Array,
+  options: SessionOptions & WebRuntimeOptions = {},
+): Promise<Session> {
+  const { ort } = await loadRuntime(options)
   const provider = options.device === 'webgpu' ? 'webgpu' : 'wasm'
   const withProviders = { ...options, executionProviders: [provider] }
   return model instanceof Uint8Array
@@ -30,5 +81,7 @@ export async function createSession(model: Graph | Uint8Array, options: SessionO
  *
  * @throws InputError on keep ratios out of range
  */
-export const openWebClassifier = (model: Model, options: ClassifierOptions = {}): Promise<Classifier> =>
-  openClassifier(model, options, createSession)
+export const openWebClassifier = (
+  model: Model,
+  options: ClassifierOptions & WebRuntimeOptions = {},
+): Promise<Classifier> => openClassifier(model, options, createSession)

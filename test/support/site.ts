@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const page = `<!doctype html><script type="importmap">{"imports":{"onnxruntime-web":"/ort/ort.bundle.min.mjs"}}</script>`
+const page = `<!doctype html><script type="importmap">{"imports":{"onnxruntime-web":"/ort/ort.bundle.min.mjs","onnxruntime-web/wasm":"/ort/ort.wasm.bundle.min.mjs"}}</script>`
 
 /**
  * Serves an empty page, `/idlevit.js`, onnxruntime-web's files under `/ort/`, `/model.safetensors`, and other files by

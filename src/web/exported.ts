@@ -1,0 +1,179 @@
+/** A classifier of an ONNX file that `idlevit export` wrote: its plan is the file's, or an input when it is elastic. */
+
+import { fail } from '../errors.js'
+import { KEEP_INPUT, type Method } from '../models/build.js'
+import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
+import { firstIdleBlock, type KeepRequest, planKeep } from '../reduction/schedule.js'
+import type { Classifier, ClassifierOptions, ForwardResult } from '../runtime/classifier.js'
+import { topPredictions } from '../runtime/classifier.js'
+import { cachedPictures, inMicroBatches } from '../runtime/microbatch.js'
+import { createSession, type WebRuntimeOptions } from '../runtime/web.js'
+import type { BuiltModel } from '../weights/build.js'
+import type { IdleSettings, ModelConfigFile, SaidSize } from '../weights/config-file.js'
+import { readModelConfig } from '../weights/config-file.js'
+import { findPreprocess } from '../weights/pictures.js'
+import { onnxNames, type ReadModelOptions, type SideFiles } from './model.js'
+import type { ModelFiles } from './source.js'
+
+/** The model that a config.json describes, without weights. */
+export function describedModel(
+  files: ModelFiles,
+  { config, preprocessor }: SideFiles,
+  { imageSize, preprocess }: ReadModelOptions = {},
+): BuiltModel {
+  if (!config) return fail(`${files.where}config.json: an ONNX file needs it beside it, there is none`)
+  const file = readModelConfig(config, `${files.where}config.json`)
+  const sizes = vitConfig(file, String(config.model_type) === 'deit')
+  const side = imageSize ?? preprocess?.crop ?? sizes.imageSize
+  if (side !== sizes.imageSize)
+    fail(`imageSize: wanted ${sizes.imageSize}, for which the ONNX file was exported, found ${side}`)
+  const pictures = findPreprocess(sizes, sizes.imageSize, {
+    given: preprocess,
+    config: file,
+    id: files.id,
+    ...(preprocessor !== undefined && {
+      preprocessor: { json: preprocessor, source: `${files.where}preprocessor_config.json` },
+    }),
+  })
+  const said = { source: file.source, guessed: false }
+  const labels = file.labels?.length === sizes.classes ? file.labels : undefined
+  return {
+    name: files.name,
+    config: sizes,
+    state: new Map(),
+    ...(labels && { labels }),
+    ...(file.idle && { idle: file.idle }),
+    preprocess: pictures.preprocess,
+    origins: { heads: said, layerNormEps: said, preprocess: { source: pictures.source, guessed: pictures.guessed } },
+    warnings: [...file.warnings, ...pictures.warnings],
+  }
+}
+
+function vitConfig(file: ModelConfigFile, distilled: boolean): VitConfig {
+  const size = (name: SaidSize['size']): number =>
+    file.sizes.find(({ size }) => size === name)?.value ?? fail(`${file.source}: no ${name}`)
+  return {
+    imageSize: size('imageSize'),
+    patchSize: size('patchSize'),
+    width: size('width'),
+    depth: size('depth'),
+    heads: file.heads?.value ?? fail(`${file.source}: no number of attention heads`),
+    hidden: size('hidden'),
+    classes: file.labels?.length ?? fail(`${file.source}: no class names (id2label)`),
+    distilled,
+    layerNormEps: file.layerNormEps?.value ?? 1e-6,
+  }
+}
+
+/** The exported file that answers what is asked; undefined where there is none, or another would answer otherwise. */
+export function exportedFile(
+  files: ModelFiles,
+  beside: SideFiles,
+  options: Asked & ReadModelOptions,
+): string | undefined {
+  const { precision = 'fp32', trace, features, heads, imageSize } = options
+  const { exported } = beside
+  const name = onnxNames[precision]
+  const more = trace || features || heads !== undefined || imageSize !== undefined
+  if (!exported?.files.includes(name) || more) return undefined
+  const { idle } = describedModel(files, beside)
+  return planObjection(exported.method, idle, options) === undefined ? `onnx/${name}` : undefined
+}
+
+type Asked = Omit<ClassifierOptions, 'device'>
+
+/** Why a file of this method and plan does not answer what is asked. */
+function planObjection(method: string, idle: IdleSettings | undefined, options: Asked): string | undefined {
+  const { keepRatio, keepRatios, keepTokens, score, elastic } = options
+  if (method === 'elastic') {
+    const none = options.method !== undefined && options.method !== 'idle'
+    return none ? `it idles tokens, and ${options.method} was asked for` : undefined
+  }
+  if (elastic) return 'its tokens are fixed, and elastic was asked for'
+  if (options.method !== undefined && options.method !== method)
+    return `its method is ${method}, and ${options.method} was asked for`
+  if (score !== undefined && score !== idle?.score) return `its score is ${idle?.score}, and ${score} was asked for`
+  const asked = keepRatio ?? keepRatios ?? keepTokens
+  const same = keepTokens && idle?.keepTokens && keepTokens.join() === idle.keepTokens.join()
+  return asked === undefined || same ? undefined : 'the tokens that it keeps are fixed, and others were asked for'
+}
+
+/**
+ * Opens an exported ONNX file.
+ *
+ * @throws InputError when it cannot do what is asked
+ */
+export async function openExported(
+  bytes: Uint8Array,
+  file: string,
+  model: BuiltModel,
+  exportedMethod: string | undefined,
+  options: ClassifierOptions & WebRuntimeOptions,
+): Promise<Classifier> {
+  if (bytes[0] !== 8) fail(`${file}: not a model: wanted an ONNX file`) // every ONNX file starts with its IR version
+  const { config } = model
+  const { device = 'cpu', trace = false, features = false } = options
+  const rows = prefixTokens(config) + imageTokens(config)
+  const { microBatch = device === 'cpu' ? cachedPictures(rows, config.hidden) : Infinity } = options
+  const session = await createSession(bytes, { ...options, rewrite: device !== 'cpu' || file.includes('fp16') })
+  const elastic = session.inputs.includes(KEEP_INPUT)
+  const method = elastic ? 'elastic' : (exportedMethod ?? 'idle')
+  const objection =
+    planObjection(method, model.idle, options) ??
+    (trace ? 'it has no trace' : features && !session.outputs.includes('features') ? 'it has no features' : undefined)
+  if (objection !== undefined) {
+    await session.close()
+    return fail(`${file}: ${objection}; with model.safetensors beside it, format safetensors does`)
+  }
+  const running = inMicroBatches(session, microBatch, [KEEP_INPUT])
+  const tokens = imageTokens(config)
+  const stored: KeepRequest = elastic ? options : { keepTokens: model.idle?.keepTokens }
+  const plan = planKeep(
+    { keepRatio: stored.keepRatio, keepRatios: stored.keepRatios, keepTokens: stored.keepTokens },
+    config.depth,
+    tokens,
+  )
+  const S = config.imageSize
+
+  async function forward(pixels: Float32Array, request?: KeepRequest): Promise<ForwardResult> {
+    const batch = pixels.length / (3 * S * S)
+    if (!Number.isInteger(batch) || batch === 0)
+      throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${3 * S * S} values, found ${pixels.length}`)
+    if (request && !elastic) fail(`keep: ${file} has a fixed plan; an elastic export takes one`)
+    const { keep } = request ? planKeep(request, config.depth, tokens) : plan
+    const early = keep.findIndex((n, l) => l < firstIdleBlock(config.depth) && n !== tokens)
+    if (elastic && early >= 0)
+      fail(`keep: block ${early} of an elastic model computes all ${tokens} tokens, found ${keep[early]}`)
+    const outputs = await running.run({
+      pixel_values: { data: pixels, shape: [batch, 3, S, S] },
+      ...(elastic && { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }),
+    })
+    return {
+      logits: outputs.logits?.data as Float32Array,
+      classes: config.classes,
+      ...(features && { features: outputs.features?.data as Float32Array }),
+    }
+  }
+
+  return {
+    model,
+    plan: {
+      keep: plan.keep,
+      method: method === 'none' ? 'none' : ('idle' satisfies Method),
+      ...(elastic && { elastic }),
+    },
+    keepRatios: plan.ratios,
+    warnings: plan.warnings,
+    lanes: 1,
+    forward,
+    // The widest rows, twice, in float32: what is in an ONNX file is not looked at here.
+    memory: (batch) => 8 * Math.min(batch, microBatch) * rows * config.hidden,
+    async predict(pixels, top = 5) {
+      const { logits, classes } = await forward(pixels)
+      return Array.from({ length: logits.length / classes }, (_, b) =>
+        topPredictions(logits.subarray(b * classes, (b + 1) * classes), top, model.labels),
+      )
+    },
+    close: () => session.close(),
+  }
+}
