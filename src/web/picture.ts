@@ -5,11 +5,12 @@
  * `createImageBitmap` does neither when it is asked not to. What is drawn on the page already has been converted.
  */
 
-import { fail, InputError } from '../errors.js'
+import { fail } from '../errors.js'
 import { MAX_FILE_BYTES, shownUrl } from '../images/fetch.js'
 import { otherFormat, pictureFormat } from '../images/format.js'
-import { kindOf, MAX_PIXELS, type PixelData, rgbOf } from '../images/pixels.js'
+import { kindOf, type PixelData, rgbOf } from '../images/pixels.js'
 import type { RgbImage } from '../images/resample.js'
+import { pixelsOf } from './bitmap.js'
 import { readBody, refuse, request, statusReason } from './download.js'
 import { absolute } from './source.js'
 
@@ -132,28 +133,4 @@ async function fetchBlob(url: URL, name: string, { signal }: WebReadOptions): Pr
   if (/^text\/html/i.test(type))
     await refuse(response, `${name}: the server sent a web page (text/html), not a picture`)
   return new Blob([await readBody(response, name, { signal })], { type })
-}
-
-/** What a bitmap holds, by a canvas that nothing else draws on. */
-function pixelsOf(bitmap: ImageBitmap, name: string): RgbImage {
-  const { width, height } = bitmap
-  if (width * height > MAX_PIXELS)
-    fail(`${name}: ${width}×${height} pixels, more than the ${MAX_PIXELS} a picture may have`)
-  try {
-    const context = canvasContext(width, height)
-    context.drawImage(bitmap, 0, 0)
-    return rgbOf(context.getImageData(0, 0, width, height), name)
-  } catch (error) {
-    if (error instanceof InputError) throw error
-    return fail(`${name}: ${width}×${height} pixels cannot be read here (${(error as Error).message})`)
-  }
-}
-
-function canvasContext(width: number, height: number): CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D {
-  const canvas =
-    typeof OffscreenCanvas === 'undefined'
-      ? Object.assign(document.createElement('canvas'), { width, height })
-      : new OffscreenCanvas(width, height)
-  const context = canvas.getContext('2d', { willReadFrequently: true }) as CanvasRenderingContext2D | null
-  return context ?? fail('pictures: this browser has no 2d canvas')
 }
