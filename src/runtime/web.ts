@@ -23,18 +23,46 @@ export interface WebRuntime {
   readonly threads: number
 }
 
-/** Whether JavaScript runs outside of browsers: there onnxruntime-web has one build, which finds its own files. */
-const onServer = typeof document === 'undefined' && typeof (globalThis as { Deno?: unknown }).Deno !== 'undefined'
-const onNode = typeof process !== 'undefined' && process.versions?.node !== undefined && typeof window === 'undefined'
+/** Outside of browsers: there onnxruntime-web has one build, which finds its own files. */
+const onServer = typeof process !== 'undefined' && process.versions?.node !== undefined && !('document' in globalThis)
+
+const importAt = (address: string): Promise<WebOrt> => import(/* @vite-ignore */ /* webpackIgnore: true */ address)
+
+const builds = ['onnxruntime-web', 'onnxruntime-web/wasm'] as const
+
+/** Addresses of ONNX Runtime's builds by their names. */
+export type RuntimeAddresses = { readonly [name in (typeof builds)[number]]?: string }
+
+let addresses: RuntimeAddresses = {}
+
+/** Where the page's import map puts ONNX Runtime. */
+export function mappedAddresses(): RuntimeAddresses {
+  const resolved = builds.map((name) => {
+    try {
+      return [name, import.meta.resolve?.(name)]
+    } catch {
+      return [name, undefined] // there is no map, or it has no such name
+    }
+  })
+  return Object.fromEntries(resolved.filter(([, address]) => address !== undefined))
+}
+
+/** Takes ONNX Runtime from there when its names mean nothing: import maps do not reach into workers. */
+export function useAddresses(found: RuntimeAddresses): void {
+  addresses = found
+}
 
 /** Loaded at the first session, so that importing the package costs nothing. WASM alone is half the size. */
 async function importRuntime({ runtime, device }: SessionOptions & WebRuntimeOptions): Promise<WebOrt> {
-  if (runtime !== undefined) {
-    const address = String(runtime)
-    return import(/* @vite-ignore */ /* webpackIgnore: true */ address)
+  if (runtime !== undefined) return importAt(String(runtime))
+  const whole = device === 'webgpu' || onServer
+  try {
+    return (await (whole ? import('onnxruntime-web') : import('onnxruntime-web/wasm'))) as unknown as WebOrt
+  } catch (error) {
+    const address = addresses[whole ? 'onnxruntime-web' : 'onnxruntime-web/wasm']
+    if (address === undefined) throw error
+    return importAt(address)
   }
-  const whole = device === 'webgpu' || onServer || onNode
-  return (await (whole ? import('onnxruntime-web') : import('onnxruntime-web/wasm'))) as unknown as WebOrt
 }
 
 const decided = new WeakMap<object, number>()

@@ -4,6 +4,7 @@ import { InputError } from '../errors.js'
 import type { PixelData } from '../images/pixels.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { ForwardResult, Prediction } from '../runtime/classifier.js'
+import type { RuntimeAddresses } from '../runtime/web.js'
 import type { LoadWebClassifierOptions, WebClassifier } from './classifier.js'
 import type { WebProgress } from './download.js'
 import type { ModelSource } from './source.js'
@@ -13,7 +14,12 @@ export type PlainOptions = Omit<LoadWebClassifierOptions, 'worker' | 'signal' | 
 
 /** What is asked. `abort` and `close` get no answer. */
 export type Question =
-  | { readonly ask: 'open'; readonly source: ModelSource; readonly options: PlainOptions; readonly runtime?: string }
+  | {
+      readonly ask: 'open'
+      readonly source: ModelSource
+      readonly options: PlainOptions
+      readonly addresses: RuntimeAddresses
+    }
   | { readonly ask: 'forward'; readonly pixels: Float32Array; readonly keep?: KeepRequest | undefined }
   | { readonly ask: 'predict'; readonly pixels: Float32Array; readonly top: number | undefined }
   | { readonly ask: 'read'; readonly picture: ImageBitmap | PixelData }

@@ -1,6 +1,7 @@
 /** A classifier in a worker, as the page sees it. */
 
 import { fail, InputError } from '../errors.js'
+import { mappedAddresses } from '../runtime/web.js'
 import type { LoadWebClassifierOptions, WebClassifier } from './classifier.js'
 import { type Answers, errorOf, type FromWorker, memoryIn, type Question, type ToWorker } from './messages.js'
 import { isBitmap, nameOfWebPicture, portable, type WebPicture } from './picture.js'
@@ -21,7 +22,6 @@ export async function openRemote(
   const gaveUp = () => thread.end(signal?.reason)
   signal?.addEventListener('abort', gaveUp)
   try {
-    const runtime = runtimeAddress()
     const { memory, ...opened } = await thread.ask({
       ask: 'open',
       source: portableSource(source),
@@ -31,7 +31,7 @@ export async function openRemote(
         ...(rest.wasmPaths !== undefined && { wasmPaths: absolute(String(rest.wasmPaths)).href }),
         ...(rest.endpoint !== undefined && { endpoint: String(rest.endpoint) }),
       },
-      ...(runtime !== undefined && { runtime }),
+      addresses: mappedAddresses(),
     })
     const [one, two, many] = memory
     const close = async () => thread.end(new InputError('the classifier is closed'))
@@ -68,15 +68,6 @@ function startWorker(choice: WorkerChoice): Worker {
   if (typeof Worker === 'undefined') return fail('worker: there are no workers here')
   // In one piece: so it is that bundlers find the worker's module.
   return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'idlevit' })
-}
-
-/** Where the page's import map puts ONNX Runtime; undefined where there is none. */
-function runtimeAddress(): string | undefined {
-  try {
-    return import.meta.resolve?.('onnxruntime-web/wasm')
-  } catch {
-    return undefined
-  }
 }
 
 /** Addresses are relative to the page, not to the worker's script; `FileList` and `URL` cannot cross. */

@@ -1,5 +1,6 @@
 /** The worker of `loadWebClassifier(…, { worker: true })`: one classifier that answers a page. */
 
+import { useAddresses } from '../runtime/web.js'
 import { loadWebClassifier, type WebClassifier } from './classifier.js'
 import {
   type FromWorker,
@@ -48,18 +49,10 @@ async function answer(question: Question): Promise<Result> {
   }
 }
 
-/** Import maps do not reach into workers: there the page says where it finds ONNX Runtime. */
-async function open({ source, options, runtime }: Question & { ask: 'open' }): Promise<WebClassifier> {
-  const onProgress = (progress: NonNullable<object>) => port.postMessage({ progress } as FromWorker)
-  const found = options.runtime !== undefined || runtime === undefined || (await findsRuntime())
-  return loadWebClassifier(source, { ...options, ...(!found && { runtime }), onProgress })
+function open({ source, options, addresses }: Question & { ask: 'open' }): Promise<WebClassifier> {
+  useAddresses(addresses)
+  return loadWebClassifier(source, { ...options, onProgress: (progress) => port.postMessage({ progress }) })
 }
-
-const findsRuntime = (): Promise<boolean> =>
-  import('onnxruntime-web/wasm').then(
-    () => true,
-    () => false,
-  )
 
 function openedOf(classifier: WebClassifier): Opened {
   const { model, plan, keepRatios, warnings, backend, file, preprocess } = classifier

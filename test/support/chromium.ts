@@ -13,13 +13,17 @@ export const needsChromium: { skip: string | false } = {
   skip: existsSync(executablePath) ? false : `no ${executablePath}: apt-get install chromium, or set CHROMIUM`,
 }
 
-export const launchChromium = (): Promise<Browser> =>
+const noGpu = ['--disable-gpu']
+/** WebGPU on the processor: Chromium's own Vulkan driver. */
+const softwareGpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan']
+
+export const launchChromium = ({ webgpu = false } = {}): Promise<Browser> =>
   chromium.launch({
     executablePath,
     args: [
       '--headless',
       '--no-sandbox',
-      '--disable-gpu',
+      ...(webgpu ? softwareGpu : noGpu),
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',

@@ -14,8 +14,10 @@ const runtimes = {
   'onnxruntime-web/wasm': '/ort/ort.wasm.bundle.min.mjs',
 }
 
-/** A page that does nothing but say where the runtime is. */
-export const emptyPage = `<!doctype html><link rel="icon" href="data:,"><script type="importmap">{"imports":${JSON.stringify(runtimes)}}</script>`
+/** A page that says where the runtime is, and has the library as `idlevit`. */
+const emptyPage = `<!doctype html><link rel="icon" href="data:,">
+<script type="importmap">{"imports":${JSON.stringify(runtimes)}}</script>
+<script type="module">import * as idlevit from '/idlevit.js'; globalThis.idlevit = idlevit</script>`
 
 export type Content = string | Uint8Array | ((request: IncomingMessage, response: ServerResponse) => void)
 
@@ -103,7 +105,7 @@ export const isolation = {
 } as const
 
 /** Headers with which another site's pages may read what is sent. */
-export const open = {
+export const shared = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Expose-Headers': 'ETag',
   'Cross-Origin-Resource-Policy': 'cross-origin',
