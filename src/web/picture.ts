@@ -39,7 +39,7 @@ const asStored = { colorSpaceConversion: 'none', premultiplyAlpha: 'none', image
 /** What messages call a picture. */
 export function nameOfWebPicture(picture: WebPicture): string {
   if (typeof picture === 'string' || picture instanceof URL) return shownUrl(absolute(String(picture)))
-  const { name, currentSrc } = picture as { readonly name?: unknown; readonly currentSrc?: unknown }
+  const { name, currentSrc } = (picture ?? {}) as { readonly name?: unknown; readonly currentSrc?: unknown }
   const known = [name, currentSrc].find((text) => typeof text === 'string' && text !== '')
   return known === undefined ? 'picture' : String(known).slice(0, 200)
 }
@@ -83,7 +83,7 @@ export async function portable(
   if (kind === 'HTMLImageElement') await (picture as HTMLImageElement).decode().catch(() => fail(notRead(name)))
   if (kind === 'HTMLVideoElement' && (picture as HTMLVideoElement).readyState < 2)
     fail(`${name}: the video has no frame yet (wait for its event loadeddata)`)
-  return bitmapOf(picture as ImageBitmapSource, (error) => fail(`${name}: cannot be drawn (${error.message})`))
+  return bitmapOf(picture as ImageBitmapSource, (error) => fail(`${name}: cannot be drawn (${reasonOf(error)})`))
 }
 
 const drawable = new Set(
@@ -93,6 +93,9 @@ const drawable = new Set(
 )
 
 export const isBitmap = (source: ImageBitmap | PixelData): source is ImageBitmap => 'close' in source
+
+/** Without the name of the function that says it. */
+const reasonOf = ({ message }: Error): string => message.replace(/^Failed to execute '\w+' on '\w+': /, '')
 
 const notRead = (name: string): string => `${name}: not a picture that this browser reads`
 
