@@ -63,8 +63,7 @@ async function memoryOf(page: Page) {
   const { usedSize, backingStorageSize } = await session.send('Runtime.getHeapUsage')
   await session.detach()
   const wasm = await page.evaluate(() => memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0))
-  // Memory of WebAssembly is part of what buffers hold.
-  return { heap: usedSize, buffers: backingStorageSize - wasm, wasm }
+  return { heap: usedSize, buffers: backingStorageSize, wasm }
 }
 
 const megabytes = (memory: Awaited<ReturnType<typeof memoryOf>>): string =>
