@@ -280,9 +280,9 @@ describe('an exported folder in Chromium', { ...needsChromium, timeout: 120_000 
     )
     const instead = 'with model.safetensors beside it, format safetensors does'
     assert.deepEqual(found, [
-      `InputError: onnx/model.onnx: the tokens that it keeps are fixed, and others were asked for; ${instead}`,
+      `InputError: onnx/model.onnx: it keeps 144,144,100,100,70,70,49,49 tokens, and 144,144,72,72,36,36,18,18 were asked for; ${instead}`,
       `InputError: onnx/model.onnx: it has no trace; ${instead}`,
-      `InputError: onnx/model.onnx: it idles tokens, and none was asked for; ${instead}`,
+      `InputError: onnx/model.onnx: its method is idle, and none was asked for; ${instead}`,
       'InputError: imageSize: wanted 96, for which the ONNX file was exported, found 64',
     ])
   })

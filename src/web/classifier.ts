@@ -4,7 +4,7 @@ import { fail } from '../errors.js'
 import type { Precision } from '../graph/passes/precision.js'
 import { type Preprocess, preprocessImage } from '../images/preprocess.js'
 import { withLabels } from '../labels/default.js'
-import { requestedPlan } from '../reduction/request.js'
+import { withStored } from '../reduction/registry.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import {
   type Classifier,
@@ -156,15 +156,15 @@ export async function loadWebClassifier(
 interface FoundModel {
   readonly model: BuiltModel
   readonly file: string
-  /** The bytes of an exported file, where that is taken, and its method. */
-  readonly onnx?: { readonly bytes: Uint8Array; readonly method: string | undefined }
+  /** The bytes of an exported file, where that is taken. */
+  readonly onnx?: Uint8Array
 }
 
 type Settings = Omit<LoadWebClassifierOptions, 'device'> & Pick<ClassifierOptions, 'device'>
 
 function openFound({ model, file, onnx }: FoundModel, settings: Settings): Promise<Classifier> {
-  if (onnx) return openExported(onnx.bytes, file, model, onnx.method, settings)
-  return openClassifier(model, { ...settings, ...requestedPlan(settings, model.idle) }, createSession)
+  if (onnx) return openExported(onnx, file, model, settings)
+  return openClassifier(model, { ...settings, ...withStored(settings, model.idle) }, createSession)
 }
 
 /** Decides which of a folder's files is read, and reads it. */
@@ -177,7 +177,7 @@ async function readModel(files: ModelFiles, options: LoadWebClassifierOptions): 
     const bytes = files.has(file) === false ? undefined : await files.read(file)
     if (!bytes) return undefined
     const model = withLabels(describedModel(files, beside, options), labels)
-    return { model, file, onnx: { bytes, method: beside.exported?.method } }
+    return { model, file, onnx: bytes }
   }
   const named = files.weights
   if (named?.endsWith('.onnx')) return (await readOnnx(named)) ?? noModel(files)

@@ -1,15 +1,16 @@
 /** A classifier of an ONNX file that `idlevit export` wrote: its plan is the file's, or an input when it is elastic. */
 
 import { fail } from '../errors.js'
-import { KEEP_INPUT, type Method } from '../models/build.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
-import { firstIdleBlock, type KeepRequest, planKeep } from '../reduction/schedule.js'
+import { shapeOf } from '../models/vit.js'
+import { planReduction, type StoredReduction, withStored } from '../reduction/registry.js'
+import { firstIdleBlock, KEEP_INPUT, type KeepRequest } from '../reduction/schedule.js'
 import type { Classifier, ClassifierOptions, ForwardResult } from '../runtime/classifier.js'
 import { topPredictions } from '../runtime/classifier.js'
 import { cachedPictures, inMicroBatches } from '../runtime/microbatch.js'
 import { createSession, type WebRuntimeOptions } from '../runtime/web.js'
 import type { BuiltModel } from '../weights/build.js'
-import type { IdleSettings, ModelConfigFile, SaidSize } from '../weights/config-file.js'
+import type { ModelConfigFile, SaidSize } from '../weights/config-file.js'
 import { readModelConfig } from '../weights/config-file.js'
 import { findPreprocess } from '../weights/pictures.js'
 import { onnxNames, type ReadModelOptions, type SideFiles } from './model.js'
@@ -76,26 +77,30 @@ export function exportedFile(
   const name = onnxNames[precision]
   const more = trace || features || heads !== undefined || imageSize !== undefined
   if (!exported?.files.includes(name) || more) return undefined
-  const { idle } = describedModel(files, beside)
-  return planObjection(exported.method, idle, options) === undefined ? `onnx/${name}` : undefined
+  const objection = planObjection(exported.method === 'elastic', describedModel(files, beside), options)
+  return objection === undefined ? `onnx/${name}` : undefined
 }
 
 type Asked = Omit<ClassifierOptions, 'device'>
 
-/** Why a file of this method and plan does not answer what is asked. */
-function planObjection(method: string, idle: IdleSettings | undefined, options: Asked): string | undefined {
-  const { keepRatio, keepRatios, keepTokens, score, elastic } = options
-  if (method === 'elastic') {
-    const none = options.method !== undefined && options.method !== 'idle'
-    return none ? `it idles tokens, and ${options.method} was asked for` : undefined
-  }
-  if (elastic) return 'its tokens are fixed, and elastic was asked for'
-  if (options.method !== undefined && options.method !== method)
-    return `its method is ${method}, and ${options.method} was asked for`
-  if (score !== undefined && score !== idle?.score) return `its score is ${idle?.score}, and ${score} was asked for`
-  const asked = keepRatio ?? keepRatios ?? keepTokens
-  const same = keepTokens && idle?.keepTokens && keepTokens.join() === idle.keepTokens.join()
-  return asked === undefined || same ? undefined : 'the tokens that it keeps are fixed, and others were asked for'
+/** What a file computes: a method of its own plan, or, when it is elastic, the default one at whatever plan is asked. */
+function planOf(elastic: boolean, { idle = { method: 'none' } }: BuiltModel): StoredReduction {
+  return elastic ? {} : idle
+}
+
+/** Why a file that computes this does not answer what is asked; undefined when it does. */
+function planObjection(elastic: boolean, model: BuiltModel, options: Asked): string | undefined {
+  const shape = shapeOf(model.config)
+  const stored = planOf(elastic, model)
+  const asked = planReduction(withStored(options, stored), shape)
+  const own = planReduction(stored, shape)
+  if (!elastic && options.elastic) return 'its tokens are fixed, and elastic was asked for'
+  if (asked.method !== own.method) return `its method is ${own.method}, and ${asked.method} was asked for`
+  const [settings, ownSettings] = [asked, own].map(({ keep, ratios, warnings, ...rest }) => JSON.stringify(rest))
+  if (settings !== ownSettings) return `it computes ${ownSettings}, and ${settings} was asked for`
+  return elastic || asked.keep.join() === own.keep.join()
+    ? undefined
+    : `it keeps ${own.keep.join()} tokens, and ${asked.keep.join()} were asked for`
 }
 
 /**
@@ -107,7 +112,6 @@ export async function openExported(
   bytes: Uint8Array,
   file: string,
   model: BuiltModel,
-  exportedMethod: string | undefined,
   options: ClassifierOptions & WebRuntimeOptions,
 ): Promise<Classifier> {
   if (bytes[0] !== 8) fail(`${file}: not a model: wanted an ONNX file`) // every ONNX file starts with its IR version
@@ -117,9 +121,8 @@ export async function openExported(
   const { microBatch = device === 'cpu' ? cachedPictures(rows, config.hidden) : Infinity } = options
   const session = await createSession(bytes, { ...options, rewrite: device !== 'cpu' || file.includes('fp16') })
   const elastic = session.inputs.includes(KEEP_INPUT)
-  const method = elastic ? 'elastic' : (exportedMethod ?? 'idle')
   const objection =
-    planObjection(method, model.idle, options) ??
+    planObjection(elastic, model, options) ??
     (trace ? 'it has no trace' : features && !session.outputs.includes('features') ? 'it has no features' : undefined)
   if (objection !== undefined) {
     await session.close()
@@ -127,12 +130,8 @@ export async function openExported(
   }
   const running = inMicroBatches(session, microBatch, [KEEP_INPUT])
   const tokens = imageTokens(config)
-  const stored: KeepRequest = elastic ? options : { keepTokens: model.idle?.keepTokens }
-  const plan = planKeep(
-    { keepRatio: stored.keepRatio, keepRatios: stored.keepRatios, keepTokens: stored.keepTokens },
-    config.depth,
-    tokens,
-  )
+  const shape = shapeOf(config)
+  const plan = planReduction(withStored(options, planOf(elastic, model)), shape)
   const S = config.imageSize
 
   async function forward(pixels: Float32Array, request?: KeepRequest): Promise<ForwardResult> {
@@ -140,7 +139,7 @@ export async function openExported(
     if (!Number.isInteger(batch) || batch === 0)
       throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${3 * S * S} values, found ${pixels.length}`)
     if (request && !elastic) fail(`keep: ${file} has a fixed plan; an elastic export takes one`)
-    const { keep } = request ? planKeep(request, config.depth, tokens) : plan
+    const { keep } = request ? planReduction({ method: plan.method, ...request }, shape) : plan
     const early = keep.findIndex((n, l) => l < firstIdleBlock(config.depth) && n !== tokens)
     if (elastic && early >= 0)
       fail(`keep: block ${early} of an elastic model computes all ${tokens} tokens, found ${keep[early]}`)
@@ -157,11 +156,7 @@ export async function openExported(
 
   return {
     model,
-    plan: {
-      keep: plan.keep,
-      method: method === 'none' ? 'none' : ('idle' satisfies Method),
-      ...(elastic && { elastic }),
-    },
+    plan: { ...plan, ...(elastic && { elastic }), ...(features && { features }) },
     keepRatios: plan.ratios,
     warnings: plan.warnings,
     lanes: 1,
