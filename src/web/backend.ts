@@ -45,7 +45,7 @@ async function gpuObjection(softwareToo: boolean): Promise<string | undefined> {
   }
   if (!gpu) {
     const secure = (globalThis as { isSecureContext?: boolean }).isSecureContext ?? true
-    return secure ? 'this browser has no WebGPU' : 'WebGPU wants https or localhost'
+    return secure ? 'there is no WebGPU here' : 'WebGPU wants https or localhost'
   }
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null)
   if (!adapter) return 'WebGPU finds no GPU'
