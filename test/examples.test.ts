@@ -23,11 +23,13 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const blocks = documents().flatMap(fencedBlocks)
 
 /** What is done with a block of a language; every language that is used must be here. */
-const kinds: Readonly<Record<string, 'program' | 'shell' | 'data'>> = {
+const kinds: Readonly<Record<string, 'program' | 'page' | 'shell' | 'data' | 'installed'>> = {
   ts: 'program',
   js: 'program',
   sh: 'shell',
   console: 'shell',
+  html: 'page',
+  tsx: 'installed', // package.test.ts
   json: 'data',
   yaml: 'data',
 }
@@ -94,32 +96,45 @@ it('programs compile in strict mode and run as printed', async (t) => {
   for (const { name, language, place, text, forBrowsers } of programs) {
     await t.test(`${place} runs`, forBrowsers ? needsChromium : {}, async () => {
       const outdir = join(folder.path, `${name}-out`)
-      const built = { entryPoints: [join(folder.path, `${name}.${language}`)], outdir, format: 'esm' as const }
+      const built = { outdir, format: 'esm' as const }
+      const entry = { in: join(folder.path, `${name}.${language}`), out: name }
       if (!forBrowsers) {
-        await build(built)
+        await build({ ...built, entryPoints: [entry] })
         copyFileSync(join(outdir, `${name}.js`), join(folder.path, `${name}.mjs`))
         const { code, stdout, stderr } = await runIn(folder.path, process.execPath, [`${name}.mjs`])
         assert.equal(code, 0, stderr)
         if (text.includes('classify')) assert.ok(stdout.includes(sceneClasses[drawn.label] ?? '?'), stdout)
         return
       }
-      await build({ ...built, bundle: true, splitting: true })
+      const worker = { in: join(root, 'dist/browser/worker.js'), out: 'worker' }
+      await build({ ...built, entryPoints: [entry, worker], bundle: true, splitting: true })
       for (const file of ['photo.jpg', 'scenes-idle']) symlinkSync(join(folder.path, file), join(outdir, file))
-      const runtime = 'ort-wasm-simd-threaded.jsep.wasm'
+      const runtime = 'ort-wasm-simd-threaded.wasm'
       symlinkSync(join(root, 'node_modules/onnxruntime-web/dist', runtime), join(outdir, runtime))
       writeFileSync(join(outdir, 'index.html'), `<!doctype html><script type="module" src="${name}.js"></script>`)
-      const site = await serveFolder(outdir)
-      const browser = await launchChromium()
-      try {
-        const [best] = (await pageLogs(browser, site.url, 1)) as { label: string }[]
-        assert.equal(best?.label, sceneClasses[drawn.label])
-      } finally {
-        await browser.close()
-        site.close()
-      }
+      await answers(outdir)
     })
   }
+
+  for (const { place, text } of ofKind('page'))
+    await t.test(`${place} runs`, needsChromium, async () => {
+      folder.write('index.html', text)
+      await answers(folder.path)
+    })
 })
+
+/** The page of a folder names what is in the picture. */
+async function answers(folder: string): Promise<void> {
+  const site = await serveFolder(folder)
+  const browser = await launchChromium()
+  try {
+    const [best] = (await pageLogs(browser, site.url, 1)) as { label: string }[]
+    assert.equal(best?.label, sceneClasses[drawn.label])
+  } finally {
+    await browser.close()
+    site.close()
+  }
+}
 
 it('options named in running text exist', () => {
   const { commands } = createProgram('--help')

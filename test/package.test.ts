@@ -1,6 +1,6 @@
 /**
  * The package as its users get it: packed, installed in an empty project from the npm registry alone, and used by
- * TypeScript, Node, Vite and esbuild as docs/install.md says.
+ * TypeScript, Node, Vite and esbuild as docs/install.md and docs/browser.md say.
  */
 
 import assert from 'node:assert/strict'
@@ -20,6 +20,7 @@ import { pageLogs, serveFolder } from './support/static.js'
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** The last one that runs on Node 20. */
 const VITE = 'vite@7.3.8'
+const REACT = ['react@19.2.0', 'react-dom@19.2.0']
 const SKIP = { ONNXRUNTIME_NODE_INSTALL: 'skip' }
 
 const folder = temporaryFolder()
@@ -38,7 +39,7 @@ before(async () => {
   const reason = unreachable(asked)
   if (reason !== undefined) offline = `the npm registry cannot be reached (${reason})`
   else {
-    const installed = await runIn(project, 'npm', ['install', '--prefer-offline', packed.tarball, VITE])
+    const installed = await runIn(project, 'npm', ['install', '--prefer-offline', packed.tarball, VITE, ...REACT])
     assert.equal(installed.code, 0, installed.stderr)
   }
   await writePhoto(join(project, 'photo.jpg'))
@@ -119,9 +120,9 @@ describe('the packed package', { timeout: 300_000 }, () => {
     }
   })
 
-  /** The page of docs/install.md, a worker of the same text, and the files that they fetch, in a folder of its own. */
+  /** The page of docs/browser.md, a worker of the same text, and the files that they fetch, in a folder of its own. */
   async function site(name: string, files: string): Promise<string> {
-    const [program] = fencedBlocks('docs/install.md').filter(({ language }) => language === 'ts')
+    const [program] = fencedBlocks('docs/browser.md').filter(({ language }) => language === 'ts')
     assert.ok(program)
     const path = join(project, name)
     mkdirSync(join(path, files), { recursive: true })
@@ -158,7 +159,7 @@ describe('the packed package', { timeout: 300_000 }, () => {
       const outdir = join(path, 'public')
       const entryPoints = ['page.ts', 'worker.ts'].map((name) => join(path, name))
       await bundle({ entryPoints, bundle: true, splitting: true, format: 'esm', outdir })
-      const runtime = 'ort-wasm-simd-threaded.jsep.wasm'
+      const runtime = 'ort-wasm-simd-threaded.wasm'
       copyFileSync(join(project, 'node_modules/onnxruntime-web/dist', runtime), join(outdir, runtime))
       writeFileSync(join(outdir, 'index.html'), '<!doctype html><script type="module" src="/page.js"></script>')
       const server = await serveFolder(outdir)
@@ -171,7 +172,7 @@ describe('the packed package', { timeout: 300_000 }, () => {
     'is served, built and previewed by Vite, for a page and a worker',
     async (t) => {
       const path = await site('vite', 'public')
-      const config = fencedBlocks('docs/install.md').find(({ text }) => text.startsWith('// vite.config.js'))
+      const config = fencedBlocks('docs/browser.md').find(({ text }) => text.startsWith('// vite.config.js'))
       assert.ok(config)
       writeFileSync(join(path, 'vite.config.js'), config.text)
       const vite = (await import(pathToFileURL(join(project, 'node_modules/vite/dist/node/index.js')).href)) as Vite
@@ -192,6 +193,46 @@ describe('the packed package', { timeout: 300_000 }, () => {
         const server = await vite.preview(options)
         await answers(server.resolvedUrls.local[0] ?? '').finally(() => server.close())
       })
+    },
+    needsChromium,
+  )
+
+  installedIt(
+    'answers in a React component, which loads it in a worker and frees it',
+    async () => {
+      const path = await site('react', 'public')
+      const [component] = fencedBlocks('docs/browser.md').filter(({ language }) => language === 'tsx')
+      const config = fencedBlocks('docs/browser.md').find(({ text }) => text.startsWith('// vite.config.js'))
+      assert.ok(component && config)
+      writeFileSync(join(path, 'label.tsx'), component.text)
+      writeFileSync(join(path, 'vite.config.js'), config.text)
+      writeFileSync(
+        join(path, 'page.ts'),
+        `import { createElement, StrictMode } from 'react'
+        import { createRoot } from 'react-dom/client'
+        import { Label } from './label'
+        const root = createRoot(document.body.appendChild(document.createElement('main')))
+        root.render(createElement(StrictMode, null, createElement(Label, { picture: '/photo.jpg' })))
+        const seen = new MutationObserver(() => {
+          const text = document.querySelector('output')?.textContent
+          if (!text || text === 'loading …') return
+          seen.disconnect()
+          root.unmount()
+          console.log(text)
+        })
+        seen.observe(document.body, { subtree: true, childList: true, characterData: true })`,
+      )
+      const vite = (await import(pathToFileURL(join(project, 'node_modules/vite/dist/node/index.js')).href)) as Vite
+      const build = { reportCompressedSize: false, minify: false }
+      await vite.build({ root: path, logLevel: 'error', build, esbuild: { jsx: 'automatic' } })
+      const server = await serveFolder(join(path, 'dist'))
+      const browser = await launchChromium()
+      try {
+        assert.deepEqual(await pageLogs(browser, server.url, 1), [label])
+      } finally {
+        await browser.close()
+        server.close()
+      }
     },
     needsChromium,
   )
