@@ -294,10 +294,11 @@ describe('an exported folder in Chromium', { ...needsChromium, timeout: 120_000 
         const weights = await file('/idle/model.safetensors')
         const config = await file('/idle/config.json')
         const onnx = await file('/idle/onnx/model.onnx')
-        const chosen: [string, File | File[]][] = [
+        const chosen: [string, File | File[] | string][] = [
           ['all', [weights, config, onnx]],
           ['onnx', [config, onnx]],
           ['alone', weights],
+          ['address', URL.createObjectURL(weights)],
         ]
         const answers = []
         for (const worker of [false, true])
@@ -307,7 +308,7 @@ describe('an exported folder in Chromium', { ...needsChromium, timeout: 120_000 
             const classifier = await idlevit.loadWebClassifier(files, {
               worker,
               onProgress,
-              ...(kind === 'alone' && { keepRatio: 0.7, heads: 3, preprocess: { resize: 96 } }),
+              ...((kind === 'alone' || kind === 'address') && { keepRatio: 0.7, heads: 3, preprocess: { resize: 96 } }),
             })
             const pixels = await classifier.read('/photo.png')
             const { logits } = await classifier.forward(pixels)
@@ -317,11 +318,13 @@ describe('an exported folder in Chromium', { ...needsChromium, timeout: 120_000 
         return answers
       }),
     )
-    assert.equal(found.length, 6)
+    assert.equal(found.length, 8)
     for (const { kind, logits, file, bytes } of found) {
       assertNear(logits, expected.get('photo.png')?.logits, kind)
-      assert.equal(file, kind === 'onnx' ? 'onnx/model.onnx' : 'model.safetensors')
-      const content = plain.files.get(`/idle/${file}`) as Uint8Array
+      if (kind === 'onnx') assert.equal(file, 'onnx/model.onnx')
+      const content = plain.files.get(
+        kind === 'onnx' ? '/idle/onnx/model.onnx' : '/idle/model.safetensors',
+      ) as Uint8Array
       assert.ok(bytes.includes(content.byteLength))
     }
   })

@@ -96,18 +96,30 @@ describe('the cache', { ...needsChromium, timeout: 120_000 }, () => {
     }))
 
   it('asks another site by a HEAD, which needs no preflight', () =>
-    withPage(browser, home, async (page) => {
-      const source = `${open.url}model/model.safetensors`
-      requestsOf(open)
-      assert.deepEqual(await load(page, source), good(fresh))
-      assert.deepEqual(await load(page, source), good(cached))
-      assert.deepEqual(requestsOf(open), [
-        'GET /model/config.json 200',
-        'GET /model/model.safetensors 200',
-        'HEAD /model/config.json 200',
-        'HEAD /model/model.safetensors 200',
-      ])
-    }))
+    withPage(
+      browser,
+      home,
+      async (page) => {
+        const source = `${open.url}model/model.safetensors`
+        requestsOf(open)
+        assert.deepEqual(await load(page, source), good(fresh))
+        assert.deepEqual(await load(page, source), good(cached))
+        assert.deepEqual(requestsOf(open), [
+          'GET /model/config.json 200',
+          'GET /model/model.safetensors 200',
+          'HEAD /model/config.json 200',
+          'HEAD /model/model.safetensors 200',
+        ])
+        // Not every server answers it.
+        open.files.set('/headless/config.json', config)
+        open.files.set('/headless/model.safetensors', (request, response) => {
+          response.writeHead(request.method === 'HEAD' ? 405 : 200)
+          response.end(request.method === 'HEAD' ? undefined : weights)
+        })
+        for (const _ of ['first', 'again']) assert.equal((await load(page, `${open.url}headless/`)).logits, 5)
+      },
+      true,
+    ))
 
   it('is not needed', () =>
     withPage(browser, home, async (page) => {

@@ -85,9 +85,8 @@ export async function started<T>(opening: Promise<T>): Promise<T> {
   try {
     return await opening
   } catch (error) {
-    if (error instanceof InputError || !(error instanceof Error)) throw error
-    // What ONNX Runtime says when its .wasm file is not where it looks.
-    const lost = /no available backend|initWasm|wasm/i.test(error.message)
+    if (error instanceof InputError) throw error
+    const lost = /no available backend|initWasm/.test(String(error)) // its .wasm file is not where it looks
     const hint = lost ? '; the option wasmPaths says where its .wasm file is' : ''
     throw new InputError(`ONNX Runtime cannot run this model: ${firstLine(error)}${hint}`)
   }

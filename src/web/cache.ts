@@ -83,7 +83,7 @@ async function askAgain(held: Response, url: URL, options: FetchOptions): Promis
   }
   const head = await request(url, { ...options, method: 'HEAD', cache: 'no-store' })
   if (head.ok && isSame(held.headers, head.headers)) return new Response(null, { status: 304 })
-  return head.ok ? request(url, { ...options, cache: 'no-store' }) : head
+  return request(url, { ...options, cache: 'no-store' }) // also where a server answers no HEAD
 }
 
 /** Of validators that another server does not let a page read, the date and the length are left. */

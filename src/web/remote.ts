@@ -77,9 +77,14 @@ function portableSource(source: ModelSource): ModelSource {
   return 'arrayBuffer' in source ? source : Array.from(source)
 }
 
+interface Asked {
+  resolve(answer: Answers[keyof Answers]): void
+  reject(error: unknown): void
+}
+
 /** Questions and answers, in whatever order they come. */
 function converse(worker: Worker, onProgress: LoadWebClassifierOptions['onProgress']) {
-  const waiting = new Map<number, { resolve: (answer: never) => void; reject: (error: unknown) => void }>()
+  const waiting = new Map<number, Asked>()
   let over: unknown
   let count = 0
   const end = (reason: unknown) => {
@@ -90,32 +95,38 @@ function converse(worker: Worker, onProgress: LoadWebClassifierOptions['onProgre
   }
   worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => {
     if ('progress' in data) return onProgress?.(data.progress)
-    const asked = waiting.get(data.id)
+    const asked = waiting.get(data.id) // nobody, when it was given up
     waiting.delete(data.id)
     if ('error' in data) asked?.reject(errorOf(data.error))
-    else asked?.resolve(data.result as never)
+    else asked?.resolve(data.result)
   })
   worker.addEventListener('error', (event) => {
     event.preventDefault()
     end(new InputError(`the worker fails: ${event.message || 'its module cannot be loaded'}`))
   })
-  return {
-    end,
-    ask<Q extends Question>(question: Q, signal?: AbortSignal): Promise<Answers[Q['ask']]> {
-      return new Promise((resolve, reject) => {
-        if (over !== undefined) return reject(over)
-        signal?.throwIfAborted()
-        const id = ++count
-        waiting.set(id, { resolve: resolve as (answer: never) => void, reject })
-        // The answer of what is given up comes to nobody.
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-        const handed =
-          'picture' in question && 'close' in question.picture ? [question.picture] : memoryIn(pixelsIn(question))
-        worker.postMessage({ id, question } satisfies ToWorker, handed)
+
+  async function ask<Q extends Question>(question: Q, signal?: AbortSignal): Promise<Answers[Q['ask']]> {
+    if (over !== undefined) throw over
+    signal?.throwIfAborted()
+    const id = ++count
+    let gaveUp = () => {}
+    try {
+      return await new Promise<never>((resolve, reject) => {
+        gaveUp = () => reject(signal?.reason)
+        signal?.addEventListener('abort', gaveUp)
+        waiting.set(id, { resolve: (answer) => resolve(answer as never), reject })
+        worker.postMessage({ id, question } satisfies ToWorker, handedOver(question))
       })
-    },
+    } finally {
+      waiting.delete(id)
+      signal?.removeEventListener('abort', gaveUp)
+    }
   }
+  return { end, ask }
 }
 
-/** Pixels that are handed over: copies, of which the page has no need. A picture's are its own. */
-const pixelsIn = (question: Question): unknown => ('pixels' in question ? question.pixels : undefined)
+/** What the page has no more need of: its copies of pixels and bitmaps, not the pixels that were given. */
+function handedOver(question: Question): Transferable[] {
+  if ('pixels' in question) return memoryIn(question.pixels)
+  return 'picture' in question && isBitmap(question.picture) ? [question.picture] : []
+}
