@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, before, describe, it, type TestContext } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import type { Browser } from 'playwright-core'
 import sharp from 'sharp'
 import { scene, sceneSeeds } from '../src/data/scenes/scene.js'
@@ -335,9 +335,11 @@ describe('WebGPU in Chromium', { ...needsChromium, timeout: 120_000 }, () => {
   const config = { ...tiny, depth: 2 }
   const state = randomWeights(config, 4) as StateDict
   let logits: Float32Array
+  let gpu: Browser
 
   before(async () => {
     if (needsChromium.skip) return
+    gpu = await launchChromium({ webgpu: true })
     const preprocess = imagenetPreprocess(config.imageSize)
     isolated.files.set('/tiny/config.json', JSON.stringify(modelConfigJson({ config, preprocess })))
     isolated.files.set('/tiny/model.safetensors', Buffer.concat(writeSafetensors(state)))
@@ -347,15 +349,10 @@ describe('WebGPU in Chromium', { ...needsChromium, timeout: 120_000 }, () => {
     await node.close()
   })
 
-  const open = async (t: TestContext) => {
-    const gpu = await launchChromium({ webgpu: true })
-    t.after(() => gpu.close())
-    return gpu
-  }
+  after(() => gpu?.close())
 
   for (const worker of [false, true])
     it(`is taken when it is asked for, and gives the logits of Node${worker ? ', in a worker' : ''}`, async (t) => {
-      const gpu = await open(t)
       const found = await withPage(gpu, isolated, (tab) =>
         tab.evaluate(async (worker) => {
           const adapter = await (navigator as unknown as { gpu?: GPU }).gpu?.requestAdapter()
