@@ -82,7 +82,7 @@ after(async () => {
   plain?.close()
 })
 
-describe('a classifier in Chromium', { ...needsChromium, timeout: 120_000 }, () => {
+describe('a classifier in Chromium', { ...needsChromium, timeout: 300_000 }, () => {
   const cases = [
     { page: 'isolated', worker: false, threads: 2 },
     { page: 'isolated', worker: true, threads: 2 },
@@ -207,7 +207,7 @@ describe('a classifier in Chromium', { ...needsChromium, timeout: 120_000 }, () 
   })
 })
 
-describe('an exported folder in Chromium', { ...needsChromium, timeout: 120_000 }, () => {
+describe('an exported folder in Chromium', { ...needsChromium, timeout: 300_000 }, () => {
   const precisions = ['fp32', 'int8', 'fp16'] as const
   before(async () => {
     if (needsChromium.skip) return
@@ -330,7 +330,7 @@ describe('an exported folder in Chromium', { ...needsChromium, timeout: 120_000 
   })
 })
 
-describe('WebGPU in Chromium', { ...needsChromium, timeout: 120_000 }, () => {
+describe('WebGPU in Chromium', { ...needsChromium, timeout: 300_000 }, () => {
   /** Shallow: the software driver compiles every operator's shader anew. */
   const config = { ...tiny, depth: 2 }
   const state = randomWeights(config, 4) as StateDict
@@ -370,7 +370,6 @@ describe('WebGPU in Chromium', { ...needsChromium, timeout: 120_000 }, () => {
     })
 
   it('is left alone where it is only software, unless it is asked for', async (t) => {
-    const gpu = await open(t)
     const found = await withPage(gpu, isolated, (tab) =>
       tab.evaluate(async () => {
         if (!(await (navigator as unknown as { gpu?: GPU }).gpu?.requestAdapter())) return undefined

@@ -79,7 +79,7 @@ const cached = Object.fromEntries(Object.entries(fresh).map(([file, bytes]) => [
 /** Requests for a model's files since the last time. */
 const requestsOf = ({ requests }: Site) => requests.splice(0).filter((line) => /\/(model|api|resolve)\//.test(line))
 
-describe('the cache', { ...needsChromium, timeout: 120_000 }, () => {
+describe('the cache', { ...needsChromium, timeout: 300_000 }, () => {
   it('asks the page’s own site whether a copy is still right', () =>
     withPage(browser, home, async (page) => {
       const changed = Buffer.from(config.replace('"LABEL_0"', '"a new name"'))
@@ -166,7 +166,7 @@ describe('the cache', { ...needsChromium, timeout: 120_000 }, () => {
     }))
 })
 
-describe('a model of the hub', { ...needsChromium, timeout: 120_000 }, () => {
+describe('a model of the hub', { ...needsChromium, timeout: 300_000 }, () => {
   const files: Readonly<Record<string, Uint8Array>> = {
     'config.json': Buffer.from(config),
     'model.safetensors': weights,
@@ -266,7 +266,7 @@ describe('a model of the hub', { ...needsChromium, timeout: 120_000 }, () => {
     ))
 })
 
-describe('a download that fails', { ...needsChromium, timeout: 120_000 }, () => {
+describe('a download that fails', { ...needsChromium, timeout: 300_000 }, () => {
   it('says in one line how', () =>
     withPage(
       browser,
@@ -359,7 +359,7 @@ describe('a download that fails', { ...needsChromium, timeout: 120_000 }, () => 
     }))
 })
 
-describe('a picture that is none', { ...needsChromium, timeout: 120_000 }, () => {
+describe('a picture that is none', { ...needsChromium, timeout: 300_000 }, () => {
   it('is called by what it is, and the page goes on', () =>
     withPage(
       browser,

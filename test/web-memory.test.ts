@@ -71,7 +71,7 @@ const megabytes = (memory: Awaited<ReturnType<typeof memoryOf>>): string =>
     .map(([name, bytes]) => `${name} ${(bytes / 1e6).toFixed(2)} MB`)
     .join(', ')
 
-describe('memory of a page', { ...needsChromium, timeout: 120_000 }, () => {
+describe('memory of a page', { ...needsChromium, timeout: 300_000 }, () => {
   it('does not grow over 200 pictures', (t) =>
     withPage(browser, site, async (page) => {
       const run = (count: number) =>
