@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
 import { addClassify } from './commands/classify.js'
+import { addCompare } from './commands/compare.js'
 import { addDemo } from './commands/demo.js'
 import { addEmbed } from './commands/embed.js'
 import { addEval } from './commands/eval.js'
@@ -19,6 +20,7 @@ const commands = {
   info: addInfo,
   verify: addVerify,
   bench: addBench,
+  compare: addCompare,
   export: addExport,
   finetune: addFinetune,
   visualize: addVisualize,

@@ -1,0 +1,147 @@
+/**
+ * Token reduction methods as a comparison sees them: what a keep ratio means to each, what its work is adjusted by, and
+ * what a model costs under it. The one place where a comparison knows methods by name.
+ */
+
+import { fail, InputError } from '../errors.js'
+import type { BuildOptions, Method, WeightValues } from '../models/build.js'
+import { imageTokens, type VitConfig } from '../models/config.js'
+import { modelCost } from '../models/cost.js'
+import type { Score } from '../reduction/idle.js'
+import { type KeepRequest, planKeep } from '../reduction/schedule.js'
+
+/** A method and its settings, as a classifier takes them. */
+export interface Reduction extends KeepRequest {
+  readonly method: Method
+  readonly score?: Score
+}
+
+/** A model as far as its costs go. */
+export interface Sized {
+  readonly config: VitConfig
+  readonly state: WeightValues
+}
+
+/** What a method's work is adjusted by. */
+export interface Knob {
+  /** For people: `keep ratio`. */
+  readonly name: string
+  /** How many values it has. */
+  readonly count: number
+  /** Value `i`; the work never falls from one to the next. */
+  value(i: number): number
+  /** The method's settings there. */
+  at(value: number): Reduction
+}
+
+/** A method that can take part. */
+export interface ComparedMethod {
+  readonly name: Method
+  /** Its settings at a base keep ratio, as the tables of the papers have it. */
+  at(keepRatio: number): Reduction
+  readonly knob: Knob
+  /**
+   * Asks whether a model can run it.
+   *
+   * @throws InputError in one line where it cannot
+   */
+  check(model: Sized): void
+}
+
+/** Steps of a keep ratio: finer ones no longer change the number of tokens. */
+const STEPS = 10_000
+
+/** A method that takes a keep ratio. */
+function byKeepRatio(name: Method, settings: Omit<Reduction, 'method' | 'keepRatio'>): ComparedMethod {
+  const at = (keepRatio: number): Reduction => ({ method: name, keepRatio, ...settings })
+  return {
+    name,
+    at,
+    knob: { name: 'keep ratio', count: STEPS, value: (i) => (i + 1) / STEPS, at },
+    check: (model) => void costOf(model, at(0.5)),
+  }
+}
+
+/** The methods of the registry; `none`, the dense model, always takes part. */
+export const comparedMethods = (settings: { readonly score?: Score } = {}): readonly ComparedMethod[] => [
+  byKeepRatio('idle', settings),
+]
+
+/** A model's own plan, where its folder holds one that leaves tokens out. */
+export function storedReduction({ idle }: { readonly idle?: Omit<Reduction, 'method'> }): Reduction | undefined {
+  const { keepRatios, keepTokens, score } = idle ?? {}
+  if (keepTokens) return { method: 'idle', keepTokens, ...(score && { score }) }
+  if (!keepRatios || keepRatios.every((ratio) => ratio === 1)) return undefined
+  return { method: 'idle', keepRatios, ...(score && { score }) }
+}
+
+/** What a model computes for one picture. */
+export interface Cost {
+  readonly params: number
+  /** 10⁹ multiply-adds of the graph that runs. */
+  readonly gmacs: number
+  /** Image tokens of every block. */
+  readonly tokens: readonly number[]
+  readonly warnings: readonly string[]
+}
+
+/** What was counted before: adjusting a knob asks for the same plan many times. */
+const counted = new WeakMap<VitConfig, Map<string, Omit<Cost, 'warnings'>>>()
+
+/**
+ * What a model costs under a method.
+ *
+ * @throws InputError where the method cannot be run so
+ */
+export function costOf({ config }: Sized, reduction: Reduction): Cost {
+  const { method, score } = reduction
+  const { keep, warnings } = planKeep(reduction, config.depth, imageTokens(config))
+  const plan: BuildOptions = method === 'none' ? { method } : { method, keep, ...(score && { score }) }
+  const costs = counted.get(config) ?? new Map<string, Omit<Cost, 'warnings'>>()
+  counted.set(config, costs)
+  const key = JSON.stringify(plan)
+  const cost = costs.get(key) ?? count(config, plan)
+  costs.set(key, cost)
+  return { ...cost, warnings }
+}
+
+function count(config: VitConfig, plan: BuildOptions): Omit<Cost, 'warnings'> {
+  const { params, macs, blocks } = modelCost(config, plan)
+  return { params, gmacs: macs / 1e9, tokens: blocks.map(({ tokens }) => tokens) }
+}
+
+/**
+ * The methods of these names; all that the model can run where none are named.
+ *
+ * @throws InputError naming a method that is unknown or that the model cannot run
+ */
+export function chooseMethods(
+  known: readonly ComparedMethod[],
+  names: readonly string[] | undefined,
+  model: Sized,
+): { readonly methods: readonly ComparedMethod[]; readonly leftOut: readonly { method: string; reason: string }[] } {
+  const refusal = (method: ComparedMethod): string | undefined => {
+    try {
+      method.check(model)
+      return undefined
+    } catch (error) {
+      if (error instanceof InputError) return error.message
+      throw error
+    }
+  }
+  if (!names) {
+    const judged = known.map((method) => ({ method, reason: refusal(method) }))
+    return {
+      methods: judged.filter(({ reason }) => reason === undefined).map(({ method }) => method),
+      leftOut: judged.flatMap(({ method, reason }) => (reason === undefined ? [] : [{ method: method.name, reason }])),
+    }
+  }
+  const wanted = [...new Set(names)].filter((name) => name !== 'none')
+  const methods = wanted.map((name) => {
+    const all = ['none', ...known.map((method) => method.name)].join(', ')
+    const method = known.find((each) => each.name === name) ?? fail(`--methods: wanted some of ${all}, found ${name}`)
+    const reason = refusal(method)
+    return reason === undefined ? method : fail(`--methods ${name}: the model cannot run it: ${reason}`)
+  })
+  return { methods, leftOut: [] }
+}
