@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { stackedBars } from './bars.js'
 import { shapes } from './chart.js'
 import { lineChart } from './curves.js'
-import { type PointSeries, placeLabels, pointChart } from './points.js'
+import { type PointSeries, pointChart } from './points.js'
 import { rampColours, rampLegend } from './ramp.js'
 
 const series = [
@@ -83,23 +83,6 @@ describe('points', () => {
     const upright = lines.map(([, x, y]) => [Number(x), Number(y)]).filter(([x, y]) => x === 0 && y !== 0)
     assert.equal(upright.length, 5)
     assert.equal(new Set(upright.map(([, y]) => Math.round(y as number))).size, 1)
-  })
-
-  it('have labels that meet neither each other nor an error bar', () => {
-    const rows = points.flatMap(({ name, points }, of) =>
-      points.map(({ label, x, y }) => ({
-        ...{ name, of, label },
-        ...{ x: 300 * x.value, x1: 300 * x.low, x2: 300 * x.high },
-        ...{ y: 10 * (80 - y.value), y1: 10 * (80 - y.high), y2: 10 * (80 - y.low) },
-      })),
-    )
-    const labels = placeLabels(rows)
-    assert.equal(labels.length, 5)
-    for (const [i, a] of labels.entries()) {
-      for (const b of labels.slice(i + 1)) assert.ok(Math.abs(a.y - b.y) >= 13 || Math.abs(a.x - b.x) >= 14)
-      for (const bar of rows)
-        assert.ok(a.y < bar.y1 - 6 || a.y > bar.y2 + 6 || Math.abs(a.x - bar.x) > 7, `${a.label} on an error bar`)
-    }
   })
 })
 

@@ -47,7 +47,13 @@ export const meanings = {
   reference: tone('#5b636b', '#a0a8b0'),
   fp32: tone('#4a35a5', '#a895f5'),
   int8: tone('#c03a86', '#ff9ccf'),
-  /** A quantity that is alone in its figure. */
+  /** Methods that drop, merge or sample tokens. */
+  evit: tone('#11957a', '#2cf0a8'),
+  dynamicvit: tone('#c04de8', '#a45fa4'),
+  evovit: tone('#5c3206', '#bb5544'),
+  ats: tone('#98205c', '#ee6677'),
+  tome: tone('#1a1f8f', '#8855ee'),
+  /** A quantity that is alone in its figure, a model of the reader's own. */
   quantity: tone('#1c2024', '#e6e8ea'),
 } as const satisfies Record<string, Tone>
 
@@ -73,5 +79,6 @@ export const overlay = {
 export const figuresOf = {
   tokens: ['computed', 'returned', 'idle'],
   models: ['dense', 'idled', 'reference'],
+  methods: ['dense', 'idled', 'evit', 'dynamicvit', 'evovit', 'ats', 'tome', 'quantity'],
   precisions: ['fp32', 'int8'],
 } as const satisfies Record<string, readonly Meaning[]>

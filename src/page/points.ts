@@ -2,6 +2,7 @@
 import type { Mark } from 'vega'
 import { type Chart, draw, font, LETTERS, plain, shapes } from './chart.js'
 import { columnsFor } from './curves.js'
+import { placeLabels } from './labels.js'
 import { type Range, rangeOf } from './range.js'
 import { axes, type ChartOptions, type Series, seriesScale } from './series.js'
 
@@ -16,6 +17,8 @@ export interface MeasuredPoint {
   readonly x: Measured
   readonly y: Measured
   readonly label: string
+  /** Whether no other point is better in both directions: such points are filled, the others are hollow. */
+  readonly best?: boolean
 }
 
 /** Points of one kind, joined by a faint line in the order given. */
@@ -23,21 +26,28 @@ export interface PointSeries extends Pick<Series, 'name' | 'meaning'> {
   readonly points: readonly MeasuredPoint[]
 }
 
-/** Around the plot: room for legend, axes and their titles. */
-const margin = { left: 52, right: 14, top: 34, bottom: 46 }
-const symbols = ['circle', 'square', 'diamond', 'triangle-up']
-/** Space a label takes, in pixels: its letters, and a line of them. */
-const LETTER = 7.5
-const LINE = 14
+export interface PointChartOptions extends Omit<ChartOptions, 'places'> {
+  /** Draw a line through the best points. */
+  readonly front?: boolean
+}
+
+/** Around the plot: room for axes and their titles, and for each line of the legend. */
+const margin = { left: 52, right: 14, top: 14, bottom: 46 }
+const LEGEND = 20
+const symbols = ['circle', 'square', 'diamond', 'triangle-up', 'triangle-down', 'cross', 'triangle-right', 'wedge']
+/** More points than this are drawn with fainter bars. */
+const MANY = 12
 
 /**
- * A scatter of points with error bars. Labels of the first series stand above its error bars, those of the others below;
- * where one would meet another or an error bar it moves on.
+ * A scatter of points with error bars. Labels stand beside their points, where they meet no point and no other label,
+ * and no bar or line if that can be.
  */
-export function pointChart(series: readonly PointSeries[], options: Omit<ChartOptions, 'places'>): Promise<Chart> {
+export function pointChart(series: readonly PointSeries[], options: PointChartOptions): Promise<Chart> {
   const whole = shapes[options.shape ?? 'wide']
+  const columns = columnsFor(series, whole.width)
+  const legend = LEGEND * Math.ceil(series.length / columns)
   const width = whole.width - margin.left - margin.right
-  const height = whole.height - margin.top - margin.bottom
+  const height = whole.height - margin.top - margin.bottom - LEGEND
   const ends = (axis: 'x' | 'y') =>
     series.flatMap(({ points }) => points.flatMap(({ [axis]: { low, high, value } }) => [low, high, value]))
   const xRange = options.xRange ?? rangeOf(ends('x'), { margin: 0.04 })
@@ -47,11 +57,11 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
     x: (value: number) => place(xRange, value) * width,
     y: (value: number) => (1 - place(range, value)) * height,
   }
-  const rows = series.flatMap(({ name, points }, of) =>
-    points.map(({ x, y, label }) => ({
+  const rows = series.flatMap(({ name, points }) =>
+    points.map(({ x, y, label, best }) => ({
       name,
-      of,
       label,
+      best,
       x: at.x(x.value),
       x1: at.x(x.low),
       x2: at.x(x.high),
@@ -60,12 +70,28 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
       y2: at.y(y.low),
     })),
   )
-  const names = placeLabels(rows)
+  const front = options.front ? rows.filter(({ best }) => best).sort((a, b) => a.x - b.x) : []
+  const between = (points: readonly { x: number; y: number }[]) =>
+    points.slice(1).map(({ x, y }, i) => ({ x: points[i]?.x ?? x, y: points[i]?.y ?? y, x2: x, y2: y }))
+  const ranked = [...rows].sort((a, b) => Number(b.best ?? false) - Number(a.best ?? false) || a.x - b.x)
+  const placed = placeLabels(ranked, {
+    width,
+    height,
+    bars: rows.flatMap(({ x, x1, x2, y, y1, y2 }) => [
+      { left: x - 4, right: x + 4, top: y1, bottom: y2 },
+      { left: x1, right: x2, top: y - 4, bottom: y + 4 },
+    ]),
+    lines: [...between(front), ...series.flatMap(({ name }) => between(rows.filter((row) => row.name === name)))],
+  })
+  const rated = rows.some(({ best }) => best !== undefined)
+  const names = placed.map(({ of, label, x, y }) => ({ ...ranked[of], label, x, y }))
+  const leads = placed.flatMap(({ lead }) => lead ?? [])
   const colour = { scale: 'colour', field: 'name' }
+  const opacity = rows.length > MANY ? 0.3 : 0.65
   const bar = (encoding: object): Mark => ({
     type: 'rule',
     from: { data: 'points' },
-    encode: { enter: { ...encoding, stroke: colour, strokeWidth: { value: 1.5 }, strokeOpacity: { value: 0.65 } } },
+    encode: { enter: { ...encoding, stroke: colour, strokeWidth: { value: 1.5 }, strokeOpacity: { value: opacity } } },
   })
   const field = (name: string, offset = 0) => ({ field: name, offset })
   const vertical = { x: field('x'), y: field('y1'), y2: field('y2') }
@@ -74,11 +100,13 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
   return draw({
     width,
     height,
-    padding: margin,
+    padding: { ...margin, top: margin.top + legend },
     autosize: 'none',
     data: [
       { name: 'points', values: rows },
       { name: 'names', values: names },
+      { name: 'leads', values: leads },
+      { name: 'front', values: front },
     ],
     scales: [
       { name: 'x', type: 'linear', range: 'width', zero: false, domain: [...xRange] },
@@ -98,10 +126,24 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
         orient: 'top',
         direction: 'horizontal',
         symbolSize: 80,
-        columns: columnsFor(series, whole.width),
+        columns,
       },
     ],
     marks: [
+      {
+        type: 'line',
+        from: { data: 'front' },
+        encode: {
+          enter: {
+            x: field('x'),
+            y: field('y'),
+            stroke: { value: plain('line') },
+            strokeWidth: { value: 7 },
+            strokeCap: { value: 'round' },
+            strokeJoin: { value: 'round' },
+          },
+        },
+      },
       {
         type: 'group',
         from: { facet: { name: 'curve', data: 'points', groupby: 'name' } },
@@ -126,16 +168,30 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
       bar(cap('y1')),
       bar(cap('y2')),
       {
+        type: 'rule',
+        from: { data: 'leads' },
+        encode: {
+          enter: {
+            x: field('x'),
+            y: field('y'),
+            x2: field('x2'),
+            y2: field('y2'),
+            stroke: { value: plain('soft') },
+            strokeWidth: { value: 0.75 },
+          },
+        },
+      },
+      {
         type: 'symbol',
         from: { data: 'points' },
         encode: {
           enter: {
             x: field('x'),
             y: field('y'),
-            fill: colour,
+            fill: [{ test: 'datum.best === false', value: plain('page') }, colour],
             shape: { scale: 'symbol', field: 'name' },
             size: { value: 64 },
-            stroke: { value: plain('page') },
+            stroke: [{ test: 'datum.best === false', ...colour }, { value: plain('page') }],
             strokeWidth: { value: 1.5 },
           },
         },
@@ -152,51 +208,10 @@ export function pointChart(series: readonly PointSeries[], options: Omit<ChartOp
             baseline: { value: 'middle' },
             font: { value: font },
             fontSize: { value: LETTERS - 1 },
-            fill: colour,
+            fill: rated ? [{ test: 'datum.best', value: plain('ink') }, { value: plain('soft') }] : colour,
           },
         },
       },
     ],
   })
-}
-
-/** A rectangle in pixels. */
-interface Box {
-  readonly left: number
-  readonly right: number
-  readonly top: number
-  readonly bottom: number
-}
-
-interface Row {
-  readonly name: string
-  readonly label: string
-  /** Which series. */
-  readonly of: number
-  readonly x: number
-  readonly x1: number
-  readonly x2: number
-  readonly y: number
-  readonly y1: number
-  readonly y2: number
-}
-
-/** Where labels stand, their middles in pixels: off every error bar and every other label. */
-export function placeLabels(rows: readonly Row[]): { name: string; label: string; x: number; y: number }[] {
-  const taken: Box[] = rows.flatMap(({ x, x1, x2, y, y1, y2 }) => [
-    { left: x - 4, right: x + 4, top: y1, bottom: y2 },
-    { left: x1, right: x2, top: y - 4, bottom: y + 4 },
-  ])
-  const meets = (a: Box, b: Box) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
-  return [...rows]
-    .sort((a, b) => a.x - b.x)
-    .map(({ name, label, of, x, y1, y2 }) => {
-      const half = (LETTER * label.length) / 2
-      const box = (y: number): Box => ({ left: x - half, right: x + half, top: y - LINE / 2, bottom: y + LINE / 2 })
-      const step = of === 0 ? -2 : 2
-      let y = of === 0 ? y1 - LINE / 2 - 2 : y2 + LINE / 2 + 2
-      while (taken.some((each) => meets(each, box(y)))) y += step
-      taken.push(box(y))
-      return { name, label, x, y }
-    })
 }
