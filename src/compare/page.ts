@@ -1,4 +1,311 @@
+/** The page of a comparison: accuracy against work and against measured speed, and every number behind the pictures. */
+
+import type { Meaning } from '../page/chart.js'
+import {
+  chartPicture,
+  dataTable,
+  figure,
+  gallery,
+  type Html,
+  html,
+  keyNumbers,
+  page,
+  record,
+  records,
+  type Section,
+} from '../page/page.js'
+import { type MeasuredPoint, type PointSeries, pointChart } from '../page/points.js'
 import type { CompareReport } from './compare.js'
-export async function drawPage(_: CompareReport): Promise<string> {
-  return ''
+import type { CompareRow } from './results.js'
+
+/** What the page is drawn from. */
+export interface Findings extends CompareReport {
+  /** The first model. */
+  readonly model: string
+  /** Whether the methods' rates were adjusted to the same work. */
+  readonly matched: boolean
+  /** Methods that the model cannot run. */
+  readonly leftOut: readonly { readonly method: string; readonly reason: string }[]
 }
+
+/** Draws the page as the text of an HTML file. */
+export async function drawPage(findings: Findings): Promise<string> {
+  const { model, images, data, rows, matched } = findings
+  const precisions = [...new Set(rows.map(({ precision }) => precision))]
+  const charts = []
+  for (const precision of precisions) charts.push(await chartSection(findings, precision, precisions.length > 1))
+  return page({
+    title: 'Methods compared',
+    lead: html`${model} and ${rows.length - 1} other ways to run it or models like it, on ${images} pictures of ${data}. Every row answered exactly the same decoded pictures; its work is counted on the graph that ran, and its speed was measured in turns with the others’.`,
+    summary: keyNumbers(headline(findings)),
+    sections: [
+      ...charts,
+      numbersSection(findings),
+      answersSection(findings),
+      ...(matched ? [matchSection(rows)] : []),
+      howSection(findings),
+    ],
+    footer: html`Written by idlevit compare; everything here was measured on this machine.`,
+  })
+}
+
+/** Within so many points a row counts as about as right as the dense one. */
+const NEAR = 1
+
+function headline({ rows, images }: CompareReport) {
+  const [dense, ...others] = rows
+  const near = others.filter(({ toDense }) => toDense && toDense.points >= -NEAR)
+  const fastest = near.reduce<CompareRow | undefined>(
+    (best, row) => (best && best.speedup >= row.speedup ? best : row),
+    undefined,
+  )
+  const lightest = near.reduce<CompareRow | undefined>(
+    (best, row) => (best && best.gmacs <= row.gmacs ? best : row),
+    undefined,
+  )
+  const called = (row: CompareRow) => nameOf(row, rows)
+  return [
+    ...(dense
+      ? [{ value: `${dense.top1Percent.toFixed(1)} %`, label: `of ${images} pictures right with every token` }]
+      : []),
+    ...(fastest && fastest.speedup > 1
+      ? [
+          {
+            value: `${fastest.speedup.toFixed(2)}×`,
+            label: `as fast: ${called(fastest)}, the fastest within ${NEAR} point of dense`,
+          },
+        ]
+      : []),
+    ...(lightest && lightest.macRatio > 1
+      ? [
+          {
+            value: `${(100 / lightest.macRatio).toFixed(0)} %`,
+            label: `of the work: ${called(lightest)}, the lightest within ${NEAR} point of dense`,
+          },
+        ]
+      : []),
+  ]
+}
+
+/** A row's name, with its numbers where there are several kinds. */
+function nameOf({ name, precision }: CompareRow, rows: readonly CompareRow[]): string {
+  return rows.some((row) => row.precision !== precision) ? `${name}, ${precision}` : name
+}
+
+async function chartSection(
+  { rows, batch, rounds }: CompareReport,
+  precision: string,
+  several: boolean,
+): Promise<Section> {
+  const own = rows.filter((row) => row.precision === precision)
+  const draw = (x: string, of: 'gmacs' | 'speed') => {
+    const series = seriesOf(own, rows[0] as CompareRow, of)
+    return chartPicture((shape) => pointChart(series, { shape, front: true, x, y: 'top-1 accuracy, %' }), told(own, of))
+  }
+  const paired = 'Bars: 95 % intervals of the difference to dense on the same pictures.'
+  return {
+    id: `accuracy-${precision}`,
+    title: several ? `Accuracy against work and speed: ${precision}` : 'Accuracy against work and speed',
+    body: html`<p>Numbers are keep ratios. A filled point is one of the best: no other is as right with less work, or as right and faster. The grey band, the front, joins them.</p>
+${gallery('large', [
+  figure(
+    await draw('10⁹ multiply-adds a picture, executed', 'gmacs'),
+    html`<strong>Accuracy against work.</strong> Up and to the left is better. ${paired}`,
+  ),
+  figure(
+    await draw(`images per second, batch ${batch}`, 'speed'),
+    html`<strong>Accuracy against measured speed.</strong> Up and to the right is better. ${paired} Level bars: the middle half of ${rounds} rounds.`,
+  ),
+])}`,
+  }
+}
+
+/** What each method is drawn in; models of one's own, and methods that have no tone, in ink. */
+const tones: Readonly<Record<string, Meaning>> = {
+  none: 'dense',
+  idle: 'idled',
+  evit: 'evit',
+  dynamicvit: 'dynamicvit',
+  evovit: 'evovit',
+  ats: 'ats',
+  tome: 'tome',
+}
+
+/** Letters of a name on a picture. */
+const LONGEST = 20
+
+function seriesOf(rows: readonly CompareRow[], dense: CompareRow, cost: 'gmacs' | 'speed'): PointSeries[] {
+  const points = (kind: CompareRow['kind'], label: (row: CompareRow) => string, method?: string) =>
+    rows
+      .filter((row) => row.kind === kind && (method === undefined || row.method === method))
+      .map((row) => pointOf(row, dense, cost, label(row)))
+  const methods = [...new Set(rows.filter(({ kind }) => kind === 'method').map(({ method }) => method))]
+  const own = points('own', ({ name }) => short(name))
+  return [
+    { name: 'dense', meaning: 'dense', points: points('dense', () => 'dense') },
+    ...methods.map(
+      (method): PointSeries => ({
+        name: method,
+        meaning: tones[method] ?? 'quantity',
+        points: points('method', ({ keepRatio }) => String(keepRatio), method),
+      }),
+    ),
+    ...(own.length > 0 ? [{ name: 'own plan', meaning: 'quantity', points: own, joined: false } as const] : []),
+  ]
+}
+
+function pointOf(row: CompareRow, dense: CompareRow, cost: 'gmacs' | 'speed', label: string): MeasuredPoint {
+  const { gmacs, imagesPerSecond: value, speedup, speedupQuartiles, top1Percent, toDense } = row
+  const [low, high] = speedupQuartiles.map((ratio) => (value / speedup) * ratio) as [number, number]
+  const [least, most] = toDense?.interval ?? [0, 0]
+  return {
+    label,
+    best: row.best[cost],
+    x: cost === 'gmacs' ? { value: gmacs, low: gmacs, high: gmacs } : { value, low, high },
+    y: { value: top1Percent, low: dense.top1Percent + least, high: dense.top1Percent + most },
+  }
+}
+
+const short = (name: string): string => (name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name)
+
+/** The front in words, for who cannot see it. */
+function told(rows: readonly CompareRow[], cost: 'gmacs' | 'speed'): string {
+  const at = (row: CompareRow) =>
+    cost === 'gmacs' ? `${row.gmacs.toFixed(3)} GMACs` : `${row.imagesPerSecond.toFixed(0)} images a second`
+  const best = rows.filter((row) => row.best[cost]).sort((a, b) => a.gmacs - b.gmacs)
+  const list = best.map((row) => `${row.name} ${row.top1Percent.toFixed(1)} % at ${at(row)}`).join('; ')
+  return `Top-1 accuracy against ${cost === 'gmacs' ? 'work' : 'speed'} of ${rows.length} rows. The best: ${list}.`
+}
+
+function numbersSection({ rows, images }: CompareReport): Section {
+  const best = (is: boolean, text: string): Html | string => (is ? html`<strong>${text}</strong>` : text)
+  return {
+    id: 'numbers',
+    title: 'Every row',
+    body: html`${dataTable(
+      `${images} pictures. Bold GMACs: no row of the same numbers is as right with less; bold images per second: none is as right and faster. Ratios are to the first row; behind the speed’s, the middle half of the rounds.`,
+      ['row', 'top-1', 'top-5', 'GMACs', 'work', 'images/s', 'ratio', 'middle half', 'ms a batch', 'parameters'],
+      rows.map((row, i) => [
+        nameOf(row, rows),
+        `${row.top1Percent.toFixed(2)} %`,
+        `${row.top5Percent.toFixed(2)} %`,
+        best(row.best.gmacs, row.gmacs.toFixed(3)),
+        `${(100 / row.macRatio).toFixed(0)} %`,
+        best(row.best.speed, row.imagesPerSecond.toFixed(1)),
+        `${row.speedup.toFixed(2)}×`,
+        i === 0 ? '' : range(row.speedupQuartiles),
+        row.msPerBatch.median.toFixed(1),
+        `${(row.params / 1e6).toFixed(2)} M`,
+      ]),
+    )}`,
+  }
+}
+
+function answersSection({ rows, images }: CompareReport): Section {
+  return {
+    id: 'answers',
+    title: 'The same pictures',
+    body: html`<p>All rows saw the same pictures, so what counts against the dense row is only where the two differ. Gained are pictures that the row alone gets right, lost those that dense alone gets right; p is how often chance alone would part them so unevenly (McNemar’s exact test, two-sided).</p>
+${dataTable(
+  `Of ${images} pictures.`,
+  ['row', 'right', 'top-1', '95 % interval', 'gained', 'lost', 'points to dense', '95 % interval', 'p'],
+  rows.map((row) => [
+    nameOf(row, rows),
+    row.top1,
+    `${row.top1Percent.toFixed(2)} %`,
+    `${row.top1Interval.map((end) => end.toFixed(1)).join('–')} %`,
+    ...(row.toDense
+      ? [
+          row.toDense.gained,
+          row.toDense.lost,
+          signed(row.toDense.points),
+          row.toDense.interval.map(signed).join(' to '),
+          row.toDense.p < 0.001 ? '<0.001' : row.toDense.p.toFixed(3),
+        ]
+      : ['', '', '', '', '']),
+  ]),
+)}`,
+  }
+}
+
+function matchSection(rows: readonly CompareRow[]): Section {
+  const matched = rows.flatMap(({ match, ...row }) => (match ? [{ ...row, match }] : []))
+  return {
+    id: 'matched',
+    title: 'Matched work',
+    body:
+      matched.length === 0
+        ? html`<p>There is one method, so nothing had to be matched.</p>`
+        : html`<p>Each method’s rate is the one whose executed multiply-adds come nearest to the target’s. Methods count in whole tokens, so most cannot meet it exactly.</p>
+${dataTable(
+  'How near they came.',
+  ['row', 'matched to', 'knob', 'value', 'GMACs', 'wanted', 'off'],
+  matched.map(({ name, precision, gmacs, match }) => [
+    `${name}, ${precision}`,
+    match.to,
+    match.knob,
+    match.value,
+    gmacs.toFixed(4),
+    match.gmacs.toFixed(4),
+    `${signed(100 * (gmacs / match.gmacs - 1))} %`,
+  ]),
+)}`,
+  }
+}
+
+function howSection(findings: Findings): Section {
+  const { machine, batch, rounds, rows, lanes, threads, device, timedTogether, skipped, leftOut, preprocessing } =
+    findings
+  const { resize, crop, mean, std } = preprocessing
+  const together = timedTogether === rows.length ? 'all rows' : `up to ${timedTogether} rows, dense always one of them`
+  return {
+    id: 'how',
+    title: 'How it was measured',
+    body: html`${records([
+      record('Speed', [
+        ['timed in turns', together],
+        ['rounds', rounds],
+        ['pictures a batch', batch],
+        ['sessions side by side', lanes],
+        ['threads', threads],
+        ['device', device],
+      ]),
+      record('Machine', [
+        ['processor', machine.cpu],
+        ['processors', machine.processors],
+        ['memory', `${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB`],
+        ['ONNX Runtime', machine.onnxruntime],
+        ['Node', machine.node],
+      ]),
+      record('Pictures', [
+        ['data', findings.data],
+        ['pictures', findings.images],
+        ['could not be read', skipped.length],
+        ['shorter side, crop', `${resize}, ${crop}`],
+        ['mean', mean.join(', ')],
+        ['deviation', std.join(', ')],
+      ]),
+    ])}
+${
+  skipped.length > 0
+    ? dataTable(
+        'Pictures that could not be read.',
+        ['picture', 'why'],
+        skipped.map(({ name, reason }) => [name, reason]),
+      )
+    : undefined
+}
+${
+  leftOut.length > 0
+    ? dataTable(
+        'Methods that the model cannot run.',
+        ['method', 'why'],
+        leftOut.map(({ method, reason }) => [method, reason]),
+      )
+    : undefined
+}`,
+  }
+}
+
+const range = ([low, high]: readonly [number, number]): string => `${low.toFixed(2)}–${high.toFixed(2)}`
+const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`

@@ -1,7 +1,6 @@
 /**
  * Where labels of points stand: beside their points, within the plot, off the points and each other, and off bars and lines
- * where there is room. One after the other takes the cheapest of many places around its point; one that stands far off
- * gets a line to its point.
+ * where there is room. Each takes the cheapest of many places around its point; one that stands far off gets a line to it.
  */
 
 /** A rectangle in pixels. */
@@ -53,45 +52,64 @@ const POINT = 6
 const gaps = [7, 10, 15, 22, 32, 44, 58, 74, 92, 120]
 /** From this gap on, a line leads to the point. */
 const FAR = 15
-const directions = Array.from({ length: 16 }, (_, i) => (i * Math.PI) / 8)
-/** What a place costs, beside its distance, for each that it meets. */
-const COST = { bar: 30, line: 12, lead: 60, direction: 2 }
+const directions = Array.from({ length: 24 }, (_, i) => (i * Math.PI) / 12)
+/** What a place costs, beside its distance, for each bar and line that it meets, and for what its own line meets. */
+const COST = { bar: 30, line: 12, lead: 200, point: 60, direction: 2 }
+const PASSES = 3
 
 /**
- * Finds places for labels, in the order given: the first choose first.
+ * Finds places for labels: each takes the best there is in the order given, then each once more in view of all others.
  *
  * @returns the labels that found a place, in that order; in a plot so full that one finds none it is left out
  */
 export function placeLabels(points: readonly LabelledPoint[], around: Surroundings): PlacedLabel[] {
-  const { width, height, bars = [], lines = [] } = around
-  const symbols = points.map(({ x, y }) => boxAt(x, y, POINT, POINT))
-  const placed: PlacedLabel[] = []
-  for (const [i, { x, y, label }] of points.entries()) {
-    if (label === '') continue
-    const half = (LETTER * label.length) / 2
-    let best: { readonly cost: number; readonly place: PlacedLabel } | undefined
-    for (const gap of gaps)
-      for (const direction of directions) {
-        const [towards, up] = [Math.cos(direction), -Math.sin(direction)]
-        const at = { x: x + towards * (half + gap), y: y + up * (LINE / 2 + gap) }
-        const box = boxAt(at.x, at.y, half, LINE / 2)
-        if (box.left < 0 || box.right > width || box.top < 0 || box.bottom > height) continue
-        if (symbols.some((each) => meets(each, box)) || placed.some((each) => meets(each.box, box))) continue
-        const lead = gap >= FAR ? leadTo({ x, y }, box) : undefined
-        const leads = placed.flatMap((each) => each.lead ?? [])
-        if (lead && placed.some((each) => crosses(lead, each.box))) continue
-        if (leads.some((each) => crosses(each, box))) continue
-        const cost =
-          gap +
-          COST.bar * bars.filter((each) => meets(each, box)).length +
-          COST.line * lines.filter((each) => crosses(each, box)).length +
-          COST.lead * (lead ? symbols.filter((each, j) => j !== i && crosses(lead, each)).length : 0) +
-          COST.direction * (1 + up + (towards < 0 ? 0.5 : 0)) // above rather than below, right rather than left
-        if (!best || cost < best.cost) best = { cost, place: { ...at, of: i, label, box, ...(lead && { lead }) } }
-      }
-    if (best) placed.push(best.place)
-  }
-  return placed
+  const placed: (PlacedLabel | undefined)[] = points.map(() => undefined)
+  for (let pass = 0; pass < PASSES; pass++)
+    for (const i of points.keys()) {
+      placed[i] = undefined
+      placed[i] = bestPlace(
+        i,
+        points,
+        placed.flatMap((each) => each ?? []),
+        around,
+      )
+    }
+  return placed.flatMap((each) => each ?? [])
+}
+
+/** The cheapest place of a label that meets no point and no other label. */
+function bestPlace(
+  of: number,
+  points: readonly LabelledPoint[],
+  others: readonly PlacedLabel[],
+  { width, height, bars = [], lines = [] }: Surroundings,
+): PlacedLabel | undefined {
+  const { x, y, label } = points[of] as LabelledPoint
+  if (label === '') return undefined
+  const half = (LETTER * label.length) / 2
+  const symbols = points.map((each) => boxAt(each.x, each.y, POINT, POINT))
+  const leads = others.flatMap(({ lead }) => lead ?? [])
+  let best: { readonly cost: number; readonly place: PlacedLabel } | undefined
+  for (const gap of gaps)
+    for (const direction of directions) {
+      const [right, down] = [Math.cos(direction), -Math.sin(direction)]
+      const at = { x: x + right * (half + gap), y: y + down * (LINE / 2 + gap) }
+      const box = boxAt(at.x, at.y, half, LINE / 2)
+      if (box.left < 0 || box.right > width || box.top < 0 || box.bottom > height) continue
+      if (symbols.some((each) => meets(each, box)) || others.some((each) => meets(each.box, box))) continue
+      const lead = gap >= FAR ? leadTo({ x, y }, box) : undefined
+      const across = (boxes: readonly Box[]) => (lead ? boxes.filter((each) => crosses(lead, each)).length : 0)
+      const through = (segments: readonly Segment[]) => segments.filter((each) => crosses(each, box)).length
+      const cost =
+        gap +
+        COST.bar * bars.filter((each) => meets(each, box)).length +
+        COST.line * through(lines) +
+        COST.lead * (through(leads) + across(others.map((each) => each.box))) +
+        COST.point * across(symbols.filter((_, j) => j !== of)) +
+        COST.direction * (1 + down + (right < 0 ? 0.5 : 0)) // above rather than below, right rather than left
+      if (!best || cost < best.cost) best = { cost, place: { ...at, of, label, box, ...(lead && { lead }) } }
+    }
+  return best?.place
 }
 
 const boxAt = (x: number, y: number, halfWidth: number, halfHeight: number): Box => ({

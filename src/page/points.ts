@@ -21,9 +21,11 @@ export interface MeasuredPoint {
   readonly best?: boolean
 }
 
-/** Points of one kind, joined by a faint line in the order given. */
+/** Points of one kind, joined by a faint line in the order given unless they have nothing to do with each other. */
 export interface PointSeries extends Pick<Series, 'name' | 'meaning'> {
   readonly points: readonly MeasuredPoint[]
+  /** Default true. */
+  readonly joined?: boolean
 }
 
 export interface PointChartOptions extends Omit<ChartOptions, 'places'> {
@@ -57,9 +59,10 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
     x: (value: number) => place(xRange, value) * width,
     y: (value: number) => (1 - place(range, value)) * height,
   }
-  const rows = series.flatMap(({ name, points }) =>
+  const rows = series.flatMap(({ name, points, joined = true }) =>
     points.map(({ x, y, label, best }) => ({
       name,
+      joined,
       label,
       best,
       x: at.x(x.value),
@@ -81,7 +84,10 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
       { left: x - 4, right: x + 4, top: y1, bottom: y2 },
       { left: x1, right: x2, top: y - 4, bottom: y + 4 },
     ]),
-    lines: [...between(front), ...series.flatMap(({ name }) => between(rows.filter((row) => row.name === name)))],
+    lines: [
+      ...between(front),
+      ...series.flatMap(({ name }) => between(rows.filter((row) => row.joined && row.name === name))),
+    ],
   })
   const rated = rows.some(({ best }) => best !== undefined)
   const names = placed.map(({ of, label, x, y }) => ({ ...ranked[of], label, x, y }))
@@ -104,6 +110,7 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
     autosize: 'none',
     data: [
       { name: 'points', values: rows },
+      { name: 'joined', values: rows.filter(({ joined }) => joined) },
       { name: 'names', values: names },
       { name: 'leads', values: leads },
       { name: 'front', values: front },
@@ -146,7 +153,7 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
       },
       {
         type: 'group',
-        from: { facet: { name: 'curve', data: 'points', groupby: 'name' } },
+        from: { facet: { name: 'curve', data: 'joined', groupby: 'name' } },
         marks: [
           {
             type: 'line',
