@@ -36,7 +36,7 @@ export async function drawPage(findings: Findings): Promise<string> {
   for (const precision of precisions) charts.push(await chartSection(findings, precision, precisions.length > 1))
   return page({
     title: 'Methods compared',
-    lead: html`${model} and ${rows.length - 1} other ways to run it or models like it, on ${images} pictures of ${data}. Every row answered exactly the same decoded pictures; its work is counted on the graph that ran, and its speed was measured in turns with the others’.`,
+    lead: html`${model} with every token, and ${rows.length - 1} rows beside it, on ${images} pictures of ${data}. Every row answered exactly the same decoded pictures; its work is counted on the graph that ran, and its speed was measured in turns with the others’.`,
     summary: keyNumbers(headline(findings)),
     sections: [
       ...charts,
@@ -105,8 +105,8 @@ async function chartSection(
   const paired = 'Bars: 95 % intervals of the difference to dense on the same pictures.'
   return {
     id: `accuracy-${precision}`,
-    title: several ? `Accuracy against work and speed: ${precision}` : 'Accuracy against work and speed',
-    body: html`<p>Numbers are keep ratios. A filled point is one of the best: no other is as right with less work, or as right and faster. The grey band, the front, joins them.</p>
+    title: several ? `Accuracy, work and speed in ${precision}` : 'Accuracy, work and speed',
+    body: html`<p>Numbers are keep ratios. A filled point is one of the best: no other is as right with less work, or as right and faster. The grey band joins them. On narrow screens, where there are many points, only the best are named.</p>
 ${gallery('large', [
   figure(
     await draw('10⁹ multiply-adds a picture, executed', 'gmacs'),

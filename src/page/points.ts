@@ -36,9 +36,16 @@ export interface PointChartOptions extends Omit<ChartOptions, 'places'> {
 /** Around the plot: room for axes and their titles, and for each line of the legend. */
 const margin = { left: 52, right: 14, top: 14, bottom: 46 }
 const LEGEND = 20
-const symbols = ['circle', 'square', 'diamond', 'triangle-up', 'triangle-down', 'cross', 'triangle-right', 'wedge']
-/** More points than this are drawn with fainter bars. */
+/** A star with five points, as large as the other symbols look. */
+const star = `M${Array.from({ length: 10 }, (_, i) => {
+  const [angle, radius] = [(i * Math.PI) / 5, i % 2 === 0 ? 1.5 : 0.65]
+  return `${(radius * Math.sin(angle)).toFixed(3)},${(-radius * Math.cos(angle)).toFixed(3)}`
+}).join('L')}Z`
+const symbols = ['circle', 'square', 'diamond', 'triangle-up', 'triangle-down', 'cross', 'triangle-right', star]
+/** More points than this get more room and fainter bars; a narrow chart then names the best only. */
 const MANY = 12
+/** Height for each point above {@link MANY}, and for all of them, in pixels. */
+const [MORE, MOST] = [7, 170]
 
 /**
  * A scatter of points with error bars. Labels stand beside their points, where they meet no point and no other label,
@@ -49,11 +56,14 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
   const columns = columnsFor(series, whole.width)
   const legend = LEGEND * Math.ceil(series.length / columns)
   const width = whole.width - margin.left - margin.right
-  const height = whole.height - margin.top - margin.bottom - LEGEND
+  const count = series.reduce((sum, { points }) => sum + points.length, 0)
+  const crowded = count > MANY
+  const more = Math.min(MOST, MORE * Math.max(0, count - MANY))
+  const height = whole.height + more - margin.top - margin.bottom - LEGEND
   const ends = (axis: 'x' | 'y') =>
     series.flatMap(({ points }) => points.flatMap(({ [axis]: { low, high, value } }) => [low, high, value]))
   const xRange = options.xRange ?? rangeOf(ends('x'), { margin: 0.04 })
-  const range = options.range ?? rangeOf(ends('y'), { margin: 0.16 })
+  const range = options.range ?? rangeOf(ends('y'), { margin: crowded ? 0.04 : 0.16 })
   const place = ([low, high]: Range, value: number) => (value - low) / (high - low)
   const at = {
     x: (value: number) => place(xRange, value) * width,
@@ -63,7 +73,7 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
     points.map(({ x, y, label, best }) => ({
       name,
       joined,
-      label,
+      label: crowded && options.shape === 'narrow' && best === false ? '' : label,
       best,
       x: at.x(x.value),
       x1: at.x(x.low),
@@ -93,7 +103,7 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
   const names = placed.map(({ of, label, x, y }) => ({ ...ranked[of], label, x, y }))
   const leads = placed.flatMap(({ lead }) => lead ?? [])
   const colour = { scale: 'colour', field: 'name' }
-  const opacity = rows.length > MANY ? 0.3 : 0.65
+  const opacity = crowded ? 0.3 : 0.65
   const bar = (encoding: object): Mark => ({
     type: 'rule',
     from: { data: 'points' },
@@ -197,7 +207,7 @@ export function pointChart(series: readonly PointSeries[], options: PointChartOp
             y: field('y'),
             fill: [{ test: 'datum.best === false', value: plain('page') }, colour],
             shape: { scale: 'symbol', field: 'name' },
-            size: { value: 64 },
+            size: rated ? [{ test: 'datum.best', value: 100 }, { value: 50 }] : { value: 64 },
             stroke: [{ test: 'datum.best === false', ...colour }, { value: plain('page') }],
             strokeWidth: { value: 1.5 },
           },
