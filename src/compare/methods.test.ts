@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { randomWeights, tiny } from '../../test/support/models.js'
+import { fail, InputError } from '../errors.js'
+import { type ComparedMethod, chooseMethods, comparedMethods, costOf, storedReduction } from './methods.js'
+import { type Participant, planRows } from './rows.js'
+
+const model = { name: 'tiny', config: tiny, state: randomWeights(tiny, 1) }
+const idle = comparedMethods()[0] as ComparedMethod
+/** A method that wants weights which the model lacks. */
+const greedy = { ...idle, name: 'greedy' as 'idle', check: () => fail('it has no predictor.0.weight') }
+const labels = Int32Array.of(0, 1)
+const base: Participant = { model, labels }
+
+describe('the methods of a comparison', () => {
+  it('are all that the model can run; what it cannot is named', () => {
+    const { methods, leftOut } = chooseMethods([idle, greedy], undefined, model)
+    assert.deepEqual(methods, [idle])
+    assert.deepEqual(leftOut, [{ method: 'greedy', reason: 'it has no predictor.0.weight' }])
+  })
+
+  it('are refused by name where they are unknown or the model cannot run them', () => {
+    assert.throws(() => chooseMethods([idle], ['idle', 'magic'], model), {
+      name: 'InputError',
+      message: '--methods: wanted some of none, idle, found magic',
+    })
+    assert.throws(() => chooseMethods([idle, greedy], ['greedy'], model), {
+      name: 'InputError',
+      message: '--methods greedy: the model cannot run it: it has no predictor.0.weight',
+    })
+  })
+
+  it('let faults of our own through', () => {
+    const broken: ComparedMethod = {
+      ...idle,
+      check: () => {
+        throw new TypeError('a bug')
+      },
+    }
+    assert.throws(() => chooseMethods([broken], undefined, model), TypeError)
+  })
+})
+
+describe('the plan of a model of one’s own', () => {
+  it('is what its folder says, and none where that leaves nothing out', () => {
+    assert.equal(storedReduction({}), undefined)
+    assert.equal(storedReduction({ idle: { score: 'softmax' } }), undefined)
+    assert.equal(storedReduction({ idle: { keepRatios: [1, 1, 1, 1] } }), undefined)
+    assert.deepEqual(storedReduction({ idle: { keepRatios: [1, 0.5, 0.5, 0.5], score: 'logits' } }), {
+      method: 'idle',
+      keepRatios: [1, 0.5, 0.5, 0.5],
+      score: 'logits',
+    })
+  })
+})
+
+describe('the rows of a comparison', () => {
+  const request = { methods: [idle], keepRatios: [0.5, 1, 0.7, 0.5], precisions: ['fp32', 'int8'] as const }
+  const own: Participant = {
+    model: { ...model, name: 'own', state: randomWeights(tiny, 2) },
+    labels,
+    stored: { method: 'idle', keepTokens: [16, 8, 4, 2] },
+  }
+
+  it('are dense, every method at every ratio once, and the models of one’s own, in every precision', () => {
+    const rows = planRows([base, own], request)
+    assert.deepEqual(
+      rows.map(({ name, kind, keepRatio, precision }) => [name, kind, keepRatio, precision]),
+      (['fp32', 'int8'] as const).flatMap((precision) => [
+        ['dense', 'dense', 1, precision],
+        ['idle 0.7', 'method', 0.7, precision],
+        ['idle 0.5', 'method', 0.5, precision],
+        ['own', 'own', 0.5, precision],
+      ]),
+    )
+    assert.equal(new Set(rows.map(({ key }) => key)).size, rows.length)
+    assert.deepEqual(rows[3]?.cost.tokens, [16, 8, 4, 2])
+  })
+
+  it('have keys that follow weights, labels and plan, and nothing else', () => {
+    const keys = (participant: Participant) => planRows([participant], request).map(({ key }) => key)
+    assert.deepEqual(keys(base), keys({ ...base, model: { ...model, name: 'renamed' } }))
+    assert.notDeepEqual(keys(base), keys({ ...base, labels: Int32Array.of(1, 1) }))
+    assert.notDeepEqual(keys(base), keys({ ...base, model: own.model }))
+  })
+
+  it('match every method to idle, and say how near it came', () => {
+    // Half as eager: the same knob under another name, a keep ratio of which means something else.
+    const other: ComparedMethod = { ...idle, name: 'other' as 'idle', at: (k) => idle.at(k / 2) }
+    const rows = planRows([base], { ...request, methods: [other, idle], matchGmacs: true })
+    for (const keepRatio of [0.7, 0.5]) {
+      const [a, b] = ['other', 'idle'].map((name) => rows.find((row) => row.name === `${name} ${keepRatio}`))
+      assert.equal(b?.match, undefined)
+      assert.equal(a?.match?.to, `idle ${keepRatio}`)
+      assert.equal(a?.match?.gmacs, b?.cost.gmacs)
+      assert.equal(a?.cost.gmacs, b?.cost.gmacs)
+    }
+  })
+
+  it('refuse two models of one name', () => {
+    assert.throws(() => planRows([base, base], request), InputError)
+  })
+
+  it('cost less with fewer tokens', () => {
+    const [dense, some, few] = planRows([base], request).map(({ cost }) => cost.gmacs) as [number, number, number]
+    assert.ok(dense > some && some > few)
+    assert.equal(costOf(model, { method: 'none', keepRatio: 0.5 }).gmacs, dense)
+  })
+})
