@@ -9,7 +9,6 @@ import { createHash } from 'node:crypto'
 import type { Dataset } from '../data/dataset.js'
 import type { Decoder } from '../data/decoder.js'
 import { loadBatches } from '../data/loader.js'
-import type { Skipped } from '../evaluation/evaluate.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { type Classifier, topIndices } from '../runtime/classifier.js'
 
@@ -39,7 +38,8 @@ export interface AskOptions {
   readonly limit: number
   /** Called behind every batch, with the answers of all so far. */
   readonly onBatch?: (answers: readonly Answers[]) => Promise<void>
-  readonly onSkip?: (skipped: Skipped) => void
+  /** Told of every picture that cannot be read, and why. */
+  readonly onSkip?: (index: number, reason: string) => void
 }
 
 /** Counts of answers. */
@@ -80,7 +80,7 @@ export async function ask(
     preprocess,
     decoders,
     order: Array.from({ length: Math.max(0, limit - first) }, (_, i) => first + i),
-    onSkip: (name, reason) => onSkip?.({ name, reason }),
+    onSkip: (_, reason, index) => onSkip?.(index, reason),
   })
   for await (const { pixels, indices } of batches) {
     const bytes = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength)

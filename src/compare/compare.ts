@@ -7,9 +7,10 @@ import type { Timing } from '../bench/interleave.js'
 import { describeMachine, type Machine } from '../bench/machine.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Decoder } from '../data/decoder.js'
+import type { LeftOut } from '../data/left-out.js'
 import { loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
-import type { Skipped } from '../evaluation/evaluate.js'
+import { type Skipped, skippedPicture } from '../evaluation/evaluate.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { checkMemory } from '../runtime/free-memory.js'
 import type { SessionOptions } from '../runtime/session.js'
@@ -42,7 +43,14 @@ export interface CompareReport {
   readonly data: string
   /** Pictures that every row was asked about. */
   readonly images: number
+  /** Pictures that could not be read. */
   readonly skipped: readonly Skipped[]
+  /** What lies among the pictures of the data set and is not used. */
+  readonly leftOut: readonly LeftOut[]
+  /** Pictures that the data set holds: more than `images` and `skipped` where there is a limit. */
+  readonly available: number
+  /** What is odd about the data set. */
+  readonly warnings: readonly string[]
   readonly preprocessing: Preprocess
   readonly batch: number
   readonly rounds: number
@@ -88,6 +96,9 @@ export async function compare(request: CompareRequest): Promise<CompareReport> {
       data: dataset.name,
       images,
       skipped: skippedOf(first, dataset, store.unreadable),
+      leftOut: dataset.leftOut ?? [],
+      available: dataset.samples.length,
+      warnings: dataset.warnings ?? [],
       preprocessing: preprocess,
       batch: timed,
       rounds,
@@ -139,10 +150,9 @@ async function askAll(request: CompareRequest, pool: Pool): Promise<void> {
         onProgress?.('classifying', seen, limit, [of, `${group.length} rows`].filter(Boolean).join(', '))
         await store.save(true)
       },
-      onSkip(skipped) {
-        const known = store.unreadable.has(skipped.name)
-        store.skip(skipped.name, skipped.reason)
-        if (!known) onSkip?.(skipped)
+      onSkip(index, reason) {
+        if (!store.unreadable.has(index)) onSkip?.(skippedPicture(dataset, index, reason))
+        store.skip(index, reason)
       },
     })
     keep(group, answers)
@@ -185,9 +195,8 @@ function checkSame(rows: readonly PlannedRow[], answers: readonly Answers[], dat
     )
 }
 
-function skippedOf({ places }: Answers, { samples }: Dataset, reasons: ReadonlyMap<string, string>): Skipped[] {
-  return [...places].flatMap((place, i) => {
-    const name = samples[i]?.name ?? ''
-    return place === 'x' ? [{ name, reason: reasons.get(name) ?? 'cannot be read' }] : []
-  })
+function skippedOf({ places }: Answers, dataset: Dataset, reasons: ReadonlyMap<number, string>): Skipped[] {
+  return [...places].flatMap((place, i) =>
+    place === 'x' ? [skippedPicture(dataset, i, reasons.get(i) ?? 'cannot be read')] : [],
+  )
 }

@@ -14,9 +14,9 @@ const base: Participant = { model, labels }
 
 describe('the methods of a comparison', () => {
   it('are all that the model can run; what it cannot is named', () => {
-    const { methods, leftOut } = chooseMethods([idle, greedy], undefined, model)
+    const { methods, refused } = chooseMethods([idle, greedy], undefined, model)
     assert.deepEqual(methods, [idle])
-    assert.deepEqual(leftOut, [{ method: 'greedy', reason: 'it has no predictor.0.weight' }])
+    assert.deepEqual(refused, [{ method: 'greedy', reason: 'it has no predictor.0.weight' }])
   })
 
   it('are refused by name where they are unknown or the model cannot run them', () => {

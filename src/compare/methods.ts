@@ -119,7 +119,7 @@ export function chooseMethods(
   known: readonly ComparedMethod[],
   names: readonly string[] | undefined,
   model: Sized,
-): { readonly methods: readonly ComparedMethod[]; readonly leftOut: readonly { method: string; reason: string }[] } {
+): { readonly methods: readonly ComparedMethod[]; readonly refused: readonly { method: string; reason: string }[] } {
   const refusal = (method: ComparedMethod): string | undefined => {
     try {
       method.check(model)
@@ -133,7 +133,7 @@ export function chooseMethods(
     const judged = known.map((method) => ({ method, reason: refusal(method) }))
     return {
       methods: judged.filter(({ reason }) => reason === undefined).map(({ method }) => method),
-      leftOut: judged.flatMap(({ method, reason }) => (reason === undefined ? [] : [{ method: method.name, reason }])),
+      refused: judged.flatMap(({ method, reason }) => (reason === undefined ? [] : [{ method: method.name, reason }])),
     }
   }
   const wanted = [...new Set(names)].filter((name) => name !== 'none')
@@ -143,5 +143,5 @@ export function chooseMethods(
     const reason = refusal(method)
     return reason === undefined ? method : fail(`--methods ${name}: the model cannot run it: ${reason}`)
   })
-  return { methods, leftOut: [] }
+  return { methods, refused: [] }
 }

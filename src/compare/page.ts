@@ -25,7 +25,7 @@ export interface Findings extends CompareReport {
   /** Whether the methods' rates were adjusted to the same work. */
   readonly matched: boolean
   /** Methods that the model cannot run. */
-  readonly leftOut: readonly { readonly method: string; readonly reason: string }[]
+  readonly refused: readonly { readonly method: string; readonly reason: string }[]
 }
 
 /** Draws the page as the text of an HTML file. */
@@ -254,7 +254,7 @@ ${dataTable(
 }
 
 function howSection(findings: Findings): Section {
-  const { machine, batch, rounds, rows, lanes, threads, device, timedTogether, skipped, leftOut, preprocessing } =
+  const { machine, batch, rounds, rows, lanes, threads, device, timedTogether, skipped, refused, preprocessing } =
     findings
   const { resize, crop, mean, std } = preprocessing
   const together = timedTogether === rows.length ? 'all rows' : `up to ${timedTogether} rows, dense always one of them`
@@ -281,6 +281,9 @@ function howSection(findings: Findings): Section {
         ['data', findings.data],
         ['pictures', findings.images],
         ['could not be read', skipped.length],
+        ...(findings.images + skipped.length < findings.available
+          ? ([['in the data', findings.available]] as const)
+          : []),
         ['shorter side, crop', `${resize}, ${crop}`],
         ['mean', mean.join(', ')],
         ['deviation', std.join(', ')],
@@ -296,11 +299,11 @@ ${
     : undefined
 }
 ${
-  leftOut.length > 0
+  refused.length > 0
     ? dataTable(
         'Methods that the model cannot run.',
         ['method', 'why'],
-        leftOut.map(({ method, reason }) => [method, reason]),
+        refused.map(({ method, reason }) => [method, reason]),
       )
     : undefined
 }`,

@@ -21,17 +21,17 @@ export type Common = Readonly<Record<string, unknown>>
 interface Stored {
   readonly format: typeof FORMAT
   readonly common: Common
-  /** Why pictures could not be read, by name. */
+  /** Why pictures could not be read, by their number in the data. */
   readonly unreadable: Readonly<Record<string, string>>
   readonly rows: Readonly<Record<string, Answers & { readonly name: string }>>
 }
 
 export interface Store {
-  /** Why pictures could not be read, by name. */
-  readonly unreadable: ReadonlyMap<string, string>
+  /** Why pictures could not be read, by their number in the data. */
+  readonly unreadable: ReadonlyMap<number, string>
   answersOf(key: string): Answers
   keep(key: string, name: string, answers: Answers): void
-  skip(name: string, reason: string): void
+  skip(index: number, reason: string): void
   /** Writes what is kept, if there is a folder; `gently` no more often than every few seconds. */
   save(gently?: boolean): Promise<void>
 }
@@ -59,13 +59,13 @@ export async function openStore(
   if (earlier && resume) checkCommon(folder as string, earlier.common, common)
   const known = resume ? earlier : undefined
   const rows = new Map(Object.entries(known?.rows ?? {}))
-  const unreadable = new Map(Object.entries(known?.unreadable ?? {}))
+  const unreadable = new Map(Object.entries(known?.unreadable ?? {}).map(([index, reason]) => [Number(index), reason]))
   let saved = now()
   return {
     unreadable,
     answersOf: (key) => rows.get(key) ?? noAnswers,
     keep: (key, name, { places, pictures }) => void rows.set(key, { name, places, pictures }),
-    skip: (name, reason) => void unreadable.set(name, reason),
+    skip: (index, reason) => void unreadable.set(index, reason),
     async save(gently = false) {
       if (folder === undefined || (gently && now() - saved < EVERY)) return
       const stored: Stored = {

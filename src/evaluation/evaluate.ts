@@ -24,6 +24,13 @@ export interface Skipped extends LeftOut {
   readonly name: string
 }
 
+/** Picture `index` of a data set as one that could not be read. */
+export function skippedPicture(dataset: Dataset, index: number, reason: string): Skipped {
+  const source = dataset.source(index)
+  const name = dataset.samples[index]?.name ?? String(index)
+  return { name, path: source.kind === 'file' ? source.path : name, reason }
+}
+
 export interface EvaluationReport {
   /** Pictures that were classified. */
   readonly images: number
@@ -84,11 +91,10 @@ export async function evaluateClassifier(
     order: Array.from({ length: limit }, (_, i) => i),
     ...(workers !== undefined && { workers }),
     ...(decoders !== undefined && { decoders }),
-    onSkip(name, reason, index) {
-      const source = dataset.source(index)
-      const path = source.kind === 'file' ? source.path : name
-      skipped.push({ name, path, reason })
-      onSkip?.({ name, path, reason })
+    onSkip(_, reason, index) {
+      const picture = skippedPicture(dataset, index, reason)
+      skipped.push(picture)
+      onSkip?.(picture)
     },
   })
   const decided: Bindings[] = []

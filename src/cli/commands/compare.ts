@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { CompareReport } from '../../compare/compare.js'
 import type { Entrant } from '../../compare/participants.js'
+import { countByReason } from '../../data/left-out.js'
 import { fail } from '../../errors.js'
 import type { Precision } from '../../graph/passes/precision.js'
 import { addExamples } from '../help.js'
@@ -19,6 +20,9 @@ import {
 } from '../options.js'
 import { emit, type Progress, startProgress, table, warn } from '../output.js'
 import { list, oneOf, ratio, text, whole } from '../values.js'
+
+/** Pictures that are told one by one when they cannot be read. */
+const TOLD_SKIPS = 10
 
 interface CompareOptions extends Omit<SharedOptions, 'model' | 'keepRatio' | 'precision'> {
   readonly data: string
@@ -99,6 +103,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
   const decoders = startDecoders(options.workers) // they start while the models load
   const display = createDisplay()
   let close = async () => {}
+  let skips = 0
   try {
     const [setup, { openDataset }, participants, methods, { planRows }, store, { compare }, { drawPage }] =
       await Promise.all([
@@ -120,10 +125,11 @@ async function runCompare(options: CompareOptions): Promise<void> {
     const [base, ...others] = entrants as [Entrant, ...Entrant[]]
     const data = await openDataset(options.data, { classes: base.model.config.classes })
     close = data.close
+    setup.tellDataset(data)
     const all = participants.participantsOf([base, ...others], data, warn)
     const known = methods.comparedMethods({ ...(options.score && { score: options.score }) })
     const chosen = methods.chooseMethods(known, options.methods, base.model)
-    for (const { method, reason } of chosen.leftOut) warn(`${method} is left out: ${reason}`)
+    for (const { method, reason } of chosen.refused) warn(`${method} is left out: ${reason}`)
     const rows = planRows(all, {
       methods: chosen.methods,
       keepRatios: keepRatio,
@@ -145,13 +151,17 @@ async function runCompare(options: CompareOptions): Promise<void> {
       ...(device && { device }),
       ...(threads !== undefined && { threads }),
       onProgress: display.show,
-      onSkip: ({ name, reason }) => warn(`${name} skipped: ${reason}`),
+      onSkip({ name, reason }) {
+        skips++
+        if (skips <= TOLD_SKIPS) warn(`${name} skipped: ${reason}`)
+        if (skips === TOLD_SKIPS) warn('more skipped pictures are only counted, at the end')
+      },
       onWarning: warn,
     })
     const report = {
       model: base.model.name,
       matched: options.matchGmacs ?? false,
-      leftOut: chosen.leftOut,
+      refused: chosen.refused,
       ...measured,
       ...(out !== undefined && { out }),
     }
@@ -189,7 +199,7 @@ function createDisplay() {
 type Report = CompareReport & { readonly model: string; readonly matched: boolean; readonly out?: string }
 
 function show({ model, data, images, skipped, rows, rounds, batch, matched, out, ...report }: Report): void {
-  const { machine, timedTogether } = report
+  const { machine, timedTogether, available } = report
   process.stdout.write(
     `${model} on ${images} pictures of ${data}; ${machine.cpu}, ${machine.processors} processors, batch ${batch}\n\n`,
   )
@@ -251,7 +261,10 @@ function show({ model, data, images, skipped, rows, rounds, batch, matched, out,
       `${timedTogether === rows.length ? 'all rows' : `up to ${timedTogether} rows`} took turns, and where the middle half lies.\n` +
       'best: no row of the same numbers is as right with less work, or as right and faster.\n',
   )
+  const seen = images + skipped.length
+  if (seen < available) process.stdout.write(`only the first ${seen} of ${available} pictures\n`)
   if (skipped.length > 0) process.stdout.write(`${skipped.length} pictures skipped\n`)
+  for (const line of countByReason(skipped)) process.stdout.write(`  ${line}\n`)
   if (out !== undefined) process.stdout.write(`${join(out, 'compare.html')}\n`)
 }
 
