@@ -36,7 +36,18 @@ describe('idlevit compare', () => {
     assert.deepEqual(report.skipped, [])
     assert.deepEqual(JSON.parse(await readFile(join(out, 'compare.json'), 'utf8')), report)
     assert.deepEqual((await readdir(out)).sort(), ['answers.json', 'compare.html', 'compare.json'])
-    type Row = Record<string, number & string>
+    interface Row
+      extends Readonly<
+        Record<
+          'params' | 'gmacs' | 'top1' | 'top5' | 'top1Percent' | 'top5Percent' | 'imagesPerSecond' | 'speedup',
+          number
+        >
+      > {
+      readonly name: string
+      readonly method: string
+      readonly keepRatio: number
+      readonly precision: string
+    }
     const rows = report.rows as Row[]
     assert.deepEqual(
       rows.map(({ name, method, keepRatio, precision }) => [name, method, keepRatio, precision]),
@@ -48,12 +59,12 @@ describe('idlevit compare', () => {
     )
     for (const row of rows) {
       assert.equal(row.params, rows[0]?.params)
-      assert.equal(row.top1Percent, (100 * (row.top1 as number)) / 64)
-      assert.equal(row.top5Percent, (100 * (row.top5 as number)) / 64)
-      assert.ok((row.imagesPerSecond as number) > 0 && (row.speedup as number) > 0)
+      assert.equal(row.top1Percent, (100 * row.top1) / 64)
+      assert.equal(row.top5Percent, (100 * row.top5) / 64)
+      assert.ok(row.imagesPerSecond > 0 && row.speedup > 0)
     }
     assert.equal(rows[0]?.speedup, 1)
-    const gmacs = rows.map(({ gmacs }) => gmacs as number)
+    const gmacs = rows.map(({ gmacs }) => gmacs)
     assert.ok((gmacs[0] as number) > (gmacs[2] as number) && (gmacs[2] as number) > (gmacs[1] as number))
 
     const more = await idlevit(...both, '--keep-ratio', '0.7,0.5', '--precision', 'fp32,int8', '--resume')

@@ -115,6 +115,23 @@ export function stopProgress(): void {
   activeBar = undefined
 }
 
+/** Progress of work in stages: a display for one after the other. */
+export function createStages() {
+  let shown: { readonly stage: string; readonly total: number; readonly progress: Progress } | undefined
+  const stop = () => {
+    shown?.progress.stop()
+    shown = undefined
+  }
+  return {
+    show(stage: string, done: number, total: number, note?: string) {
+      if (shown?.stage !== stage || shown.total !== total) stop()
+      shown ??= { stage, total, progress: startProgress(stage, total) }
+      shown.progress.update(done, note)
+    },
+    stop,
+  }
+}
+
 type Show = (done: number, note: string) => void
 
 function barOn(out: Out, label: string, total: number | undefined): Show {

@@ -14,7 +14,7 @@ import {
   records,
   type Section,
 } from '../page/page.js'
-import { type MeasuredPoint, type PointSeries, pointChart } from '../page/points.js'
+import { MANY, type MeasuredPoint, type PointSeries, pointChart } from '../page/points.js'
 import type { CompareReport } from './compare.js'
 import type { CompareRow } from './results.js'
 
@@ -106,7 +106,7 @@ async function chartSection(
   return {
     id: `accuracy-${precision}`,
     title: several ? `Accuracy, work and speed in ${precision}` : 'Accuracy, work and speed',
-    body: html`<p>Numbers are keep ratios. A filled point is one of the best: no other is as right with less work, or as right and faster. The grey band joins them. On narrow screens, where there are many points, only the best are named.</p>
+    body: html`<p>Numbers are keep ratios. A filled point is one of the best: no other is as right with less work, or as right and faster. The grey band joins them.${own.length > MANY ? ' On narrow screens only the best are named.' : ''} Whether a point is really better than its neighbour, <a href="#answers">the same pictures</a> tell.</p>
 ${gallery('large', [
   figure(
     await draw('10⁹ multiply-adds a picture, executed', 'gmacs'),
@@ -184,7 +184,7 @@ function numbersSection({ rows, images }: CompareReport): Section {
     title: 'Every row',
     body: html`${dataTable(
       `${images} pictures. Bold GMACs: no row of the same numbers is as right with less; bold images per second: none is as right and faster. Ratios are to the first row; behind the speed’s, the middle half of the rounds.`,
-      ['row', 'top-1', 'top-5', 'GMACs', 'work', 'images/s', 'ratio', 'middle half', 'ms a batch', 'parameters'],
+      ['row', 'top-1', 'top-5', 'GMACs', 'work', 'images/s', 'ratio', 'middle half', 'parameters'],
       rows.map((row, i) => [
         nameOf(row, rows),
         `${row.top1Percent.toFixed(2)} %`,
@@ -194,7 +194,6 @@ function numbersSection({ rows, images }: CompareReport): Section {
         best(row.best.speed, row.imagesPerSecond.toFixed(1)),
         `${row.speedup.toFixed(2)}×`,
         i === 0 ? '' : range(row.speedupQuartiles),
-        row.msPerBatch.median.toFixed(1),
         `${(row.params / 1e6).toFixed(2)} M`,
       ]),
     )}`,

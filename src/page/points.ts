@@ -43,7 +43,7 @@ const star = `M${Array.from({ length: 10 }, (_, i) => {
 }).join('L')}Z`
 const symbols = ['circle', 'square', 'diamond', 'triangle-up', 'triangle-down', 'cross', 'triangle-right', star]
 /** More points than this get more room and fainter bars; a narrow chart then names the best only. */
-const MANY = 12
+export const MANY = 12
 /** Height for each point above {@link MANY}, and for all of them, in pixels. */
 const [MORE, MOST] = [7, 170]
 

@@ -18,7 +18,7 @@ import {
   precisions,
   type SharedOptions,
 } from '../options.js'
-import { emit, type Progress, startProgress, table, warn } from '../output.js'
+import { createStages, emit, table, warn } from '../output.js'
 import { list, oneOf, ratio, text, whole } from '../values.js'
 
 /** Pictures that are told one by one when they cannot be read. */
@@ -101,7 +101,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
   if (resume && out === undefined) fail('--resume: wanted --out DIR, the folder of the comparison to go on with')
   const { startDecoders } = await import('../../data/decoder.js')
   const decoders = startDecoders(options.workers) // they start while the models load
-  const display = createDisplay()
+  const display = createStages()
   let close = async () => {}
   let skips = 0
   try {
@@ -127,7 +127,8 @@ async function runCompare(options: CompareOptions): Promise<void> {
     close = data.close
     setup.tellDataset(data)
     const all = participants.participantsOf([base, ...others], data, warn)
-    const known = methods.comparedMethods({ ...(options.score && { score: options.score }) })
+    const score = options.score ?? base.model.idle?.score
+    const known = methods.comparedMethods({ ...(score && { score }) })
     const chosen = methods.chooseMethods(known, options.methods, base.model)
     for (const { method, reason } of chosen.refused) warn(`${method} is left out: ${reason}`)
     const rows = planRows(all, {
@@ -178,23 +179,6 @@ async function runCompare(options: CompareOptions): Promise<void> {
 /** The models that a list names; a path that exists may hold commas. */
 const modelNames = (text: string): readonly string[] =>
   existsSync(text) ? [text] : text.split(',').map((name) => name.trim())
-
-/** A bar for one stage after the other. */
-function createDisplay() {
-  let bar: { readonly stage: string; readonly total: number; readonly progress: Progress } | undefined
-  const stop = () => {
-    bar?.progress.stop()
-    bar = undefined
-  }
-  return {
-    show(stage: string, done: number, total: number, note?: string) {
-      if (bar?.stage !== stage || bar.total !== total) stop()
-      bar ??= { stage, total, progress: startProgress(stage, total) }
-      bar.progress.update(done, note)
-    },
-    stop,
-  }
-}
 
 type Report = CompareReport & { readonly model: string; readonly matched: boolean; readonly out?: string }
 

@@ -6,7 +6,7 @@ import type { Row } from '../../demo/measure.js'
 import type { Findings } from '../../demo/report.js'
 import { withTemporaryFolder } from '../../files.js'
 import { addExamples } from '../help.js'
-import { emit, type Progress, startProgress, table } from '../output.js'
+import { createStages, emit, table } from '../output.js'
 import { text, whole } from '../values.js'
 
 interface DemoOptions {
@@ -51,30 +51,13 @@ export function addDemo(program: Command): void {
 
 async function demo({ images, out = 'idlevit-demo.html', json }: DemoOptions): Promise<void> {
   const { runDemo } = await import('../../demo/demo.js')
-  const display = createDisplay()
+  const display = createStages()
   try {
     const found = await runDemo(out, { images, watched: WATCHED, shown: SHOWN, onProgress: display.show })
     display.stop()
     emit(json, { ...found, report: out }, show)
   } finally {
     display.stop()
-  }
-}
-
-/** A bar for one stage after the other. */
-function createDisplay() {
-  let bar: { readonly stage: string; readonly total: number; readonly progress: Progress } | undefined
-  const stop = () => {
-    bar?.progress.stop()
-    bar = undefined
-  }
-  return {
-    show(stage: string, done: number, total: number) {
-      if (bar?.stage !== stage || bar.total !== total) stop()
-      bar ??= { stage, total, progress: startProgress(stage, total) }
-      bar.progress.update(done)
-    },
-    stop,
   }
 }
 
@@ -129,7 +112,7 @@ async function finetuneDemo(options: DemoOptions): Promise<void> {
 
 async function finetuneInto(folder: string, { images, out, trainImages, json }: DemoOptions): Promise<void> {
   const { finetuneDense } = await import('../../demo/finetune.js')
-  const display = createDisplay()
+  const display = createStages()
   try {
     const found = await finetuneDense({
       testImages: images,
