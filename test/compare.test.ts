@@ -142,7 +142,7 @@ describe('a mistake is one line', () => {
       await writeFile(join(other, 'config.json'), JSON.stringify(config))
       return [
         ['compare', '--model', `demo,${other}`, '--data', 'scenes:5:16'],
-        /--model larger: wanted pictures as demo takes them \(resize 96, .*found resize 128/,
+        /--model larger: wanted pictures as demo takes them \(shorter side 96 .*found shorter side 128/,
       ]
     },
     'the same model twice': async () => [

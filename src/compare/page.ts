@@ -1,5 +1,6 @@
 /** The page of a comparison: accuracy against work and against measured speed, and every number behind the pictures. */
 
+import { describePreprocess } from '../images/preprocess.js'
 import type { Meaning } from '../page/chart.js'
 import {
   chartPicture,
@@ -255,7 +256,6 @@ ${dataTable(
 function howSection(findings: Findings): Section {
   const { machine, batch, rounds, rows, lanes, threads, device, timedTogether, skipped, refused, preprocessing } =
     findings
-  const { resize, crop, mean, std } = preprocessing
   const together = timedTogether === rows.length ? 'all rows' : `up to ${timedTogether} rows, dense always one of them`
   return {
     id: 'how',
@@ -283,9 +283,7 @@ function howSection(findings: Findings): Section {
         ...(findings.images + skipped.length < findings.available
           ? ([['in the data', findings.available]] as const)
           : []),
-        ['shorter side, crop', `${resize}, ${crop}`],
-        ['mean', mean.join(', ')],
-        ['deviation', std.join(', ')],
+        ['made by', describePreprocess(preprocessing)],
       ]),
     ])}
 ${

@@ -1,10 +1,11 @@
 /** Models that are compared must read the same pictures and know their classes. */
 
 import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { inModelClasses } from '../data/classes.js'
 import type { Dataset } from '../data/dataset.js'
 import { fail } from '../errors.js'
-import type { Preprocess } from '../images/preprocess.js'
+import { describePreprocess, type Preprocess } from '../images/preprocess.js'
 import type { LoadedModel } from '../weights/load.js'
 import { storedReduction } from './methods.js'
 import type { Participant } from './rows.js'
@@ -31,9 +32,10 @@ export function participantsOf(
 ): Participants {
   const take = ({ model, preprocess }: Entrant): Participant => {
     const stored = storedReduction(model)
+    const [found, wanted] = [preprocess, first.preprocess].map(describePreprocess)
     if (!samePictures(preprocess, first.preprocess))
       fail(
-        `--model ${model.name}: wanted pictures as ${first.model.name} takes them (${told(first.preprocess)}), found ${told(preprocess)}; ` +
+        `--model ${model.name}: wanted pictures as ${first.model.name} takes them (${wanted}), found ${found}; ` +
           '--resize, --crop, --mean and --std settle it for all',
       )
     const { classes } = model.config
@@ -45,10 +47,10 @@ export function participantsOf(
   return [take(first), ...others.map(take)]
 }
 
-const samePictures = (a: Preprocess, b: Preprocess): boolean => told(a) === told(b)
-
-const told = ({ resize, crop, mean, std }: Preprocess): string =>
-  `resize ${resize}, crop ${crop}, mean ${mean.join(' ')}, std ${std.join(' ')}`
+const samePictures = (a: Preprocess, b: Preprocess): boolean => {
+  const plain = (each: Preprocess) => ({ mode: 'center', interpolation: 'bicubic', ...each })
+  return isDeepStrictEqual(plain(a), plain(b))
+}
 
 /** What the answers of all rows of a comparison have in common: the pictures, and how they are asked about. */
 export function commonOf(

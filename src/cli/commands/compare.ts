@@ -45,7 +45,8 @@ export function addCompare(program: Command): void {
   addRequired(
     command,
     '--model <a,b,…>',
-    'the model that every method is tried on; behind it finetuned models of your own, each under its own plan',
+    'what every method is tried on: demo (embedded), a preset (deit-tiny), a hub id (owner/name[@revision]), a weights ' +
+      'file or a model folder; behind it models of your own, each under its own plan',
     text('a preset, a hub id or a path'),
   )
   addRequired(command, '--data <D>', dataText, text('a path'))
@@ -74,23 +75,20 @@ export function addCompare(program: Command): void {
     .option('--workers <N>', 'threads that decode pictures (default: a quarter of the cores)', (given) =>
       whole(1, 64)(given, '--workers'),
     )
-  addOptions(command, ['init', 'score', 'labels', ...pictureOptions, 'device', 'threads', 'batch'], {
+  addOptions(command, ['init', 'heads', 'score', 'labels', ...pictureOptions, 'device', 'threads', 'batch'], {
     defaults: { batch: 16 },
   }).action(runCompare)
   addExamples(
     command,
     ['idlevit compare --model demo --data scenes:2:200', 'the embedded model on generated pictures'],
     [
-      'idlevit compare --model deit-tiny --data val/ --keep-ratio 0.9,0.7,0.5 --match-gmacs --out compared',
-      'a page, too',
+      'idlevit compare --model demo --data scenes:2:200 \\\n    --precision fp32,int8 --out compared',
+      'a page of it; with --resume this goes on where it stopped',
     ],
+    ['idlevit compare --model deit-tiny --data val/ --match-gmacs', 'all methods at the same multiply-adds'],
     [
-      'idlevit compare --model deit-tiny,my-idle,my-other --data val/ --methods none',
-      'models of your own beside the dense one',
-    ],
-    [
-      'idlevit compare --model demo --data scenes:2:200 --precision fp32,int8 --out compared --resume',
-      'go on, or add rows',
+      'idlevit compare --model deit-tiny,my-idle --data val/ --methods none',
+      'a model of your own beside the dense one',
     ],
   )
 }
@@ -164,6 +162,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       matched: options.matchGmacs ?? false,
       refused: chosen.refused,
       ...measured,
+      preprocessing: setup.preprocessingReport(base.model) ?? preprocess,
       ...(out !== undefined && { out }),
     }
     if (out !== undefined) await store.writeResults(out, report, await drawPage(report))
