@@ -1,6 +1,6 @@
 /** What the rows of a comparison reached. */
 
-import { type Interval, pairedDifference, wilson } from '../demo/intervals.js'
+import { type Interval, pairedDifference, wilson } from '../evaluation/intervals.js'
 import { type Answers, countRight } from './answers.js'
 import { bestPoints } from './front.js'
 import { mcNemar } from './mcnemar.js'

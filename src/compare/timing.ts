@@ -1,7 +1,7 @@
 /** Speed of all rows of a comparison, in turns, on the pictures of the data. */
 
 import { type Contender, interleave, median, speedup, type Timing } from '../bench/interleave.js'
-import { quartiles } from '../demo/speed.js'
+import { quartiles } from '../bench/speed.js'
 import type { Classifier } from '../runtime/classifier.js'
 
 /** How fast a row is. */

@@ -1,13 +1,13 @@
 /** Accuracy and speed of several settings on the same pictures, measured in turns. */
 
 import { type Contender, interleave, type Timing } from '../bench/interleave.js'
+import { type Pairs, type Speed, speeds } from '../bench/speed.js'
+import { type Interval, pairedDifference, wilson } from '../evaluation/intervals.js'
 import type { Precision } from '../graph/passes/precision.js'
 import { modelCost } from '../models/cost.js'
 import { type Classifier, type Model, topIndices } from '../runtime/classifier.js'
 import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
-import { type Interval, pairedDifference, wilson } from './intervals.js'
 import { slicePictures, type TestPictures } from './pictures.js'
-import { type Pairs, type Speed, speeds } from './speed.js'
 
 /** A model and how it is run. */
 export interface Setting {

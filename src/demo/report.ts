@@ -1,10 +1,10 @@
 /** The demo's report: one HTML file with everything in it. */
 
 import type { Visualization } from '../analysis/visualization.js'
+import type { Interval } from '../evaluation/intervals.js'
 import { lineChart } from '../page/curves.js'
 import { chartPicture, dataTable, figure, gallery, html, keyNumbers, page, type Section } from '../page/page.js'
 import { type MeasuredPoint, pointChart } from '../page/points.js'
-import type { Interval } from './intervals.js'
 import type { Row } from './measure.js'
 import type { Fate, Watched } from './watch.js'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { interleave } from '../bench/interleave.js'
+import { type Pairs, quartiles, speeds } from '../bench/speed.js'
 import { HEADLINE_TURNS } from './measure.js'
-import { type Pairs, quartiles, speeds } from './speed.js'
 
 /** Rounds of the demo over as many pictures as it takes by default. */
 const ROUNDS = 20

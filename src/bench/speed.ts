@@ -2,8 +2,9 @@
  * Images per second and ratios from the same rounds. The machine may be twice as slow in one round as in the next, which
  * the ratio inside a round does not see; so ratios are what is measured, and images per second follow from them.
  */
-import { median } from '../bench/interleave.js'
-import type { Interval } from './intervals.js'
+
+import type { Interval } from '../evaluation/intervals.js'
+import { median } from './interleave.js'
 
 /** How fast something is, beside what it is compared with. */
 export interface Speed {
