@@ -83,6 +83,7 @@ export async function compare(request: CompareRequest): Promise<CompareReport> {
     onOpen: (done, total) => onProgress?.('loading', done, total),
   })
   try {
+    await store.save() // what cannot be written is told before the work, not behind it
     await askAll(request, pool)
     const answers = rows.map(({ key }) => store.answersOf(key))
     const [first] = answers as [Answers]

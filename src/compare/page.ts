@@ -1,7 +1,6 @@
 /** The page of a comparison: accuracy against work and against measured speed, and every number behind the pictures. */
 
 import { describePreprocess } from '../images/preprocess.js'
-import type { Meaning } from '../page/chart.js'
 import {
   chartPicture,
   dataTable,
@@ -15,7 +14,8 @@ import {
   records,
   type Section,
 } from '../page/page.js'
-import { MANY, type MeasuredPoint, type PointSeries, pointChart } from '../page/points.js'
+import { MANY, pointChart } from '../page/points.js'
+import { type Cost, seriesOf, told } from './chart.js'
 import type { CompareReport } from './compare.js'
 import type { CompareRow } from './results.js'
 
@@ -99,7 +99,7 @@ async function chartSection(
   several: boolean,
 ): Promise<Section> {
   const own = rows.filter((row) => row.precision === precision)
-  const draw = (x: string, of: 'gmacs' | 'speed') => {
+  const draw = (x: string, of: Cost) => {
     const series = seriesOf(own, rows[0] as CompareRow, of)
     return chartPicture((shape) => pointChart(series, { shape, front: true, x, y: 'top-1 accuracy, %' }), told(own, of))
   }
@@ -119,63 +119,6 @@ ${gallery('large', [
   ),
 ])}`,
   }
-}
-
-/** What each method is drawn in; models of one's own, and methods that have no tone, in ink. */
-const tones: Readonly<Record<string, Meaning>> = {
-  none: 'dense',
-  idle: 'idled',
-  evit: 'evit',
-  dynamicvit: 'dynamicvit',
-  evovit: 'evovit',
-  ats: 'ats',
-  tome: 'tome',
-}
-
-/** Letters of a name on a picture. */
-const LONGEST = 20
-
-function seriesOf(rows: readonly CompareRow[], dense: CompareRow, cost: 'gmacs' | 'speed'): PointSeries[] {
-  const points = (kind: CompareRow['kind'], label: (row: CompareRow) => string, method?: string) =>
-    rows
-      .filter((row) => row.kind === kind && (method === undefined || row.method === method))
-      .map((row) => pointOf(row, dense, cost, label(row)))
-  const methods = [...new Set(rows.filter(({ kind }) => kind === 'method').map(({ method }) => method))]
-  const own = points('own', ({ name }) => short(name))
-  return [
-    { name: 'dense', meaning: 'dense', points: points('dense', () => 'dense') },
-    ...methods.map(
-      (method): PointSeries => ({
-        name: method,
-        meaning: tones[method] ?? 'quantity',
-        points: points('method', ({ keepRatio }) => String(keepRatio), method),
-      }),
-    ),
-    ...(own.length > 0 ? [{ name: 'own plan', meaning: 'quantity', points: own, joined: false } as const] : []),
-  ]
-}
-
-function pointOf(row: CompareRow, dense: CompareRow, cost: 'gmacs' | 'speed', label: string): MeasuredPoint {
-  const { gmacs, imagesPerSecond: value, speedup, speedupQuartiles, top1Percent, toDense } = row
-  const [low, high] = speedupQuartiles.map((ratio) => (value / speedup) * ratio) as [number, number]
-  const [least, most] = toDense?.interval ?? [0, 0]
-  return {
-    label,
-    best: row.best[cost],
-    x: cost === 'gmacs' ? { value: gmacs, low: gmacs, high: gmacs } : { value, low, high },
-    y: { value: top1Percent, low: dense.top1Percent + least, high: dense.top1Percent + most },
-  }
-}
-
-const short = (name: string): string => (name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name)
-
-/** The front in words, for who cannot see it. */
-function told(rows: readonly CompareRow[], cost: 'gmacs' | 'speed'): string {
-  const at = (row: CompareRow) =>
-    cost === 'gmacs' ? `${row.gmacs.toFixed(3)} GMACs` : `${row.imagesPerSecond.toFixed(0)} images a second`
-  const best = rows.filter((row) => row.best[cost]).sort((a, b) => a.gmacs - b.gmacs)
-  const list = best.map((row) => `${row.name} ${row.top1Percent.toFixed(1)} % at ${at(row)}`).join('; ')
-  return `Top-1 accuracy against ${cost === 'gmacs' ? 'work' : 'speed'} of ${rows.length} rows. The best: ${list}.`
 }
 
 function numbersSection({ rows, images }: CompareReport): Section {

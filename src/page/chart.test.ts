@@ -84,6 +84,45 @@ describe('points', () => {
     assert.equal(upright.length, 5)
     assert.equal(new Set(upright.map(([, y]) => Math.round(y as number))).size, 1)
   })
+
+  it('are filled where nothing is better and hollow elsewhere, with a line through the best', async () => {
+    const rated = points.map((each, of) => ({
+      ...each,
+      points: each.points.map((point, i) => ({ ...point, best: of === 0 ? i !== 1 : i === 0 })),
+    }))
+    const { svg } = await pointChart(rated, { x: 'speed', y: 'accuracy', front: true })
+    const marks = [
+      ...svg.matchAll(/transform="translate\(([\d.]+),([\d.]+)\)" d="[^"]*" fill="(#\w+)" stroke="(#\w+)"/g),
+    ]
+    const filled = marks.filter(([, , , fill]) => ['#4a35a5', '#c03a86'].includes(fill as string))
+    const hollow = marks.filter(([, , , , stroke]) => ['#4a35a5', '#c03a86'].includes(stroke as string))
+    assert.deepEqual([filled.length, hollow.length], [3, 2])
+    const [, front = ''] = /d="(M[^"]*)" stroke="[^"]*" stroke-width="7"/.exec(svg) ?? []
+    const place = (x: unknown, y: unknown) => `${Number(x).toFixed(2)},${Number(y).toFixed(2)}`
+    const places = [...front.matchAll(/[ML]([\d.]+),([\d.]+)/g)].map(([, x, y]) => place(x, y))
+    const byX = filled.map(([, x, y]) => [Number(x), place(x, y)] as const).sort(([a], [b]) => a - b)
+    assert.deepEqual(
+      places,
+      byX.map(([, at]) => at),
+    )
+  })
+
+  it('are many without shrinking: the chart grows, and a narrow one names the best', async () => {
+    const many = Array.from({ length: 30 }, (_, i) => ({ ...point(i, 60 + (i % 7), `k${i}`), best: i % 10 === 0 }))
+    const crowd = [{ name: 'idle', meaning: 'idled', points: many }] as const
+    for (const shape of ['wide', 'narrow'] as const) {
+      const { svg, height, width } = await pointChart(crowd, { x: 'work', y: 'accuracy', shape })
+      assert.equal(width, shapes[shape].width)
+      assert.ok(height > shapes[shape].height)
+      const named = many.filter(({ label }) => svg.includes(`>${label}</text>`))
+      if (shape === 'narrow')
+        assert.deepEqual(
+          named,
+          many.filter(({ best }) => best),
+        )
+      else assert.ok(named.length > 20)
+    }
+  })
 })
 
 describe('the ramp', () => {
