@@ -93,8 +93,37 @@ describe('a comparison', () => {
       if (stage === 'classifying') notes.push(note)
     }
     const report = await compare({ ...request(store), rows: more, onProgress })
-    assert.deepEqual(new Set(notes), new Set(['1 rows']))
+    assert.deepEqual(new Set(notes), new Set(['1 row']))
     assert.equal(report.rows.length, 3)
+  })
+
+  it('gives the same answers where memory holds two rows at a time, and ratios to dense all the same', async () => {
+    const model = await loadModel('demo')
+    const participants = participantsOf([{ model, preprocess }], dataset, () => {})
+    const three = planRows(participants, {
+      methods: comparedMethods(),
+      keepRatios: [0.9, 0.7, 0.5],
+      precisions: ['fp32'],
+    })
+    const stages = { passes: new Set<string>(), timings: new Set<number>() }
+    const run = async (memory?: number) => {
+      const store = await openStore(undefined, common(), { resume: false })
+      return compare({
+        ...request(store),
+        rows: three,
+        ...(memory !== undefined && { memory }),
+        onProgress(stage, _, total, note = '') {
+          if (stage === 'classifying') stages.passes.add(note)
+          if (stage === 'timing') stages.timings.add(total)
+        },
+      })
+    }
+    const [together, apart] = [await run(), await run(1)]
+    assert.deepEqual(stages.passes, new Set(['4 rows', 'pass 1 of 2, 2 rows', 'pass 2 of 2, 2 rows']))
+    assert.deepEqual([together.timedTogether, apart.timedTogether], [4, 2])
+    const answers = ({ rows }: typeof apart) => rows.map(({ name, top1, toDense }) => ({ name, top1, toDense }))
+    assert.deepEqual(answers(apart), answers(together))
+    assert.ok(apart.rows.every(({ speedup }) => speedup > 0))
   })
 
   it('refuses to mix answers to pictures that changed', async () => {

@@ -33,6 +33,8 @@ export interface CompareRequest extends Pick<SessionOptions, 'device' | 'threads
   readonly rounds: number
   readonly decoders: readonly Decoder[]
   readonly store: Store
+  /** Bytes that open sessions may take; default half of what is free. Rows that do not fit take turns. */
+  readonly memory?: number
   readonly onProgress?: (stage: string, done: number, total: number, note?: string) => void
   readonly onSkip?: (skipped: Skipped) => void
   readonly onWarning?: (message: string) => void
@@ -74,11 +76,13 @@ const TIMED_BATCHES = 4
  * @throws InputError where no picture can be read, or the pictures are no longer those of an earlier part
  */
 export async function compare(request: CompareRequest): Promise<CompareReport> {
-  const { rows, store, dataset, limit, preprocess, batch, rounds, device, threads, onProgress, onWarning } = request
+  const { rows, store, dataset, limit, preprocess, batch, rounds, device, threads, memory, onProgress, onWarning } =
+    request
   const pool = createPool(rows, {
     batch: Math.min(batch, limit),
     ...(device && { device }),
     ...(threads !== undefined && { threads }),
+    ...(memory !== undefined && { memory }),
     ...(onWarning && { onWarning }),
     onOpen: (done, total) => onProgress?.('loading', done, total),
   })
@@ -148,7 +152,12 @@ async function askAll(request: CompareRequest, pool: Pool): Promise<void> {
         keep(group, found)
         const seen = found[0]?.places.length ?? 0
         const of = groups.length > 1 ? `pass ${g + 1} of ${groups.length}` : ''
-        onProgress?.('classifying', seen, limit, [of, `${group.length} rows`].filter(Boolean).join(', '))
+        onProgress?.(
+          'classifying',
+          seen,
+          limit,
+          [of, group.length === 1 ? '1 row' : `${group.length} rows`].filter(Boolean).join(', '),
+        )
         await store.save(true)
       },
       onSkip(index, reason) {

@@ -115,7 +115,7 @@ ${gallery('large', [
   ),
   figure(
     await draw(`images per second, batch ${batch}`, 'speed'),
-    html`<strong>Accuracy against measured speed.</strong> Up and to the right is better. ${paired} Level bars: the middle half of ${rounds} rounds.`,
+    html`<strong>Accuracy against measured speed.</strong> Up and to the right is better. ${paired} Level bars: the middle half of the rounds, ${rounds} in all.`,
   ),
 ])}`,
   }

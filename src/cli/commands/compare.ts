@@ -240,7 +240,7 @@ function show({ model, data, images, skipped, rows, rounds, batch, matched, out,
     ])
   }
   process.stdout.write(
-    `\nto dense: points of top-1 on the same pictures, and McNemar's exact p. speedup: median of ${rounds} rounds in which ` +
+    `\nto dense: points of top-1 on the same pictures, and McNemar's exact p. speedup: median of ${rounds === 1 ? '1 round' : `${rounds} rounds`} in which ` +
       `${timedTogether === rows.length ? 'all rows' : `up to ${timedTogether} rows`} took turns, and where the middle half lies.\n` +
       'best: no row of the same numbers is as right with less work, or as right and faster.\n',
   )
