@@ -151,7 +151,7 @@ describe('a mistake is one line', () => {
     ],
     'nothing to resume': async () => [
       [...demo, '--out', join(folder, 'nowhere'), '--resume'],
-      /nowhere: there is no comparison to resume: no such folder/,
+      /nowhere: there is no comparison to resume: it holds no answers\.json/,
     ],
     'resuming without a folder': async () => [[...demo, '--resume'], /--resume: wanted --out DIR/],
     'a folder with files of others': async () => {

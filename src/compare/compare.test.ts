@@ -186,7 +186,10 @@ describe('the folder of a comparison', () => {
   })
 
   it('says what there is not to resume, and what differs', async () => {
-    await assert.rejects(store(join(folder, 'absent'), true), /nothing|no comparison to resume: no such folder/)
+    await assert.rejects(
+      store(join(folder, 'absent'), true),
+      /absent: there is no comparison to resume: it holds no answers/,
+    )
     await mkdir(join(folder, 'empty'))
     await assert.rejects(store(join(folder, 'empty'), true), /no comparison to resume: it holds no answers\.json/)
     await assert.rejects(

@@ -2,10 +2,12 @@
 
 import { createHash } from 'node:crypto'
 import { fail } from '../errors.js'
+import { hashWeights } from '../export/earlier.js'
 import type { Precision } from '../graph/passes/precision.js'
 import { imageTokens } from '../models/config.js'
 import { firstIdleBlock, keptTokens, stageRatios } from '../reduction/schedule.js'
 import type { Model } from '../runtime/classifier.js'
+import type { StateDict } from '../weights/state.js'
 import { matchGmacs } from './matching.js'
 import { type ComparedMethod, type Cost, costOf, type Reduction } from './methods.js'
 
@@ -136,14 +138,9 @@ function checkNames(participants: readonly Participant[]): void {
 }
 
 /** SHA-256 over a model's weights and the labels it is asked for. */
-function identity({ model, labels }: Participant): string {
-  const hash = createHash('sha256')
-  for (const [name, { shape, data }] of model.state) {
-    const values = data as Float32Array
-    hash.update(`${name} ${shape.join()}\n`).update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-  }
-  return hash
+const identity = ({ model, labels }: Participant): string =>
+  createHash('sha256')
+    .update(hashWeights(model.state as StateDict))
     .update(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength))
     .digest('hex')
     .slice(0, 24)
-}

@@ -3,11 +3,11 @@
  * more rows can join later: `answers.json` in the folder of results.
  */
 
-import { existsSync, readdirSync, statSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
 import { fileError, readWholeFile, writeFileAtomic } from '../files.js'
+import { fillFolder, namesIn } from '../folders.js'
 import { type Answers, noAnswers } from './answers.js'
 
 /** The files of a folder of results. */
@@ -80,22 +80,17 @@ export async function openStore(
   }
 }
 
-/** Makes the folder, or looks at what is in it. */
+/** What an earlier comparison left in the folder, which is made if it is not there. */
 async function readEarlier(folder: string, resume: boolean): Promise<Stored | undefined> {
-  if (!existsSync(folder)) {
-    if (resume) fail(`${folder}: there is no comparison to resume: no such folder`)
-    await mkdir(folder, { recursive: true }).catch((error) => {
-      throw fileError(error, folder)
-    })
-    return undefined
-  }
-  if (!statSync(folder).isDirectory()) fail(`${folder}: wanted a folder, found a file`)
-  const names = readdirSync(folder)
+  const names = await namesIn(folder)
   const path = join(folder, resultFiles.answers)
   if (names.includes(resultFiles.answers)) return parseStored(await readWholeFile(path), path)
   const own = Object.values(resultFiles).find((name) => names.includes(name))
   if (own) fail(`${join(folder, own)}: wanted a folder without such a file, or an earlier comparison; it would be lost`)
   if (resume) fail(`${folder}: there is no comparison to resume: it holds no ${resultFiles.answers}`)
+  await mkdir(folder, { recursive: true }).catch((error) => {
+    throw fileError(error, folder)
+  })
   return undefined
 }
 
@@ -138,11 +133,13 @@ function checkCommon(folder: string, before: Common, now: Common): void {
 }
 
 /**
- * Writes the page and the numbers of a finished comparison into its folder.
+ * Puts the page and the numbers of a finished comparison into its folder, both or neither.
  *
  * @throws InputError when it cannot be written
  */
-export async function writeResults(folder: string, report: object, page: string): Promise<void> {
-  await writeFileAtomic(join(folder, resultFiles.report), `${JSON.stringify(report, null, 2)}\n`)
-  await writeFileAtomic(join(folder, resultFiles.page), page)
+export async function writeResults(out: string, report: object, page: string): Promise<void> {
+  await fillFolder(out, async (folder) => {
+    await writeFileAtomic(join(folder, resultFiles.report), `${JSON.stringify(report, null, 2)}\n`)
+    await writeFileAtomic(join(folder, resultFiles.page), page)
+  })
 }
