@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import type { Dataset } from '../data/dataset.js'
 import type { Decoder } from '../data/decoder.js'
 import { loadBatches } from '../data/loader.js'
+import type { Bindings } from '../graph/dims.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { type Classifier, topIndices } from '../runtime/classifier.js'
 
@@ -18,6 +19,8 @@ export interface Answers {
   readonly places: string
   /** SHA-256 over the decoded pictures, chained from batch to batch. */
   readonly pictures: string
+  /** 10⁹ multiply-adds of all of them together, where each picture decides how many tokens are computed. */
+  readonly gmacs?: number
 }
 
 /** Nothing is answered yet. */
@@ -28,6 +31,8 @@ export interface Answerer {
   readonly classifier: Pick<Classifier, 'forward'>
   /** Label of every picture of the data, as the classifier counts its classes. */
   readonly labels: ArrayLike<number>
+  /** Multiply-adds of a picture by what it decided, where pictures do. */
+  readonly gmacsOf?: (sizes: Bindings) => number
 }
 
 export interface AskOptions {
@@ -86,9 +91,9 @@ export async function ask(
     const bytes = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength)
     const seen = createHash('sha256').update(bytes).digest()
     const next: Answers[] = []
-    for (const [i, { classifier, labels }] of answerers.entries()) {
-      const { places, pictures } = answers[i] ?? noAnswers
-      const { logits, classes } = await classifier.forward(pixels)
+    for (const [i, { classifier, labels, gmacsOf }] of answerers.entries()) {
+      const { places, pictures, gmacs = 0 } = answers[i] ?? noAnswers
+      const { logits, classes, sizes = [] } = await classifier.forward(pixels)
       const more = Array.from(indices, (index, b) => {
         const place = topIndices(logits.subarray(b * classes, (b + 1) * classes), 5).indexOf(labels[index] as number)
         return { index, place: place < 0 ? '-' : String(place + 1) }
@@ -96,6 +101,7 @@ export async function ask(
       next.push({
         places: more.reduce((all, { index, place }) => all.padEnd(index, 'x') + place, places),
         pictures: createHash('sha256').update(pictures).update(seen).digest('hex').slice(0, 32),
+        ...(gmacsOf && { gmacs: sizes.reduce((sum, each) => sum + gmacsOf(each), gmacs) }),
       })
     }
     answers = next

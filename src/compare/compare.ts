@@ -144,6 +144,7 @@ async function askAll(request: CompareRequest, pool: Pool): Promise<void> {
     const answerers = classifiers.map((classifier, i) => ({
       classifier,
       labels: (group[i] as PlannedRow).participant.labels,
+      ...((group[i] as PlannedRow).cost.gmacsOf && { gmacsOf: (group[i] as PlannedRow).cost.gmacsOf }),
     }))
     const before = group.map(({ key }) => store.answersOf(key))
     const answers = await ask(answerers, before, dataset, {

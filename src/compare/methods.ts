@@ -4,17 +4,22 @@
  */
 
 import { fail, InputError } from '../errors.js'
-import type { BuildOptions, Method, WeightValues } from '../models/build.js'
-import { imageTokens, type VitConfig } from '../models/config.js'
-import { modelCost } from '../models/cost.js'
-import type { Score } from '../reduction/idle.js'
-import { type KeepRequest, planKeep } from '../reduction/schedule.js'
+import type { Bindings } from '../graph/dims.js'
+import type { BuildOptions, WeightValues } from '../models/build.js'
+import type { VitConfig } from '../models/config.js'
+import { macsOfPicture, modelCost } from '../models/cost.js'
+import { shapeOf } from '../models/vit.js'
+import {
+  type MethodName,
+  methodNames,
+  methodOf,
+  planReduction,
+  type ReductionRequest,
+  type StoredReduction,
+} from '../reduction/registry.js'
 
 /** A method and its settings, as a classifier takes them. */
-export interface Reduction extends KeepRequest {
-  readonly method: Method
-  readonly score?: Score
-}
+export type Reduction = ReductionRequest & { readonly method: MethodName }
 
 /** A model as far as its costs go. */
 export interface Sized {
@@ -36,7 +41,7 @@ export interface Knob {
 
 /** A method that can take part. */
 export interface ComparedMethod {
-  readonly name: Method
+  readonly name: string
   /** Its settings at a base keep ratio, as the tables of the papers have it. */
   at(keepRatio: number): Reduction
   readonly knob: Knob
@@ -51,35 +56,43 @@ export interface ComparedMethod {
 /** Steps of a keep ratio: finer ones no longer change the number of tokens. */
 const STEPS = 10_000
 
-/** A method that takes a keep ratio. */
-function byKeepRatio(name: Method, settings: Omit<Reduction, 'method' | 'keepRatio'>): ComparedMethod {
-  const at = (keepRatio: number): Reduction => ({ method: name, keepRatio, ...settings })
-  return {
-    name,
-    at,
-    knob: { name: 'keep ratio', count: STEPS, value: (i) => (i + 1) / STEPS, at },
-    check: (model) => void costOf(model, at(0.5)),
-  }
+/** The methods of the registry; `none`, the dense model, always takes part. */
+export const comparedMethods = ({ score }: Pick<ReductionRequest, 'score'> = {}): readonly ComparedMethod[] =>
+  methodNames
+    .filter((name) => name !== 'none')
+    .map((method) => {
+      const at = (keepRatio: number): Reduction => ({ method, keepRatio, ...(method === 'idle' && score && { score }) })
+      return {
+        name: method,
+        at,
+        knob: { name: 'keep ratio', count: STEPS, value: (i) => (i + 1) / STEPS, at },
+        check: (model) => checkWeights(model, at(0.5)),
+      }
+    })
+
+/** Makes sure that a model has what a method reads beyond its own weights. */
+function checkWeights({ config, state }: Sized, reduction: Reduction): void {
+  const shape = shapeOf(config)
+  const { keep } = planReduction(reduction, shape)
+  const wanted = methodOf(reduction.method).parameters?.(shape, keep) ?? new Map<string, readonly number[]>()
+  const missing = [...wanted.keys()].find((name) => !state.has(name))
+  if (missing !== undefined) fail(`it has no ${missing}`)
 }
 
-/** The methods of the registry; `none`, the dense model, always takes part. */
-export const comparedMethods = (settings: { readonly score?: Score } = {}): readonly ComparedMethod[] => [
-  byKeepRatio('idle', settings),
-]
-
 /** A model's own plan, where its folder holds one that leaves tokens out. */
-export function storedReduction({ idle }: { readonly idle?: Omit<Reduction, 'method'> }): Reduction | undefined {
-  const { keepRatios, keepTokens, score } = idle ?? {}
-  if (keepTokens) return { method: 'idle', keepTokens, ...(score && { score }) }
-  if (!keepRatios || keepRatios.every((ratio) => ratio === 1)) return undefined
-  return { method: 'idle', keepRatios, ...(score && { score }) }
+export function storedReduction({ idle }: { readonly idle?: StoredReduction }): Reduction | undefined {
+  const { keepRatios, keepTokens } = idle ?? {}
+  if (!keepTokens && (!keepRatios || keepRatios.every((ratio) => ratio === 1))) return undefined
+  return { method: 'idle', ...idle }
 }
 
 /** What a model computes for one picture. */
 export interface Cost {
   readonly params: number
-  /** 10⁹ multiply-adds of the graph that runs. */
+  /** 10⁹ multiply-adds of the graph that runs; the most they can be, where pictures decide. */
   readonly gmacs: number
+  /** Where pictures decide: those of one, by the sizes that it decided. */
+  readonly gmacsOf?: (sizes: Bindings) => number
   /** Image tokens of every block. */
   readonly tokens: readonly number[]
   readonly warnings: readonly string[]
@@ -94,20 +107,27 @@ const counted = new WeakMap<VitConfig, Map<string, Omit<Cost, 'warnings'>>>()
  * @throws InputError where the method cannot be run so
  */
 export function costOf({ config }: Sized, reduction: Reduction): Cost {
-  const { method, score } = reduction
-  const { keep, warnings } = planKeep(reduction, config.depth, imageTokens(config))
-  const plan: BuildOptions = method === 'none' ? { method } : { method, keep, ...(score && { score }) }
+  const { warnings, ...plan } = planReduction(reduction, shapeOf(config))
   const costs = counted.get(config) ?? new Map<string, Omit<Cost, 'warnings'>>()
   counted.set(config, costs)
-  const key = JSON.stringify(plan)
-  const cost = costs.get(key) ?? count(config, plan)
+  const { ratios: _, ...counts } = plan
+  const key = JSON.stringify(counts)
+  const known = costs.get(key)
+  if (known) return { ...known, warnings }
+  const { params, macs, blocks, varies } = modelCost(config, plan)
+  const cost = {
+    params,
+    gmacs: macs / 1e9,
+    tokens: blocks.map(({ tokens }) => tokens),
+    ...(varies && { gmacsOf: gmacsOfPicture(config, plan) }),
+  }
   costs.set(key, cost)
   return { ...cost, warnings }
 }
 
-function count(config: VitConfig, plan: BuildOptions): Omit<Cost, 'warnings'> {
-  const { params, macs, blocks } = modelCost(config, plan)
-  return { params, gmacs: macs / 1e9, tokens: blocks.map(({ tokens }) => tokens) }
+function gmacsOfPicture(config: VitConfig, plan: BuildOptions): (sizes: Bindings) => number {
+  const macs = macsOfPicture(config, plan)
+  return (sizes) => macs(sizes) / 1e9
 }
 
 /**

@@ -19,7 +19,7 @@ export interface CompareRow extends Speed {
   /** Image tokens of every block. */
   readonly tokens: readonly number[]
   readonly params: number
-  /** 10⁹ multiply-adds for one picture of the graph that runs. */
+  /** 10⁹ multiply-adds for one picture of the graph that runs; the mean, where pictures decide. */
   readonly gmacs: number
   /** Multiply-adds of the dense row by those of this one. */
   readonly macRatio: number
@@ -61,6 +61,7 @@ export function rowsOf(
     const { name, kind, participant, reduction, keepRatio, match, precision, cost } = row
     const own = answers[i] as Answers
     const { images, top1, top5 } = countRight(own)
+    const gmacs = own.gmacs === undefined ? cost.gmacs : own.gmacs / images
     return {
       name,
       kind,
@@ -70,8 +71,8 @@ export function rowsOf(
       precision,
       tokens: cost.tokens,
       params: cost.params,
-      gmacs: cost.gmacs,
-      macRatio: denseGmacs / cost.gmacs,
+      gmacs,
+      macRatio: denseGmacs / gmacs,
       ...(match && { match }),
       top1,
       top5,

@@ -64,7 +64,7 @@ export async function openStore(
   return {
     unreadable,
     answersOf: (key) => rows.get(key) ?? noAnswers,
-    keep: (key, name, { places, pictures }) => void rows.set(key, { name, places, pictures }),
+    keep: (key, name, answers) => void rows.set(key, { name, ...answers }),
     skip: (index, reason) => void unreadable.set(index, reason),
     async save(gently = false) {
       if (folder === undefined || (gently && now() - saved < EVERY)) return

@@ -8,16 +8,9 @@ import type { Entrant } from '../../compare/participants.js'
 import { countByReason } from '../../data/left-out.js'
 import { fail } from '../../errors.js'
 import type { Precision } from '../../graph/passes/precision.js'
+import { methodNames } from '../../reduction/registry.js'
 import { addExamples } from '../help.js'
-import {
-  addOptions,
-  addRequired,
-  dataText,
-  methods,
-  pictureOptions,
-  precisions,
-  type SharedOptions,
-} from '../options.js'
+import { addOptions, addRequired, dataText, pictureOptions, precisions, type SharedOptions } from '../options.js'
 import { createStages, emit, table, warn } from '../output.js'
 import { list, oneOf, ratio, text, whole } from '../values.js'
 
@@ -53,8 +46,8 @@ export function addCompare(program: Command): void {
   command
     .option(
       '--methods <a,b,…>',
-      `token reduction: ${methods.join(', ')} (default: all that the model can run)`,
-      (given) => list(oneOf(...methods))(given, '--methods'),
+      `token reduction: ${methodNames.join(', ')} (default: all that the model can run)`,
+      (given) => list(oneOf(...methodNames))(given, '--methods'),
     )
     .option('--keep-ratio <K,…>', 'keep ratios', (given) => list(ratio)(given, '--keep-ratio'), [0.9, 0.7, 0.5])
     .option('--match-gmacs', "adjust every method's rate to the multiply-adds of idle (or of the first method)")
