@@ -28,7 +28,20 @@ after(() => rm(folder, { recursive: true }))
 describe('idlevit compare', () => {
   it('measures rows on the same pictures, writes a page, and takes more rows later', async () => {
     const out = join(folder, 'compared')
-    const both = ['compare', '--model', `demo,${own}`, '--data', 'scenes:5:64', '--rounds', '1', '--json', '--out', out]
+    const both = [
+      'compare',
+      '--model',
+      `demo,${own}`,
+      '--data',
+      'scenes:5:64',
+      '--rounds',
+      '1',
+      '--json',
+      '--out',
+      out,
+      '--methods',
+      'idle',
+    ]
     const first = await idlevit(...both, '--keep-ratio', '0.5', '--match-gmacs')
     assert.equal(first.code, 0, first.stderr)
     const report = JSON.parse(first.stdout)
@@ -99,8 +112,44 @@ describe('idlevit compare', () => {
     }
   })
 
+  it('compares all methods of the registry at the same multiply-adds', async () => {
+    const { code, stdout, stderr } = await idlevit(
+      ...['compare', '--model', 'demo', '--data', 'scenes:5:16', '--rounds', '1', '--json'],
+      ...['--keep-ratio', '0.7', '--match-gmacs'],
+    )
+    assert.equal(code, 0, stderr)
+    assert.match(stderr, /warning: dynamicvit is left out: it has no score_predictor/)
+    interface Row {
+      readonly method: string
+      readonly gmacs: number
+      readonly match?: { readonly gmacs: number }
+    }
+    const { rows } = JSON.parse(stdout) as { rows: Row[] }
+    assert.deepEqual(
+      rows.map(({ method }) => method),
+      ['none', 'idle', 'evit', 'evovit', 'ats', 'tome'],
+    )
+    const idle = rows[1]?.gmacs as number
+    for (const { method, gmacs, match } of rows.slice(2)) {
+      assert.equal(match?.gmacs, idle)
+      // ATS computes fewer tokens of these pictures even where it may take all: it can only say how far off it is.
+      if (method === 'ats') assert.ok(gmacs < idle)
+      else assert.ok(Math.abs(gmacs / idle - 1) < 0.04, `${method}: ${gmacs} for ${idle}`)
+    }
+  })
+
   it('prints a table for people, and writes nothing without --out', async () => {
-    const { code, stdout } = await idlevit(...demo, '--limit', '16', '--rounds', '1', '--keep-ratio', '0.5')
+    const { code, stdout } = await idlevit(
+      ...demo,
+      '--methods',
+      'idle',
+      '--limit',
+      '16',
+      '--rounds',
+      '1',
+      '--keep-ratio',
+      '0.5',
+    )
     assert.equal(code, 0)
     assert.match(stdout, /^demo on 16 pictures of scenes:5:64; /)
     assert.match(stdout, /\nrow +GMACs +MAC ratio +top-1 .*\ndense .*\nidle 0\.5 /)

@@ -6,7 +6,7 @@ import { type ComparedMethod, chooseMethods, comparedMethods, costOf, storedRedu
 import { type Participant, planRows } from './rows.js'
 
 const model = { name: 'tiny', config: tiny, state: randomWeights(tiny, 1) }
-const idle = comparedMethods()[0] as ComparedMethod
+const idle = comparedMethods(tiny).find(({ name }) => name === 'idle') as ComparedMethod
 /** A method that wants weights which the model lacks. */
 const greedy = { ...idle, name: 'greedy' as 'idle', check: () => fail('it has no predictor.0.weight') }
 const labels = Int32Array.of(0, 1)
@@ -54,6 +54,17 @@ describe('the plan of a model of one’s own', () => {
   })
 })
 
+describe('the registry', () => {
+  it('has methods that a plain model runs, and one that wants predictors', () => {
+    const { methods, refused } = chooseMethods(comparedMethods(tiny), undefined, model)
+    assert.deepEqual(
+      methods.map(({ name }) => name),
+      ['idle', 'evit', 'evovit', 'ats', 'tome'],
+    )
+    assert.deepEqual(refused, [{ method: 'dynamicvit', reason: 'it has no score_predictor.0.in_conv.0.weight' }])
+  })
+})
+
 describe('the rows of a comparison', () => {
   const request = { methods: [idle], keepRatios: [0.5, 1, 0.7, 0.5], precisions: ['fp32', 'int8'] as const }
   const own: Participant = {
@@ -62,8 +73,8 @@ describe('the rows of a comparison', () => {
     stored: { method: 'idle', keepTokens: [16, 8, 4, 2] },
   }
 
-  it('are dense, every method at every ratio once, and the models of one’s own, in every precision', () => {
-    const rows = planRows([base, own], request)
+  it('are dense, every method at every ratio once, and the models of one’s own, in every precision', async () => {
+    const rows = await planRows([base, own], request)
     assert.deepEqual(
       rows.map(({ name, kind, keepRatio, precision }) => [name, kind, keepRatio, precision]),
       (['fp32', 'int8'] as const).flatMap((precision) => [
@@ -77,17 +88,17 @@ describe('the rows of a comparison', () => {
     assert.deepEqual(rows[3]?.cost.tokens, [16, 8, 4, 2])
   })
 
-  it('have keys that follow weights, labels and plan, and nothing else', () => {
-    const keys = (participant: Participant) => planRows([participant], request).map(({ key }) => key)
-    assert.deepEqual(keys(base), keys({ ...base, model: { ...model, name: 'renamed' } }))
-    assert.notDeepEqual(keys(base), keys({ ...base, labels: Int32Array.of(1, 1) }))
-    assert.notDeepEqual(keys(base), keys({ ...base, model: own.model }))
+  it('have keys that follow weights, labels and plan, and nothing else', async () => {
+    const keys = async (participant: Participant) => (await planRows([participant], request)).map(({ key }) => key)
+    assert.deepEqual(await keys(base), await keys({ ...base, model: { ...model, name: 'renamed' } }))
+    assert.notDeepEqual(await keys(base), await keys({ ...base, labels: Int32Array.of(1, 1) }))
+    assert.notDeepEqual(await keys(base), await keys({ ...base, model: own.model }))
   })
 
-  it('match every method to idle, and say how near it came', () => {
+  it('match every method to idle, and say how near it came', async () => {
     // Half as eager: the same knob under another name, a keep ratio of which means something else.
     const other: ComparedMethod = { ...idle, name: 'other' as 'idle', at: (k) => idle.at(k / 2) }
-    const rows = planRows([base], { ...request, methods: [other, idle], matchGmacs: true })
+    const rows = await planRows([base], { ...request, methods: [other, idle], matchGmacs: true })
     for (const keepRatio of [0.7, 0.5]) {
       const [a, b] = ['other', 'idle'].map((name) => rows.find((row) => row.name === `${name} ${keepRatio}`))
       assert.equal(b?.match, undefined)
@@ -97,12 +108,16 @@ describe('the rows of a comparison', () => {
     }
   })
 
-  it('refuse two models of one name', () => {
-    assert.throws(() => planRows([base, base], request), InputError)
+  it('refuse two models of one name', async () => {
+    await assert.rejects(planRows([base, base], request), InputError)
   })
 
-  it('cost less with fewer tokens', () => {
-    const [dense, some, few] = planRows([base], request).map(({ cost }) => cost.gmacs) as [number, number, number]
+  it('cost less with fewer tokens', async () => {
+    const [dense, some, few] = (await planRows([base], request)).map(({ cost }) => cost.gmacs) as [
+      number,
+      number,
+      number,
+    ]
     assert.ok(dense > some && some > few)
     assert.equal(costOf(model, { method: 'none', keepRatio: 0.5 }).gmacs, dense)
   })

@@ -33,8 +33,13 @@ export interface Knob {
   readonly name: string
   /** How many values it has. */
   readonly count: number
-  /** Value `i`; the work never falls from one to the next. */
+  /** Value `i`; the work rises on the whole … */
   value(i: number): number
+  /**
+   * … and falls over at most so many values: a block that leaves one token out computes more than one that leaves out none,
+   * where leaving out takes a fused row or a predictor.
+   */
+  readonly around: number
   /** The method's settings there. */
   at(value: number): Reduction
 }
@@ -53,22 +58,48 @@ export interface ComparedMethod {
   check(model: Sized): void
 }
 
-/** Steps of a keep ratio: finer ones no longer change the number of tokens. */
-const STEPS = 10_000
+/** Values of a knob that turns a keep ratio: finer ones no longer change the number of tokens. */
+const FINE = 10_000
+/** The same where each value has to be tried on pictures. */
+const COARSE = 200
 
-/** The methods of the registry; `none`, the dense model, always takes part. */
-export const comparedMethods = ({ score }: Pick<ReductionRequest, 'score'> = {}): readonly ComparedMethod[] =>
-  methodNames
+/** Tokens in which the work may fall, see {@link Knob}. */
+const UNEVEN = 4
+
+const keepRatioKnob = (count: number, tokens: number, at: Knob['at']): Knob => ({
+  name: 'keep ratio',
+  count,
+  around: Math.ceil((UNEVEN * count) / tokens),
+  value: (i) => (i + 1) / count,
+  at,
+})
+
+/** Tokens merged in every block: no keep ratio asks for as many as there may be. */
+const mergeKnob = (most: number): Knob => ({
+  name: 'r',
+  count: most + 1,
+  around: 1,
+  value: (i) => most - i,
+  at: (r) => ({ method: 'tome', r }),
+})
+
+/** The methods of the registry, for models of these sizes; `none`, the dense model, always takes part. */
+export function comparedMethods(
+  config: VitConfig,
+  { score }: Pick<ReductionRequest, 'score'> = {},
+): readonly ComparedMethod[] {
+  const { tokens } = shapeOf(config)
+  return methodNames
     .filter((name) => name !== 'none')
     .map((method) => {
       const at = (keepRatio: number): Reduction => ({ method, keepRatio, ...(method === 'idle' && score && { score }) })
-      return {
-        name: method,
-        at,
-        knob: { name: 'keep ratio', count: STEPS, value: (i) => (i + 1) / STEPS, at },
-        check: (model) => checkWeights(model, at(0.5)),
-      }
+      const knob =
+        method === 'tome'
+          ? mergeKnob(Math.floor(tokens / 2))
+          : keepRatioKnob(costOf({ config }, at(0.5)).gmacsOf ? COARSE : FINE, tokens, at)
+      return { name: method, at, knob, check: (model) => checkWeights(model, at(0.5)) }
     })
+}
 
 /** Makes sure that a model has what a method reads beyond its own weights. */
 function checkWeights({ config, state }: Sized, reduction: Reduction): void {
@@ -106,7 +137,7 @@ const counted = new WeakMap<VitConfig, Map<string, Omit<Cost, 'warnings'>>>()
  *
  * @throws InputError where the method cannot be run so
  */
-export function costOf({ config }: Sized, reduction: Reduction): Cost {
+export function costOf({ config }: Pick<Sized, 'config'>, reduction: Reduction): Cost {
   const { warnings, ...plan } = planReduction(reduction, shapeOf(config))
   const costs = counted.get(config) ?? new Map<string, Omit<Cost, 'warnings'>>()
   counted.set(config, costs)

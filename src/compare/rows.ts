@@ -53,6 +53,8 @@ export interface RowsRequest {
   readonly keepRatios: readonly number[]
   readonly precisions: readonly Precision[]
   readonly matchGmacs?: boolean
+  /** What a model executes where pictures decide; default: the most that it can be. */
+  readonly work?: (model: Model, reduction: Reduction) => Promise<number>
 }
 
 /**
@@ -61,10 +63,13 @@ export interface RowsRequest {
  *
  * @throws InputError where two models have one name
  */
-export function planRows(participants: readonly [Participant, ...Participant[]], request: RowsRequest): PlannedRow[] {
+export async function planRows(
+  participants: readonly [Participant, ...Participant[]],
+  request: RowsRequest,
+): Promise<PlannedRow[]> {
   const [base] = participants
   checkNames(participants)
-  const rows = [denseRow(base), ...methodRows(base, request), ...participants.flatMap(ownRow(base))]
+  const rows = [denseRow(base), ...(await methodRows(base, request)), ...participants.flatMap(ownRow(base))]
   const identities = new Map(participants.map((each) => [each, identity(each)]))
   return request.precisions.flatMap((precision) =>
     rows.map((row) => ({
@@ -84,27 +89,28 @@ function denseRow(participant: Participant): Row {
 }
 
 /** The first model under every method; a keep ratio of 1 is the dense row. */
-function methodRows(
-  participant: Participant,
-  { methods, keepRatios, matchGmacs: matching = false }: RowsRequest,
-): Row[] {
+async function methodRows(participant: Participant, request: RowsRequest): Promise<Row[]> {
+  const { methods, keepRatios, matchGmacs: matching = false } = request
   const { model } = participant
+  const work = (reduction: Reduction) => request.work?.(model, reduction) ?? costOf(model, reduction).gmacs
   const ratios = [...new Set(keepRatios)].filter((ratio) => ratio < 1).sort((a, b) => b - a)
   const yardstick = methods.find(({ name }) => name === 'idle') ?? methods[0]
-  return methods.flatMap((method) =>
-    ratios.map((keepRatio): Row => {
+  const rows: Row[] = []
+  for (const method of methods)
+    for (const keepRatio of ratios) {
       const asked = { name: `${method.name} ${keepRatio}`, kind: 'method', participant, keepRatio } as const
       if (!matching || !yardstick || method === yardstick) {
         const reduction = method.at(keepRatio)
-        return { ...asked, reduction, cost: costOf(model, reduction) }
+        rows.push({ ...asked, reduction, cost: costOf(model, reduction) })
+        continue
       }
-      const { gmacs } = costOf(model, yardstick.at(keepRatio))
-      const value = matchGmacs(model, method.knob, gmacs)
+      const gmacs = await work(yardstick.at(keepRatio))
+      const value = await matchGmacs(method.knob, work, gmacs)
       const reduction = method.knob.at(value)
       const match = { to: `${yardstick.name} ${keepRatio}`, gmacs, knob: method.knob.name, value }
-      return { ...asked, reduction, match, cost: costOf(model, reduction) }
-    }),
-  )
+      rows.push({ ...asked, reduction, match, cost: costOf(model, reduction) })
+    }
+  return rows
 }
 
 /** A model under its own plan; the first model without one is the dense row already. */

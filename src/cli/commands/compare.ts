@@ -96,17 +96,27 @@ async function runCompare(options: CompareOptions): Promise<void> {
   let close = async () => {}
   let skips = 0
   try {
-    const [setup, { openDataset }, participants, methods, { planRows }, store, { compare }, { drawPage }] =
-      await Promise.all([
-        import('../setup.js'),
-        import('../../data/dataset.js'),
-        import('../../compare/participants.js'),
-        import('../../compare/methods.js'),
-        import('../../compare/rows.js'),
-        import('../../compare/store.js'),
-        import('../../compare/compare.js'),
-        import('../../compare/page.js'),
-      ])
+    const [
+      setup,
+      { openDataset },
+      participants,
+      methods,
+      { planRows },
+      { measuredWork },
+      store,
+      { compare },
+      { drawPage },
+    ] = await Promise.all([
+      import('../setup.js'),
+      import('../../data/dataset.js'),
+      import('../../compare/participants.js'),
+      import('../../compare/methods.js'),
+      import('../../compare/rows.js'),
+      import('../../compare/work.js'),
+      import('../../compare/store.js'),
+      import('../../compare/compare.js'),
+      import('../../compare/page.js'),
+    ])
     const entrants: Entrant[] = []
     for (const spec of modelNames(options.model)) {
       const asked = { ...own, model: spec }
@@ -119,18 +129,20 @@ async function runCompare(options: CompareOptions): Promise<void> {
     setup.tellDataset(data)
     const all = participants.participantsOf([base, ...others], data, warn)
     const score = options.score ?? base.model.idle?.score
-    const known = methods.comparedMethods({ ...(score && { score }) })
+    const known = methods.comparedMethods(base.model.config, { ...(score && { score }) })
     const chosen = methods.chooseMethods(known, options.methods, base.model)
-    for (const { method, reason } of chosen.refused) warn(`${method} is left out: ${reason}`)
-    const rows = planRows(all, {
+    const { preprocess } = base
+    const limit = Math.min(options.limit ?? data.samples.length, data.samples.length)
+    const rows = await planRows(all, {
       methods: chosen.methods,
       keepRatios: keepRatio,
       precisions: precision,
       matchGmacs: options.matchGmacs ?? false,
+      work: measuredWork(data, { limit, preprocess, decoders }),
     })
-    const { preprocess } = base
-    const limit = Math.min(options.limit ?? data.samples.length, data.samples.length)
     const common = participants.commonOf(data, { limit, preprocess, batch, ...(device && { device }) })
+    const answers = await store.openStore(out, common, { resume })
+    for (const { method, reason } of chosen.refused) warn(`${method} is left out: ${reason}`)
     const measured = await compare({
       rows,
       dataset: data,
@@ -139,7 +151,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       batch,
       rounds: options.rounds,
       decoders,
-      store: await store.openStore(out, common, { resume }),
+      store: answers,
       ...(device && { device }),
       ...(threads !== undefined && { threads }),
       onProgress: display.show,
