@@ -61,15 +61,15 @@ export interface ComparedMethod {
 /** Values of a knob that turns a keep ratio: finer ones no longer change the number of tokens. */
 const FINE = 10_000
 /** The same where each value has to be tried on pictures. */
-const COARSE = 200
+const COARSE = 100
 
 /** Tokens in which the work may fall, see {@link Knob}. */
 const UNEVEN = 4
 
-const keepRatioKnob = (count: number, tokens: number, at: Knob['at']): Knob => ({
+const keepRatioKnob = (count: number, around: number, at: Knob['at']): Knob => ({
   name: 'keep ratio',
   count,
-  around: Math.ceil((UNEVEN * count) / tokens),
+  around,
   value: (i) => (i + 1) / count,
   at,
 })
@@ -93,12 +93,14 @@ export function comparedMethods(
     .filter((name) => name !== 'none')
     .map((method) => {
       const at = (keepRatio: number): Reduction => ({ method, keepRatio, ...(method === 'idle' && score && { score }) })
-      const knob =
-        method === 'tome'
-          ? mergeKnob(Math.floor(tokens / 2))
-          : keepRatioKnob(costOf({ config }, at(0.5)).gmacsOf ? COARSE : FINE, tokens, at)
-      return { name: method, at, knob, check: (model) => checkWeights(model, at(0.5)) }
+      return { name: method, at, knob: knobOf(method, at), check: (model) => checkWeights(model, at(0.5)) }
     })
+
+  function knobOf(method: MethodName, at: Knob['at']): Knob {
+    if (method === 'tome') return mergeKnob(Math.floor(tokens / 2))
+    if (costOf({ config }, at(0.5)).gmacsOf) return keepRatioKnob(COARSE, 1, at)
+    return keepRatioKnob(FINE, Math.ceil((UNEVEN * FINE) / tokens), at)
+  }
 }
 
 /** Makes sure that a model has what a method reads beyond its own weights. */

@@ -53,6 +53,7 @@ export interface RowsRequest {
   readonly keepRatios: readonly number[]
   readonly precisions: readonly Precision[]
   readonly matchGmacs?: boolean
+  readonly onMatched?: (done: number, total: number) => void
   /** What a model executes where pictures decide; default: the most that it can be. */
   readonly work?: (model: Model, reduction: Reduction) => Promise<number>
 }
@@ -109,6 +110,7 @@ async function methodRows(participant: Participant, request: RowsRequest): Promi
       const reduction = method.knob.at(value)
       const match = { to: `${yardstick.name} ${keepRatio}`, gmacs, knob: method.knob.name, value }
       rows.push({ ...asked, reduction, match, cost: costOf(model, reduction) })
+      request.onMatched?.(rows.length, methods.length * ratios.length)
     }
   return rows
 }

@@ -139,6 +139,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       precisions: precision,
       matchGmacs: options.matchGmacs ?? false,
       work: measuredWork(data, { limit, preprocess, decoders }),
+      onMatched: (done, total) => display.show('matching', done, total),
     })
     const common = participants.commonOf(data, { limit, preprocess, batch, ...(device && { device }) })
     const answers = await store.openStore(out, common, { resume })
