@@ -16,7 +16,16 @@ import { add, cast, div, equal, mul, scale, sub } from '../graph/ops/elementwise
 import { matmul } from '../graph/ops/linear.js'
 import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
 import { concat, reshape } from '../graph/ops/shape.js'
-import type { FullAttention } from '../reduction/method.js'
+
+/** Attention among all rows, idle ones included, and who was selected. */
+export interface FullAttention {
+  readonly heads: number
+  /** Queries and keys of every row, `[B, N, C]`, heads side by side in C. */
+  readonly queries: Tensor
+  readonly keys: Tensor
+  /** `[B, N]`: 1 on the rows that were computed (the prefix among them), 0 on idle ones. */
+  readonly selected: Tensor
+}
 
 /** Attention across the cut, attention that leaves the selected tokens, or the sum of both terms. */
 export type CutKind = 'both' | 'inter' | 'intra'

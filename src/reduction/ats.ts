@@ -10,7 +10,7 @@
 
 import type { Dim } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
-import { add, cast, div, less, mul, scale, sqrt, sub, where } from '../graph/ops/elementwise.js'
+import { add, cast, detach, div, less, mul, scale, sqrt, sub, where } from '../graph/ops/elementwise.js'
 import { reduceMax, reduceSum } from '../graph/ops/reduce.js'
 import { bottomK, cumulate, gatherLast, scatterLast, topK } from '../graph/ops/rows.js'
 import { reshape, slice, zerosLike } from '../graph/ops/shape.js'
@@ -113,7 +113,7 @@ function pack({ order, mask }: Sampled, width: Dim, packs: boolean) {
   // Sampled rows are ranked before all others, each group by its place.
   const rank = sub(scale(mask, PADDING), place) // [B, m]
   const places = topK(rank, width, packs ? largest : undefined).indices // [B, K]
-  return { chosen: gatherLast(order, places), real: gatherLast(mask, places), counts }
+  return { chosen: gatherLast(order, places), real: detach(gatherLast(mask, places)), counts }
 }
 
 function samplingBlock(block: Block, rows: Rows, M: number, plan: AtsSettings & { official: boolean }) {

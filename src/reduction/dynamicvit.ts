@@ -4,14 +4,16 @@
  */
 
 import { constant, type Tensor } from '../graph/graph.js'
-import { add, cast, detach, div, gelu, less, mul, sub } from '../graph/ops/elementwise.js'
+import { add, cast, detach, div, gelu, less, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { linear } from '../graph/ops/linear.js'
 import { layerNorm, logSoftmax, softmax } from '../graph/ops/normalise.js'
 import { expandLike, reduceMean, reduceSum } from '../graph/ops/reduce.js'
 import { topK } from '../graph/ops/rows.js'
 import { concat, expandBatch, reshape, slice, split } from '../graph/ops/shape.js'
+import { ratioLoss, tokenLoss } from '../losses/dynamicvit.js'
+import type { Random } from '../random.js'
 import { type Block, residual } from './block.js'
-import { type Build, type Form, type Method, stateless } from './method.js'
+import { type Build, type Form, type LossInputs, type Method, type MethodPlan, stateless } from './method.js'
 import { denseBlock } from './none.js'
 import { policyAttention } from './policy.js'
 import { keepRows, type Rows } from './rows.js'
@@ -110,6 +112,29 @@ function masked(build: Build, points: readonly number[], given: boolean): Form<T
   }
 }
 
+/** The policies of all points, in order: `[B, N0]` each. */
+const policiesOf = ({ steps }: LossInputs): Tensor[] => steps.flatMap(({ seen }) => seen?.policy ?? [])
+
+/** The mean over points of how far the shares kept are from those wanted; see {@link ratioLoss}. */
+function meanRatioLoss(from: LossInputs, { keep, ratios }: MethodPlan): Tensor | undefined {
+  const { tokens } = from.shape
+  const points = dropPoints(keep, tokens)
+  if (points.length === 0) return undefined
+  const wanted = points.map((l) => ratios?.[l] ?? (keep[l] as number) / tokens)
+  return scale(ratioLoss(policiesOf(from), wanted), 1 / points.length)
+}
+
+/** The tokens that the last point keeps, held against the teacher's; see {@link tokenLoss}. */
+function keptTokenLoss(from: LossInputs): Tensor | undefined {
+  const policy = policiesOf(from).at(-1)
+  if (!policy || !from.rows) return undefined
+  const image = (rows: Tensor) => slice(rows, 1, from.shape.prefix) // [B, N0, C]
+  return tokenLoss(image(from.rows.student), image(from.rows.teacher), policy)
+}
+
+/** A number of the Gumbel distribution, -log(-log u). */
+const gumbel = (random: Random): number => -Math.log(-Math.log(Math.max(random.uniform(), Number.MIN_VALUE)))
+
 export const dynamicvit: Method<DynamicvitSettings> = {
   name: 'dynamicvit',
   summary: 'drops the tokens that a trained predictor scores least, before three blocks',
@@ -134,6 +159,19 @@ export const dynamicvit: Method<DynamicvitSettings> = {
     return shapes
   },
   ownsWeight: /^score_predictor\.\d+\.(in|out)_conv\.\d\.(weight|bias)$/,
+  learning: {
+    forms: ['masked'],
+    losses: {
+      ratio: { label: 'Distance to the shares of tokens to keep', weight: 2, compute: meanRatioLoss },
+      token: {
+        label: 'Distance of kept tokens to the teacher’s',
+        weight: 0.5,
+        comparesRows: true,
+        compute: keptTokenLoss,
+      },
+    },
+    noise: { gumbel },
+  },
   open(build, { keep, form, givenPolicy = false }) {
     const points = dropPoints(keep, build.shape.tokens)
     if (form === 'masked') return masked(build, points, givenPolicy)

@@ -10,6 +10,7 @@ import { add, cast, less, scale } from '../graph/ops/elementwise.js'
 import { reduceSum } from '../graph/ops/reduce.js'
 import { gatherLast, topK } from '../graph/ops/rows.js'
 import { concat, slice } from '../graph/ops/shape.js'
+import { crossEntropy } from '../losses/classification.js'
 import { type Block, residual } from './block.js'
 import type { Form, Method, Reads, Step } from './method.js'
 import { denseBlock } from './none.js'
@@ -111,5 +112,15 @@ export const evovit: Method<EvovitSettings> = {
     prunecls: { describes: 'read out without the tokens that wait in the last stage (default: false)', ...flag },
   },
   plan: (request, { depth, tokens }) => plan(request, depth, tokens),
+  learning: {
+    losses: {
+      class: {
+        label: 'Cross entropy of the class token’s head',
+        weight: 0, // the official recipe has 0.5, and 0.5 for the head on the mean of all tokens
+        needsClassHead: true,
+        compute: ({ headLogits: [, cls], targets }) => cls && crossEntropy(cls, targets),
+      },
+    },
+  },
   open: (_, { keep, layerwise = false, prunecls = false }) => form(keep, layerwise, prunecls),
 }

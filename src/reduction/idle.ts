@@ -15,6 +15,7 @@ import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { gatherRows, rowMask, type Rows as Selection, scatterRows, selectRows, topK } from '../graph/ops/rows.js'
 import { expandBatch, reshape, slice } from '../graph/ops/shape.js'
+import { type CutOptions, tokenCut, visits } from '../losses/cut.js'
 import { type Block, residual } from './block.js'
 import { foldedLogits, readerAttention } from './folded.js'
 import { type Build, type Method, type MethodPlan, type Reads, type Step, stateless } from './method.js'
@@ -207,6 +208,8 @@ export interface IdleSettings {
   readonly givenSelection?: boolean
   /** Whether idle block number i, counted from 0, traces the attention of all rows. */
   readonly traces?: (i: number) => boolean
+  /** What the token cut loss is of, in training. */
+  readonly cut?: CutOptions
 }
 
 /** The form of every block. */
@@ -242,6 +245,20 @@ export const idle: Method<IdleSettings> = {
   countings: {
     kForAll: { label: 'keys of all tokens (structure of the official code)', plan: { official: true } },
     selectedOnly: { label: 'selected tokens only (no cost for scores)', plan: { givenSelection: true } },
+  },
+  learning: {
+    forms: ['gathered', 'masked'],
+    losses: {
+      cut: {
+        label: 'Token cut loss',
+        weight: 20,
+        settings: ({ cut = {} }) => ({ traces: (i) => visits(i, cut) }),
+        compute({ steps }, { cut = {} }) {
+          const idle = steps.filter(({ kept }) => kept).map(({ attention }) => attention)
+          return idle.length > 0 ? tokenCut(idle, cut) : undefined
+        },
+      },
+    },
   },
   open(build, plan) {
     const blocks = idleBlocks(build, plan)

@@ -8,6 +8,8 @@
 
 import type { Dim, Shape } from '../graph/dims.js'
 import type { DType, Graph, Tensor } from '../graph/graph.js'
+import type { FullAttention } from '../losses/cut.js'
+import type { Random } from '../random.js'
 import type { Block } from './block.js'
 import type { Rows } from './rows.js'
 import type { KeepPlan, KeepRequest } from './schedule.js'
@@ -49,16 +51,6 @@ export interface Step<S> {
   readonly seen?: Readonly<Record<string, Tensor>>
 }
 
-/** Attention among all rows, idle ones included, and who was selected. */
-export interface FullAttention {
-  readonly heads: number
-  /** Queries and keys of every row, `[B, N, C]`, heads side by side in C. */
-  readonly queries: Tensor
-  readonly keys: Tensor
-  /** `[B, N]`: 1 on the rows that were computed (the prefix among them), 0 on idle ones. */
-  readonly selected: Tensor
-}
-
 /** A method at work in a graph. S: what it carries from block to block. */
 export interface Form<S = undefined> {
   /** What is carried into the first block. */
@@ -98,6 +90,9 @@ export interface Setting<T> {
   readonly schedules?: boolean
 }
 
+/** `gathered` computes only what is needed; `masked` computes all rows and masks. */
+export type FormName = 'gathered' | 'masked'
+
 /** How many rows every block has; what a method is built from. */
 export interface MethodPlan {
   /**
@@ -105,8 +100,10 @@ export interface MethodPlan {
    * more of them than come in changes nothing.
    */
   readonly keep: readonly (number | 'fed')[]
+  /** The shares of all tokens that were asked for, where `keep` are their rounded counts. */
+  readonly ratios?: readonly number[] | undefined
   /** `gathered` computes only what is needed; `masked` computes all rows and masks, where a method has that form. */
-  readonly form?: 'gathered' | 'masked' | undefined
+  readonly form?: FormName | undefined
   /** Compute all that the official code computes: for counting and comparing. Default: only what can be seen. */
   readonly official?: boolean | undefined
 }
@@ -117,6 +114,45 @@ export interface Counting<S> {
   readonly label: string
   /** How the graph that is counted differs. */
   readonly plan: Pick<MethodPlan, 'official'> & S
+}
+
+/** What a method's own losses are computed from. B pictures. */
+export interface LossInputs {
+  readonly shape: ModelShape
+  /** What every block did. */
+  readonly steps: readonly Step<unknown>[]
+  /** Each head's logits, `[B, classes]`. */
+  readonly headLogits: readonly Tensor[]
+  /** `[B, classes]`: soft targets. */
+  readonly targets: Tensor
+  /** The student's and the teacher's rows after the final LayerNorm, `[B, P + N0, C]`; without a teacher absent. */
+  readonly rows?: { readonly student: Tensor; readonly teacher: Tensor }
+}
+
+/** A loss that a method trains with, beside the cross entropy and what every method may learn from a teacher. */
+export interface OwnLoss<S = object> {
+  /** For charts and tables. */
+  readonly label: string
+  /** Its coefficient unless another one is asked for. */
+  readonly weight: number
+  /** It compares rows with the teacher's; without one it is left out. */
+  readonly comparesRows?: boolean
+  /** It reads the logits of a second head, on the class token beside the mean of all tokens. */
+  readonly needsClassHead?: boolean
+  /** What the method has to compute for it. */
+  readonly settings?: (plan: MethodPlan & S) => Partial<S>
+  /** A scalar before its coefficient; `undefined` where no block gives it anything. */
+  compute(from: LossInputs, plan: MethodPlan & S): Tensor | undefined
+}
+
+/** How a method learns. */
+export interface Learning<S = object> {
+  /** Losses of its own, by name. */
+  readonly losses?: Readonly<Record<string, OwnLoss<S>>>
+  /** Forms that have the gradients it needs, the default first; absent: gathered alone. */
+  readonly forms?: readonly FormName[]
+  /** What is fed as noise, by what the names of such inputs begin with: one number of it. */
+  readonly noise?: Readonly<Record<string, (random: Random) => number>>
 }
 
 /** A token reduction method. S: its options. */
@@ -146,6 +182,8 @@ export interface Method<S extends object = object> {
   readonly ownsWeight?: RegExp
   /** Ways to count its multiply-adds, by name in JSON; default: the official structure. */
   readonly countings?: Readonly<Record<string, Counting<S>>>
+  /** How it learns; absent: by the losses that every method has. */
+  readonly learning?: Learning<S>
   /** Starts it in a graph. */
   open(build: Build, plan: MethodPlan & S): Form<unknown>
 }

@@ -7,7 +7,7 @@
 
 import { addDims, type Dim } from '../graph/dims.js'
 import { constant, type Graph, scalar, type Tensor } from '../graph/graph.js'
-import { add, less, mul, where } from '../graph/ops/elementwise.js'
+import { add, cast, less, mul, where } from '../graph/ops/elementwise.js'
 import { cumulate, gatherLast, gatherRows, scatterLast, selectRows } from '../graph/ops/rows.js'
 import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
 
@@ -57,10 +57,14 @@ export function withPrefix({ prefix }: Pick<Rows, 'prefix'>, chosen: Tensor): Te
   return prefix === 0 ? behind : concat([numbers(chosen, prefix), behind], 1)
 }
 
-/** Rows of any tensor that has one for every row: `[B, n, C]` at int64 `[B, k]` → `[B, k, C]`. */
-export function pickRows(x: Tensor, at: Tensor): Tensor {
+/**
+ * Rows of any tensor that has one for every row: `[B, n, C]` at int64 `[B, k]` → `[B, k, C]`.
+ *
+ * @param repeats - whether a row may be picked more than once; default false
+ */
+export function pickRows(x: Tensor, at: Tensor, repeats = false): Tensor {
   const n = x.shape[1] as Dim
-  return gatherRows(x, selectRows(at, typeof n === 'number' ? n : x))
+  return gatherRows(x, selectRows(at, typeof n === 'number' ? n : x), repeats)
 }
 
 /**
@@ -180,7 +184,16 @@ export function byToken(rows: Rows): Tensor {
   const all = concat([expandBatch(zero, x), x], 1) // [B, 1 + n, C]
   const image = add(rows.home, int64(x.graph, prefix + 1)) // [B, N0]
   const image0 = where(less(rows.home, int64(x.graph, 0)), int64(x.graph, 0), image) // [B, N0]
-  return pickRows(all, concat([numbers(x, prefix, 1), image0], 1)) // [B, P + N0, C]
+  return pickRows(all, concat([numbers(x, prefix, 1), image0], 1), true) // [B, P + N0, C]
+}
+
+/** Which rows of {@link byToken} there are: 1, or 0 for tokens that are gone: `[B, P + N0, 1]`; `undefined` where none is. */
+export function carriedTokens({ home, x, prefix }: Rows): Tensor | undefined {
+  if (!home) return undefined
+  const carried = cast(less(int64(x.graph, -1), home), 'float32') // [B, N0]
+  const always = expandBatch(constant(x.graph, new Float32Array(prefix).fill(1), [1, prefix]), carried) // [B, P]
+  const all = concat([always, carried], 1) // [B, P + N0]
+  return reshape(all, [...all.shape, 1])
 }
 
 /** A number of every image row by token: `[B, m]` → `[B, N0]`, 0 where the token is gone. */

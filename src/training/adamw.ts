@@ -13,6 +13,8 @@ export interface AdamWOptions {
   readonly eps?: number
   /** Default 0.05; for matrices only. */
   readonly weightDecay?: number
+  /** Factors of the learning rate by parameter; default 1. */
+  readonly factors?: readonly number[]
 }
 
 /** What a checkpoint keeps of the optimizer; the arrays are changed in place. */
@@ -45,20 +47,26 @@ export function adamWStep(
   options: AdamWOptions = {},
   gradientScale = 1,
 ): void {
-  const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.05 } = options
+  const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.05, factors } = options
   const { values, decayEnd } = parameters
   state.steps++
   const correction = [1 - betas[0] ** state.steps, 1 - betas[1] ** state.steps] as const
-  const rates = {
+  const rates = (rate: number, decay: number): Rates => ({
     beta1: betas[0],
     beta2: betas[1],
     eps,
-    stepSize: learningRate / correction[0],
+    stepSize: rate / correction[0],
     inverseRoot: 1 / Math.sqrt(correction[1]),
     gradientScale,
+    keep: 1 - rate * decay,
+  })
+  const run = (start: number, end: number, factor = 1) =>
+    update(values, gradients, state, start, end, rates(factor * learningRate, start < decayEnd ? weightDecay : 0))
+  if (factors) for (const [i, { start, end }] of parameters.trained.entries()) run(start, end, factors[i])
+  else {
+    run(0, decayEnd)
+    run(decayEnd, values.length)
   }
-  update(values, gradients, state, 0, decayEnd, { ...rates, keep: 1 - learningRate * weightDecay })
-  update(values, gradients, state, decayEnd, values.length, { ...rates, keep: 1 })
 }
 
 interface Rates {

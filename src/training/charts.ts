@@ -1,11 +1,11 @@
 /** The charts of a run, from its log. */
-import type { LossPart } from '../losses/total.js'
 import { lineChart } from '../page/curves.js'
 import { type HtmlValue, html, type Picture } from '../page/page.js'
 import { type Range, rangeOf } from '../page/range.js'
 import type { LineStyle, Series } from '../page/series.js'
 import type { EpochEntry, LogEntry, ReferenceEntry, StartEntry, StepEntry } from './log.js'
 import { updatesPerEpoch } from './loop.js'
+import { lossLabel } from './losses.js'
 import type { Evaluation } from './run.js'
 
 /** One chart of a run: curves over updates or epochs. */
@@ -40,14 +40,6 @@ function curve(
 ): Series[] {
   const known = points.filter((point): point is readonly [number, number] => point[1] !== undefined)
   return known.length === 0 ? [] : [{ name, at: known.map(([x]) => x), values: known.map(([, y]) => y), ...style }]
-}
-
-/** What parts of the loss are called. */
-const partNames: Readonly<Record<LossPart, string>> = {
-  classification: 'Cross entropy',
-  distillation: 'Distance to the teacher’s answers',
-  feature: 'Distance to the teacher’s features',
-  cut: 'Token cut loss',
 }
 
 /** Accuracies lie between these; a chart shows at least two points of them. */
@@ -139,8 +131,8 @@ export function chartsOf(log: readonly LogEntry[]): RunChart[] {
     const chart = { title, caption, x: 'update', xRange: [0, updates], range: rangeOf(values), curves } as const
     return values.length === 0 ? [] : [{ ...chart, ...(tiny && { format: '~e' }) }]
   }
-  const parts = [...new Set(steps.flatMap(({ parts }) => Object.keys(parts)))] as LossPart[]
-  const coefficient = (part: LossPart) => {
+  const parts = [...new Set(steps.flatMap(({ parts }) => Object.keys(parts)))]
+  const coefficient = (part: string) => {
     const weight = start?.recipe.loss[part]
     return weight === undefined || weight === 1 ? undefined : `before its coefficient of ${weight}`
   }
@@ -152,7 +144,7 @@ export function chartsOf(log: readonly LogEntry[]): RunChart[] {
       parts.length > 1 ? 'the sum of its parts times their coefficients' : undefined,
     ),
     // Parts differ by orders of magnitude: a chart each.
-    ...parts.flatMap((part) => overSteps(partNames[part] ?? part, ({ parts }) => parts[part] ?? 0, coefficient(part))),
+    ...parts.flatMap((part) => overSteps(lossLabel(part), ({ parts }) => parts[part] ?? 0, coefficient(part))),
     ...overSteps('Learning rate', ({ lr }) => lr),
     ...overSteps('Norm of the gradient', ({ gradientNorm }) => gradientNorm),
     ...overSteps('Pictures per second', ({ imagesPerSecond }) => imagesPerSecond),

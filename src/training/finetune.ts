@@ -8,7 +8,7 @@ import { type EvaluationReport, evaluateClassifier } from '../evaluation/evaluat
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { imageTokens } from '../models/config.js'
-import type { KeepPlan } from '../reduction/schedule.js'
+import { type ReductionPlan, storedPlan } from '../reduction/registry.js'
 import type { Classifier, Model } from '../runtime/classifier.js'
 import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
 import type { SessionOptions } from '../runtime/session.js'
@@ -20,11 +20,13 @@ import { openStudentLanes } from './lanes.js'
 import type { LogEntry } from './log.js'
 import { train } from './loop.js'
 import { frozenParameters, type Recipe } from './options.js'
+import { withOwnWeights } from './own-weights.js'
 import { createParameters } from './parameters.js'
-import { evaluationPlans, idleSettings, planOf, stepKeep } from './plan.js'
+import { changingPlan, evaluationPlans, planOf, reductionSettings, stepPlan } from './plan.js'
+import { checkRates } from './rates.js'
 import { openReport } from './report.js'
 import type { Evaluation, Progress, TrainingRun, TrainingSummary } from './run.js'
-import type { StepPlan } from './step.js'
+import { type StepPlan, teacherRows } from './step.js'
 import { openStudent } from './student.js'
 import { checkTeacher, hasSameClasses, type Lessons } from './teacher.js'
 
@@ -66,30 +68,31 @@ export interface FinetuneOptions {
  *
  * @throws InputError when model, teacher, pictures, recipe and folder do not fit together, and what {@link train} throws
  */
-export async function finetune(options: FinetuneOptions): Promise<TrainingSummary> {
+export async function finetune(given: FinetuneOptions): Promise<TrainingSummary> {
+  const options = { ...given, model: withOwnWeights(given.model, given.recipe) }
   const { model, teacher, recipe, training, preprocess, out, session = {}, warn } = options
   const { config } = model
+  checkRates(model.state.keys(), recipe.rates ?? [])
   const frozen = frozenParameters(model.state.keys(), recipe.freeze)
   const parameters = createParameters(model.state, (name) => !frozen.has(name))
   const { signal, workers, resume, evaluateEvery, saveSeconds, onEntry } = options
 
-  const keep = stepKeep(recipe, config)
+  const graph = stepPlan(recipe, config)
+  const { keep } = graph
   const idles = keep.some((tokens) => tokens === 'fed' || tokens < imageTokens(config))
   const answers = teacher !== undefined && recipe.loss.distillation > 0 && hasSameClasses(teacher, model)
-  const distils = answers || (teacher !== undefined && recipe.loss.feature > 0)
+  const distils = answers || (teacher !== undefined && teacherRows({ ...recipe, weights: recipe.loss }) !== 'none')
   const weights = {
     ...recipe.loss,
     ...(!answers && { distillation: 0 }),
     ...(!distils && { feature: 0 }),
-    ...(!idles && { cut: 0 }),
   }
   const featureRows = weights.feature > 0 ? recipe.featureRows : 'class'
-  const { form, score, cut, dropPath } = recipe
+  const { form, cut, dropPath } = recipe
   const plan: StepPlan = {
     config,
-    keep,
+    ...graph,
     form,
-    score,
     weights,
     cut,
     teacher: distils,
@@ -97,7 +100,7 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
     dropPath: dropPath > 0,
     recompute: options.recompute ?? false,
   }
-  const lessons: Lessons = { answers, rows: weights.feature > 0 ? featureRows : 'none' }
+  const lessons: Lessons = { answers, rows: teacherRows(plan) }
   if (distils) checkTeacher(teacher, config, lessons)
   const settings = { plan, parameters, ...(distils && { teacher: { model: teacher, lessons } }) }
   const lanes = Math.min(recipe.accumulate, throughputLanes(model, session))
@@ -108,6 +111,7 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
   })
   const report = openReport(out)
   const elastic = keep.includes('fed')
+  const planAt = changingPlan(recipe, config)
   try {
     const summary = await train({
       recipe,
@@ -116,6 +120,7 @@ export async function finetune(options: FinetuneOptions): Promise<TrainingSummar
       data: trainingData(training, recipe, preprocess, config.classes, workers),
       depth: config.depth,
       ...(elastic && { keepTokens: (request) => planOf(request, recipe, config).keep }),
+      ...(planAt && { planAt }),
       references: references(options, idles),
       evaluate: (state) => evaluateState(options, state),
       saveBest: (state) => saveModel(options, state),
@@ -178,10 +183,10 @@ async function evaluateState(options: FinetuneOptions, state: StateDict): Promis
   }
 }
 
-async function evaluatePlan(options: FinetuneOptions, state: StateDict, plan: KeepPlan): Promise<Evaluation> {
-  const { model, recipe, session } = options
-  const settings = { keepTokens: plan.keep, method: 'idle', score: recipe.score, ...session } as const
-  return evaluateOpened(options, await openNodeClassifier({ ...model, state }, settings))
+async function evaluatePlan(options: FinetuneOptions, state: StateDict, plan: ReductionPlan): Promise<Evaluation> {
+  const { model, session } = options
+  const reduction = storedPlan(plan) ?? { method: 'none' }
+  return evaluateOpened(options, await openNodeClassifier({ ...model, state }, { ...reduction, ...session }))
 }
 
 /** Accuracy of a classifier, which is closed behind it. */
@@ -205,7 +210,7 @@ async function saveModel(
   { out, model, recipe, preprocess, half = false }: FinetuneOptions,
   state: StateDict,
 ): Promise<void> {
-  const idle = idleSettings(recipe, model.config)
+  const idle = reductionSettings(recipe, model.config)
   const { config, labels } = model
   const json = modelConfigJson({ config, preprocess, ...(labels && { labels }), ...(idle && { idle }) })
   await writeFileAtomic(join(out, 'config.json'), `${JSON.stringify(json, null, 2)}\n`)

@@ -94,9 +94,10 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
     }
     if (progress.stepInEpoch < perEpoch) {
       const batches = data.batches(epoch, progress.drawn, onSkip)
-      for await (const update of updatesOf(batches, run, () => progress.step)) {
+      const now = () => ({ step: progress.step, epoch, part: progress.stepInEpoch / perEpoch })
+      for await (const update of updatesOf(batches, run, now)) {
         const lr = learningRate(recipe, epoch, progress.stepInEpoch / perEpoch)
-        const gradientNorm = applyUpdate(learner, update, recipe, lr, progress.step + 1, lastGood)
+        const gradientNorm = applyUpdate(learner, update, recipe, lr, { step: progress.step + 1, epoch }, lastGood)
         progress = after(update, progress)
         const { loss, parts, keepRatio, seconds, waited } = update
         await tell({

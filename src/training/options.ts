@@ -14,7 +14,12 @@ import { keyedRandom } from '../keyed-random.js'
 import type { CutOptions } from '../losses/cut.js'
 import type { LossWeights } from '../losses/total.js'
 import type { Score } from '../reduction/idle.js'
+import type { FormName } from '../reduction/method.js'
+import { type MethodName, type MethodSettings, methodOf, schedulingSetting, settingsOf } from '../reduction/registry.js'
 import type { KeepRequest, Stages } from '../reduction/schedule.js'
+import { checkLosses, defaultWeights, learningForms } from './losses.js'
+import { commonChanges, officialRecipes } from './official.js'
+import { namePattern, type Rate } from './rates.js'
 
 /** A base keep ratio, or two ends between which every step draws its own. */
 export type KeepRatio = number | { readonly low: number; readonly high: number }
@@ -26,6 +31,10 @@ export interface TrainingKeep extends Omit<KeepRequest, 'keepRatio'> {
 
 /** What a run computes. Survives JSON. */
 export interface Recipe {
+  /** Absent: `idle`. */
+  readonly method?: MethodName
+  /** Options of a method other than `idle`. */
+  readonly settings?: MethodSettings
   readonly seed: number
   readonly epochs: number
   /** Pictures computed at once. */
@@ -47,10 +56,14 @@ export interface Recipe {
   /** Decay of the moving average of the weights per update; 0 for none. */
   readonly emaDecay: number
   readonly keep: TrainingKeep
+  /** All tokens until epoch `from`, then ever fewer until `keep` is reached at `until`; absent: `keep` from the start. */
+  readonly shrink?: { readonly from: number; readonly until: number }
+  /** Options of the method that hold in the first share of the epochs. */
+  readonly early?: { readonly share: number; readonly settings: MethodSettings }
   /** Blocks that idle, where a base ratio is given. */
   readonly stages: Stages
   readonly score: Score
-  readonly form: 'gathered' | 'masked'
+  readonly form: FormName
   readonly loss: LossWeights
   readonly cut: Required<CutOptions>
   /** Rows of the feature loss: the class token or all tokens. */
@@ -64,6 +77,8 @@ export interface Recipe {
   readonly dropPath: number
   /** Parameters that stay as they are; `*` stands for any text. */
   readonly freeze: readonly string[]
+  /** Factors of the learning rate; a parameter has that of the first which names it. */
+  readonly rates?: readonly Rate[]
 }
 
 const strong: AugmentRecipe = {
@@ -152,8 +167,10 @@ export type RecipeChanges = {
  * @throws InputError naming the option, what was wanted and what was found
  */
 export function makeRecipe(preset: PresetName, changes: RecipeChanges = {}): Recipe {
-  const base: Recipe = presets[preset]
-  const merged = merge(base, changes)
+  const { method = 'idle' } = changes
+  const base = presetOf(preset, method)
+  checkLosses(Object.keys(changes.loss ?? {}), method, (part) => `--loss-weight ${part}`)
+  const merged = oneSchedule(merge(base, changes), changes)
   const scale = (merged.batch * merged.accumulate) / (base.batch * base.accumulate)
   const reduction = changes.cut?.reduction
   const recipe: Recipe = {
@@ -166,6 +183,30 @@ export function makeRecipe(preset: PresetName, changes: RecipeChanges = {}): Rec
   }
   checkRecipe(recipe)
   return recipe
+}
+
+/** A preset as it is for a method: the recipe under which all are compared, or the one of its authors. */
+export function presetOf(preset: PresetName, method: MethodName = 'idle'): Recipe {
+  if (method === 'idle') return presets[preset]
+  const isOfficial = preset === 'official'
+  const { cut: _, ...common } = presets[isOfficial ? 'paper' : preset].loss
+  const shared = {
+    ...presets[isOfficial ? 'paper' : preset],
+    method,
+    form: learningForms(method)[0] as FormName,
+    loss: { ...defaultWeights(method), ...common },
+  }
+  return merge(merge(shared, commonChanges[method] ?? {}), isOfficial ? (officialRecipes[method] ?? {}) : {})
+}
+
+/** A recipe that says once how many tokens there are: what is given overrules what the preset has. */
+function oneSchedule(recipe: Recipe, { method, keep, settings }: RecipeChanges): Recipe {
+  const own = recipe.settings ?? {}
+  if (settings && schedulingSetting({ ...settings, ...(method && { method }) }) && keep === undefined)
+    return { ...recipe, keep: {} }
+  if (keep === undefined || !method || settings) return recipe
+  const others = Object.entries(own).filter(([name]) => !settingsOf(method)[name]?.schedules)
+  return { ...recipe, settings: Object.fromEntries(others) }
 }
 
 /** Fields that are given replace those of the base; `keep` and lists as a whole. */
@@ -204,6 +245,7 @@ function checkRecipe(recipe: Recipe): void {
   notNegative('--clip', recipe.clip)
   check(recipe.emaDecay >= 0 && recipe.emaDecay < 1, '--ema', 'a number from 0 to below 1', recipe.emaDecay)
   for (const [part, weight] of Object.entries(recipe.loss)) notNegative(`--${part}-weight`, weight)
+  checkMethod(recipe)
   check(
     Object.values(recipe.loss).some((weight) => weight > 0),
     '--loss',
@@ -218,6 +260,21 @@ function checkRecipe(recipe: Recipe): void {
   share('--erase', recipe.augment.erase)
   const [least, most] = recipe.augment.scale
   check(least > 0 && least <= most && most <= 1, '--crop-scale', 'two shares of the area, least..most', [least, most])
+}
+
+/** Throws an InputError where the method does not learn like that. */
+function checkMethod({ method = 'idle', form, keep, shrink, rates = [] }: Recipe): void {
+  const forms = learningForms(method)
+  if (!forms.includes(form)) fail(`--form: wanted ${forms.join(' or ')}, as ${method} is trained, found ${form}`)
+  if (typeof keep.keepRatio === 'object' && !methodOf(method).elastic)
+    fail(`--keep-ratio LOW..HIGH: wanted a method whose number of tokens can change from run to run, found ${method}`)
+  for (const { names, factor } of rates)
+    if (!(factor >= 0)) fail(`--lr-factor: wanted a factor of at least 0 for ${names}, found ${factor}`)
+  if (!shrink) return
+  if (!(shrink.from >= 0 && shrink.from < shrink.until))
+    fail(`--shrink: wanted FROM..UNTIL, the first below the second, found ${shrink.from}..${shrink.until}`)
+  if (typeof keep.keepRatio !== 'number') fail('--shrink: wanted one --keep-ratio, at which it ends')
+  if (methodOf(method).parameters) fail(`--shrink: the weights of ${method} are for one number of tokens`)
 }
 
 /**
@@ -254,8 +311,7 @@ export function frozenParameters(names: Iterable<string>, patterns: readonly str
   const all = [...names]
   const frozen = new Set<string>()
   for (const pattern of patterns) {
-    const expression = new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`)
-    const found = all.filter((name) => expression.test(name))
+    const found = all.filter((name) => namePattern(pattern).test(name))
     if (found.length === 0)
       fail(`--freeze: no parameter is called ${pattern}; there are ${all.slice(0, 4).join(', ')}, …`)
     for (const name of found) frozen.add(name)
@@ -264,8 +320,6 @@ export function frozenParameters(names: Iterable<string>, patterns: readonly str
     fail('--freeze: every parameter is frozen: nothing would be trained')
   return frozen
 }
-
-const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
 /** The fields in which two recipes differ, as `lr: 0.0001 became 0.0002`, for refusing to resume under another recipe. */
 export function recipeDifferences(before: Recipe, now: Recipe): string[] {

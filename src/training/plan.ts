@@ -1,25 +1,65 @@
 /** From a recipe to what the step, the evaluation and the saved model keep of their tokens. */
 import { imageTokens, type VitConfig } from '../models/config.js'
-import { type KeepPlan, type KeepRequest, planKeep, stageRatios } from '../reduction/schedule.js'
+import { shapeOf } from '../models/vit.js'
+import type { MethodPlan } from '../reduction/method.js'
+import { type MethodChoice, planReduction, type ReductionPlan, storedPlan } from '../reduction/registry.js'
+import { type KeepRequest, stageRatios } from '../reduction/schedule.js'
 import type { IdleSettings } from '../weights/config-file.js'
 import type { Recipe } from './options.js'
 
-/** Tokens by block for a request; a base ratio goes by the recipe's stages. */
-export function planOf({ keepRatio, ...lists }: KeepRequest, { stages }: Recipe, config: VitConfig): KeepPlan {
-  const request = keepRatio === undefined ? lists : { keepRatios: stageRatios(config.depth, keepRatio, stages) }
-  return planKeep(request, config.depth, imageTokens(config))
+/** The method of a recipe with its options, as the trained model is run. */
+const choiceOf = ({ method = 'idle', settings, score }: Recipe): MethodChoice & { readonly method: string } =>
+  method === 'idle' ? { method, score } : { method, ...settings }
+
+/** The plan for a request; a base ratio of idling goes by the recipe's stages. */
+export function planOf({ keepRatio, ...lists }: KeepRequest, recipe: Recipe, config: VitConfig): ReductionPlan {
+  const { method = 'idle', stages } = recipe
+  const staged = method === 'idle' && keepRatio !== undefined
+  const request = staged ? { keepRatios: stageRatios(config.depth, keepRatio, stages) } : { keepRatio, ...lists }
+  return planReduction({ ...choiceOf(recipe), ...request }, shapeOf(config))
 }
 
-/** What the blocks of the training graph keep: a number, or `fed` where every update says it anew. */
-export function stepKeep(recipe: Recipe, config: VitConfig): readonly (number | 'fed')[] {
+/** What a training graph is built from besides the model. */
+export type GraphPlan = MethodChoice & Pick<MethodPlan, 'keep'> & { readonly ratios?: readonly number[] }
+
+const graphPlan = ({ warnings: _, ...plan }: ReductionPlan): GraphPlan => plan
+
+/** The plan of the training graph: its tokens by block are numbers, or `fed` where every update says them anew. */
+export function stepPlan(recipe: Recipe, config: VitConfig): GraphPlan {
   const { keepRatio, ...lists } = recipe.keep
-  if (typeof keepRatio !== 'object') return planOf(keepRatio === undefined ? lists : { keepRatio }, recipe, config).keep
-  const { low } = keepRatio
-  return planOf({ keepRatio: low }, recipe, config).ratios.map((ratio) => (ratio < 1 ? 'fed' : imageTokens(config)))
+  if (typeof keepRatio !== 'object')
+    return graphPlan(planOf(keepRatio === undefined ? lists : { keepRatio }, recipe, config))
+  const { ratios, ...plan } = graphPlan(planOf({ keepRatio: keepRatio.low }, recipe, config))
+  return { ...plan, keep: (ratios ?? []).map((ratio) => (ratio < 1 ? 'fed' : imageTokens(config))) }
+}
+
+/**
+ * The plan of every moment, `part` of the way through an epoch, where it changes while a run goes on: tokens that become
+ * fewer (EViT from scratch), or options that hold in the first epochs alone (Evo-ViT). `undefined` where it does not.
+ */
+export function changingPlan(
+  recipe: Recipe,
+  config: VitConfig,
+): ((epoch: number, part: number) => GraphPlan) | undefined {
+  const { shrink, early, epochs } = recipe
+  if (!shrink && !early) return undefined
+  return (epoch, part) => {
+    const begins = early && epoch < early.share * epochs
+    const now: Recipe = begins ? { ...recipe, settings: { ...recipe.settings, ...early.settings } } : recipe
+    const { keepRatio } = now.keep
+    if (!shrink || typeof keepRatio !== 'number') return stepPlan(now, config)
+    return stepPlan({ ...now, keep: { keepRatio: shrunk(keepRatio, shrink, epoch + part) } }, config)
+  }
+}
+
+/** From 1 at `from` down to `ratio` at `until`, along a cosine. */
+function shrunk(ratio: number, { from, until }: NonNullable<Recipe['shrink']>, epoch: number): number {
+  const way = Math.min(1, Math.max(0, (epoch - from) / (until - from)))
+  return ratio + 0.5 * (1 - ratio) * (1 + Math.cos(Math.PI * way))
 }
 
 /** The plans that a run is evaluated under, by name: one, or both ends of an elastic run. */
-export function evaluationPlans(recipe: Recipe, config: VitConfig): Map<string, KeepPlan> {
+export function evaluationPlans(recipe: Recipe, config: VitConfig): Map<string, ReductionPlan> {
   const { keepRatio, ...lists } = recipe.keep
   if (typeof keepRatio === 'object')
     return new Map([keepRatio.low, keepRatio.high].map((k) => [String(k), planOf({ keepRatio: k }, recipe, config)]))
@@ -27,11 +67,13 @@ export function evaluationPlans(recipe: Recipe, config: VitConfig): Map<string, 
 }
 
 /**
- * How the trained model wants to be idled, for its config.json. An elastic model leaves the ratio to whoever runs it.
+ * How the trained model wants its tokens reduced, for its config.json. An elastic model leaves the ratio to whoever runs
+ * it.
  */
-export function idleSettings(recipe: Recipe, config: VitConfig): IdleSettings | undefined {
+export function reductionSettings(recipe: Recipe, config: VitConfig): IdleSettings | undefined {
   const { keepRatio, keepTokens } = recipe.keep
-  const { score } = recipe
+  const { method = 'idle', score } = recipe
+  if (method !== 'idle') return storedPlan(planOf(recipe.keep as KeepRequest, recipe, config))
   if (typeof keepRatio === 'object') return { score }
   if (keepTokens !== undefined) return { keepTokens, score }
   const { ratios } = planOf(recipe.keep as KeepRequest, recipe, config)

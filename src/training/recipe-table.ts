@@ -1,4 +1,5 @@
 /** A recipe in words, by subject: what people read instead of the record. */
+import { lossLabel } from './losses.js'
 import type { Recipe } from './options.js'
 
 /** What a field is called, and its value in words. */
@@ -23,6 +24,8 @@ const one = (label: string, value: string | number): readonly RecipeRow[] => [[l
 const small = (value: number): string => (value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value))
 const share = (value: number): string => `${Number((100 * value).toPrecision(4))} %`
 const orNone = (value: number, text: string): string => (value === 0 ? 'none' : text)
+/** A name as it stands within a line. */
+const sentenceStart = (text: string): string => text.slice(0, 1).toLowerCase() + text.slice(1)
 const span = ([low, high]: readonly [number, number]): string => `${share(low)} to ${share(high)}`
 
 const descriptions: Descriptions = {
@@ -51,8 +54,21 @@ const descriptions: Descriptions = {
   weightDecay: ['Optimizer', (value) => one('weight decay, of matrices', orNone(value, small(value)))],
   clip: ['Optimizer', (value) => one('largest norm of the gradient', orNone(value, String(value)))],
   emaDecay: ['Optimizer', (value) => one('moving average of the weights (EMA)', orNone(value, `decay ${value}`))],
+  rates: [
+    'Optimizer',
+    (value) =>
+      (value ?? []).map(
+        ({ names, factor, from = 0 }) =>
+          [`learning rate of ${names}`, `× ${factor}${from > 0 ? `, 0 in the first ${from} epochs` : ''}`] as const,
+      ),
+  ],
   freeze: ['Optimizer', (names) => one('parameters that stay as they are', names.join(', ') || 'none')],
 
+  method: ['Tokens', (value) => one('method', value ?? 'idle')],
+  settings: [
+    'Tokens',
+    (value) => Object.entries(value ?? {}).map(([name, option]) => [`its option ${name}`, String(option)] as const),
+  ],
   keep: [
     'Tokens',
     ({ keepRatio, keepRatios, keepTokens }) => [
@@ -62,16 +78,32 @@ const descriptions: Descriptions = {
       ...(keepTokens ? one('tokens by block', keepTokens.join(', ')) : []),
     ],
   ],
+  shrink: [
+    'Tokens',
+    (value) => (value ? one('all tokens at first', `until epoch ${value.from}, fewer until epoch ${value.until}`) : []),
+  ],
+  early: [
+    'Tokens',
+    (value) =>
+      value
+        ? Object.entries(value.settings).map(
+            ([name, option]) => [`${name} in the first epochs`, `${option}, in ${share(value.share)} of them`] as const,
+          )
+        : [],
+  ],
   stages: [
     'Tokens',
-    (value, { keep }) =>
-      keep.keepRatio === undefined
+    (value, { keep, method = 'idle' }) =>
+      keep.keepRatio === undefined || method !== 'idle'
         ? []
         : one('blocks that idle', value === 'paper' ? 'stages of the paper' : 'stages of the official training script'),
   ],
   score: [
     'Tokens',
-    (value) => one('tokens are ranked by', value === 'softmax' ? 'class attention' : 'logits of class attention'),
+    (value, { method = 'idle' }) =>
+      method === 'idle'
+        ? one('tokens are ranked by', value === 'softmax' ? 'class attention' : 'logits of class attention')
+        : [],
   ],
   form: [
     'Tokens',
@@ -80,11 +112,14 @@ const descriptions: Descriptions = {
 
   loss: [
     'Loss',
-    ({ classification, distillation, feature, cut }) => [
+    ({ classification, distillation, feature, cut, ...own }) => [
       ['cross entropy ×', orNone(classification, String(classification))],
       ['teacher’s answers ×', orNone(distillation, String(distillation))],
       ['teacher’s features ×', orNone(feature, String(feature))],
-      ['token cut ×', orNone(cut, String(cut))],
+      ...(cut === undefined ? [] : one('token cut ×', orNone(cut, String(cut)))),
+      ...Object.entries(own).map(
+        ([part, weight]) => [`${sentenceStart(lossLabel(part))} ×`, orNone(weight, String(weight))] as const,
+      ),
     ],
   ],
   featureRows: [
@@ -95,7 +130,7 @@ const descriptions: Descriptions = {
   cut: [
     'Loss',
     ({ kind, reduction, blocks }, { loss }) =>
-      loss.cut === 0
+      (loss.cut ?? 0) === 0
         ? []
         : [
             ['token cut', kind === 'both' ? 'inter and intra' : kind],

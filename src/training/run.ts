@@ -6,6 +6,7 @@ import type { Position } from './checkpoint.js'
 import type { LogEntry, ReferenceEntry } from './log.js'
 import type { Recipe } from './options.js'
 import type { Parameters } from './parameters.js'
+import type { GraphPlan } from './plan.js'
 import type { Student } from './student.js'
 
 /** A batch of training pictures, ready for the step. */
@@ -83,6 +84,8 @@ export interface TrainingRun {
   readonly depth: number
   /** Image tokens by block for an elastic run; fixed plans are part of the student. */
   readonly keepTokens?: (request: KeepRequest) => readonly number[]
+  /** The plan of a moment, `part` of the way through an epoch, where it changes while the run goes on. */
+  readonly planAt?: (epoch: number, part: number) => GraphPlan
   readonly evaluate: (state: StateDict) => Promise<Evaluation>
   /** What the run is held against, evaluated once before the first update. */
   readonly references?: readonly {

@@ -9,17 +9,21 @@ import { gradients } from '../graph/gradients.js'
 import { createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
 import { mul } from '../graph/ops/elementwise.js'
 import { reshape, slice } from '../graph/ops/shape.js'
-import { type CutOptions, visits } from '../losses/cut.js'
-import { defaultWeights, type LossPart, type LossWeights, totalLoss } from '../losses/total.js'
+import { keyedRandom } from '../keyed-random.js'
+import { type LossWeights, totalLoss } from '../losses/total.js'
 import { methodBuild } from '../models/build.js'
 import type { VitConfig } from '../models/config.js'
-import { vit } from '../models/vit.js'
+import { shapeOf, vit } from '../models/vit.js'
+import type { Random } from '../random.js'
 import type { Block } from '../reduction/block.js'
-import { type MethodChoice, openMethod } from '../reduction/registry.js'
+import type { FormName } from '../reduction/method.js'
+import { type MethodChoice, methodOf, openMethod } from '../reduction/registry.js'
+import { byToken, carriedTokens } from '../reduction/rows.js'
 import { KEEP_INPUT } from '../reduction/schedule.js'
 import { createSession } from '../runtime/node.js'
 import type { SessionOptions, Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
+import { computeOwn, defaultWeights, learningForms, lossSettings, ownLossesWant } from './losses.js'
 import { type Parameters, stateOf, viewsOf } from './parameters.js'
 
 /** A method and its options, and how it learns. */
@@ -30,14 +34,21 @@ export interface StepPlan extends MethodChoice {
    * idle as many as the batch says when it runs (elastic finetuning).
    */
   readonly keep: readonly (number | 'fed')[]
-  /** `masked` is the paper's form; `gathered` (default) gives the same loss and gradients for less work. */
-  readonly form?: 'gathered' | 'masked'
-  /** Coefficients of the loss; default 1, 5, 500, 20. */
+  /** The shares of all tokens that `keep` rounds. */
+  readonly ratios?: readonly number[]
+  /**
+   * One of the forms that the method learns in; default the first. Idling's `masked` is the paper's form, `gathered`
+   * gives the same loss and gradients for less work.
+   */
+  readonly form?: FormName
+  /** Coefficients of the loss; default 1, 5, 500 and those of the method's own losses. */
   readonly weights?: LossWeights
-  readonly cut?: CutOptions
   /** Whether batches bring the teacher's logits and features. Default true. */
   readonly teacher?: boolean
-  /** Features to distil: of the class token (official code) or of all tokens. */
+  /**
+   * Features to distil: of the class token (official code) or of all tokens. A token whose row has merged into another
+   * one has that one's; one that is gone has none, and costs nothing.
+   */
   readonly featureRows?: 'class' | 'all'
   /** Batches bring factors for the residual branches (stochastic depth, arXiv 1603.09382). Default false. */
   readonly dropPath?: boolean
@@ -51,19 +62,23 @@ export interface Batch {
   readonly pixels: Values
   /** `[B, classes]`: soft targets. */
   readonly targets: Values
-  /** The teacher's logits `[B, classes]` and rows after its final LayerNorm `[B, 1 or N, C]`: what the loss weighs. */
+  /** The teacher's logits `[B, classes]` and rows after its final LayerNorm, `[B, 1 or N, C]` ({@link teacherRows}). */
   readonly teacher?: { readonly logits?: Values; readonly features?: Values }
   /** Image tokens to keep in each block; read by `fed` blocks. */
   readonly keep?: readonly number[]
   /** `[depth, 2, B]`: 0 where the attention or MLP branch is dropped, 1 / (1 - rate) where it stays. */
   readonly dropPath?: Values
+  /** What noise is drawn by: the run's seed, the update and the batch of it. */
+  readonly moment?: readonly [seed: number, step: number, micro: number]
+  /** Other inputs of the graph, noise among them, as they are. */
+  readonly inputs?: Readonly<Record<string, Values>>
 }
 
 export interface StepResult {
   /** The weighted sum of the parts. */
   readonly loss: number
   /** The parts before their coefficients. */
-  readonly parts: Readonly<Partial<Record<LossPart, number>>>
+  readonly parts: Readonly<Record<string, number>>
   /** `[B, classes]` */
   readonly logits: Values
 }
@@ -77,45 +92,76 @@ export interface TrainingStep {
 /** The graph of a step and the names of its loss parts. */
 export interface StepGraph {
   readonly graph: Graph
-  readonly parts: readonly LossPart[]
+  readonly parts: readonly string[]
+  /** Inputs that are fed noise: one number of it, by input. */
+  readonly noise: ReadonlyMap<Tensor, (random: Random) => number>
+}
+
+/** The teacher's rows that a step wants: of the class token, or of all tokens; none where it compares no features. */
+export function teacherRows(plan: Pick<StepPlan, 'method' | 'weights' | 'featureRows'>): 'class' | 'all' | 'none' {
+  const { method, weights = defaultWeights(method), featureRows = 'class' } = plan
+  if (ownLossesWant('comparesRows', method, weights)) return 'all'
+  return weights.feature === 0 ? 'none' : featureRows
 }
 
 /** Outputs are `loss`, `loss.{part}`, `logits` and `gradient.{name}`. */
 export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
-  const { config, teacher = true, featureRows = 'class', weights = defaultWeights } = plan
+  const { config, method, teacher = true, featureRows = 'class', weights = defaultWeights(method) } = plan
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
   const tensors = new Map<string, Tensor>()
   for (const [name, { shape }] of stateOf(parameters)) tensors.set(name, input(graph, name, shape))
   const weight = (name: string) => tensors.get(name) ?? missing(name)
-  const allTokens = featureRows === 'all'
-  const cuts = weights.cut !== 0
-  const form = openMethod(methodBuild(graph, weight, config), {
-    ...plan,
-    ...(cuts && { traces: (i: number) => visits(i, plan.cut ?? {}) }),
-  })
+  const rows = teacher ? teacherRows(plan) : 'none'
+  const formed = { ...plan, form: plan.form ?? learningForms(method)[0] }
+  const known = graph.inputs.length
+  const form = openMethod(methodBuild(graph, weight, config), { ...formed, ...lossSettings(formed, weights) })
   const factors = plan.dropPath ? input(graph, 'drop_path', [config.depth, 2, 'batch']) : undefined
   const student = vit(weight, pixels, config, {
     form,
-    allTokens,
+    allTokens: rows === 'all',
     ...(factors && { wrap: (block: Block) => withDropPath(block, factors) }),
   })
-  const features = allTokens ? student.features : slice(student.features, 1, 0, 1) // [B, N or 1, C]
+  const noise = new Map(
+    graph.inputs.slice(known).flatMap((tensor) => {
+      const draw = methodOf(method ?? 'idle').learning?.noise?.[tensor.name.split('.')[0] as string]
+      return draw ? [[tensor, draw] as const] : []
+    }),
+  )
+  const first = (x: Tensor) => slice(x, 1, 0, 1) // [B, 1, C]
+  const features = rows === 'all' ? byToken({ ...student.rows, x: student.features }) : first(student.features)
+  const targets = input(graph, 'targets', ['batch', config.classes])
+  const teacherLogits =
+    teacher && weights.distillation !== 0 ? input(graph, 'teacher_logits', ['batch', config.classes]) : undefined
+  const fed = teacher && rows !== 'none' ? input(graph, 'teacher_features', features.shape) : undefined
+  // What is gone is zeros, there as here.
+  const carried = rows === 'all' ? carriedTokens(student.rows) : undefined // [B, N, 1]
+  const teacherFeatures = fed && carried ? mul(fed, carried) : fed // [B, N or 1, C]
+  const both = teacherFeatures && { student: features, teacher: teacherFeatures }
+  const own = computeOwn(
+    {
+      shape: shapeOf(config),
+      steps: student.blocks.map(({ step }) => step),
+      headLogits: student.headLogits,
+      targets,
+      ...(both && { rows: both }),
+    },
+    formed,
+    weights,
+  )
+  const compared = (x: Tensor) => (rows === 'all' && featureRows === 'class' ? first(x) : x)
   const { total, parts } = totalLoss(
     {
       logits: student.logits,
-      features,
-      blocks: student.blocks,
-      targets: input(graph, 'targets', ['batch', config.classes]),
-      teacher: teacher
-        ? {
-            ...(weights.distillation !== 0 && { logits: input(graph, 'teacher_logits', ['batch', config.classes]) }),
-            ...(weights.feature !== 0 && { features: input(graph, 'teacher_features', features.shape) }),
-          }
-        : undefined,
+      features: compared(features),
+      targets,
+      teacher: {
+        ...(teacherLogits && { logits: teacherLogits }),
+        ...(teacherFeatures && { features: compared(teacherFeatures) }),
+      },
     },
     weights,
-    plan.cut,
+    own,
   )
   const trained = parameters.trained.map(({ name }) => weight(name))
   const recompute = (scope: string) => /^blocks\.\d+/.exec(scope)?.[0]
@@ -124,7 +170,20 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
   output('logits', student.logits)
   for (const [i, gradient] of gradients(total, trained, plan.recompute ? { recompute } : {}).entries())
     output(`gradient.${trained[i]?.name}`, gradient)
-  return { graph, parts: Object.keys(parts) as LossPart[] }
+  return { graph, parts: Object.keys(parts), noise }
+}
+
+/** Noise for an input: the same numbers for the same seed, update and batch of it. */
+function drawNoise(
+  { name, shape }: Tensor,
+  draw: (random: Random) => number,
+  batch: number,
+  moment: NonNullable<Batch['moment']>,
+): Values {
+  const [seed, ...numbers] = moment
+  const random = keyedRandom(seed, name, ...numbers)
+  const sizes = shape.map((size) => (size === 'batch' ? batch : Number(size)))
+  return { data: Float32Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, () => draw(random)), shape: sizes }
 }
 
 function missing(name: string): never {
@@ -159,23 +218,26 @@ export async function createStep(
   into: Float32Array,
   options: SessionOptions = {},
 ): Promise<TrainingStep> {
-  const { graph, parts } = buildStep(plan, parameters)
+  const { graph, parts, noise } = buildStep(plan, parameters)
   const session = await createSession(graph, options)
   const parametersByName = named('', stateOf(parameters))
   const written = named('gradient.', viewsOf(parameters, into))
-  const { config, weights = defaultWeights } = plan
+  const { config } = plan
+  const wants = new Set(graph.inputs.map(({ name }) => name))
   return {
-    async run({ pixels, targets, teacher, keep, dropPath }) {
+    async run({ pixels, targets, teacher, keep, dropPath, moment = [0, 0, 0], inputs }) {
+      const batch = pixels.shape[0] as number
       const feeds: Record<string, Values> = {
         ...parametersByName,
         pixel_values: pixels,
         targets,
-        ...(teacher?.logits && weights.distillation !== 0 && { teacher_logits: teacher.logits }),
-        ...(teacher?.features && weights.feature !== 0 && { teacher_features: teacher.features }),
+        ...(teacher?.logits && wants.has('teacher_logits') && { teacher_logits: teacher.logits }),
+        ...(teacher?.features && wants.has('teacher_features') && { teacher_features: teacher.features }),
         ...(keep && { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [keep.length] } }),
         ...(dropPath && { drop_path: dropPath }),
+        ...inputs,
       }
-      const batch = pixels.shape[0] as number
+      for (const [tensor, draw] of noise) feeds[tensor.name] ??= drawNoise(tensor, draw, batch, moment)
       const scalarValue = (): Values => ({ data: new Float32Array(1), shape: [] })
       const fetches: Record<string, Values> = {
         loss: scalarValue(),

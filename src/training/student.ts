@@ -1,7 +1,9 @@
 /** A student beside its teacher: pictures and targets in, the loss and its gradients out. */
+import { isDeepStrictEqual } from 'node:util'
 import type { Model } from '../runtime/classifier.js'
 import type { SessionOptions } from '../runtime/session.js'
 import type { Parameters } from './parameters.js'
+import type { GraphPlan } from './plan.js'
 import { type Batch, createStep, type StepPlan, type StepResult } from './step.js'
 import { createTeacher, type Lessons } from './teacher.js'
 
@@ -14,7 +16,10 @@ export interface StudentSettings {
 }
 
 /** A batch as it comes from the pictures. */
-export type StudentBatch = Omit<Batch, 'teacher'>
+export interface StudentBatch extends Omit<Batch, 'teacher'> {
+  /** The plan of the moment, where it is another one than the student was opened with. */
+  readonly plan?: GraphPlan
+}
 
 export interface StudentResult extends Pick<StepResult, 'loss' | 'parts'> {
   /** Laid out like `parameters.values`; valid until another batch is asked for. */
@@ -41,9 +46,17 @@ export async function openStudent(settings: StudentSettings, options: SessionOpt
   const { plan, parameters, teacher } = settings
   const gradients = new Float32Array(parameters.values.length)
   const opened = teacher && (await createTeacher(teacher.model, plan.config, teacher.lessons, options))
-  const step = await createStep({ ...plan, teacher: opened !== undefined }, parameters, gradients, options)
+  const open = (now: GraphPlan) =>
+    createStep({ ...plan, ...now, teacher: opened !== undefined }, parameters, gradients, options)
+  let at = plan as GraphPlan
+  let step = await open(at)
   return {
-    async run(batch) {
+    async run({ plan: now = at, ...batch }) {
+      if (!isDeepStrictEqual(now, at)) {
+        await step.close()
+        step = await open(now)
+        at = now
+      }
       const lesson = opened && { teacher: await opened.run(batch.pixels) }
       const { loss, parts } = await step.run({ ...batch, ...lesson })
       return { loss, parts, gradients }

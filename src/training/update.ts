@@ -7,6 +7,7 @@ import { adamWStep } from './adamw.js'
 import { updateAverage } from './ema.js'
 import type { Learner } from './learner.js'
 import { keepOfStep, type Recipe } from './options.js'
+import { factorsOf } from './rates.js'
 import type { DrawnBatch, TrainingRun } from './run.js'
 import { cosineRate, epochRate } from './schedule.js'
 import type { StudentResult } from './student.js'
@@ -16,6 +17,15 @@ export function learningRate(recipe: Recipe, epoch: number, part: number): numbe
   const { lr, minLr, epochs, warmupEpochs, warmupLr, schedule } = recipe
   const cosine = { base: lr, min: minLr, length: epochs, warmup: warmupEpochs, warmupRate: warmupLr }
   return schedule === 'step' ? cosineRate(epoch + part, cosine) : epochRate(epoch, cosine, 1)
+}
+
+/** How far a run is. */
+export interface Moment {
+  /** Updates done. */
+  readonly step: number
+  readonly epoch: number
+  /** The share of the epoch that is done. */
+  readonly part: number
 }
 
 /** Gradients of one update and what is known about it. */
@@ -37,12 +47,12 @@ export interface Update {
  * Runs the step over batches and gives the gradients of every full update; an incomplete one at the end, or when the
  * signal comes, is dropped.
  *
- * @param stepNow - updates done so far
+ * @param now - updates done so far, and how far into which epoch they reach
  */
 export async function* updatesOf(
   batches: AsyncIterable<DrawnBatch>,
   run: TrainingRun,
-  stepNow: () => number,
+  now: () => Moment,
 ): AsyncGenerator<Update> {
   const { recipe, student, signal } = run
   const { lanes = 1 } = student
@@ -55,12 +65,14 @@ export async function* updatesOf(
   let asked = start
   for await (const { pixels, targets, drawn } of batches) {
     const waited = sofar.waited + performance.now() - asked
-    const step = stepNow()
+    const { step, epoch, part } = now()
     const keep = keepOfStep(recipe.keep, recipe.seed, step)
     const counts = run.keepTokens?.(keep)
     const result = student.run({
       pixels,
       targets,
+      moment: [recipe.seed, step, sofar.asked],
+      ...(run.planAt && { plan: run.planAt(epoch, part) }),
       ...(counts && { keep: counts }),
       ...(recipe.dropPath > 0 && { dropPath: dropPathFactors(recipe, run.depth, targets, step, sofar.asked) }),
     })
@@ -132,7 +144,7 @@ export function applyUpdate(
   { gradients, loss, parts }: Update,
   recipe: Recipe,
   lr: number,
-  step: number,
+  { step, epoch }: Pick<Moment, 'step' | 'epoch'>,
   lastGood: string | undefined,
 ): number {
   const norm = globalNorm(gradients) / recipe.accumulate
@@ -144,7 +156,9 @@ export function applyUpdate(
     )
   }
   const factor = recipe.clip > 0 ? clipFactor(norm, recipe.clip) : 1
-  adamWStep(parameters, gradients, optimizer, lr, { weightDecay: recipe.weightDecay }, factor / recipe.accumulate)
+  const { weightDecay, rates, accumulate: batches } = recipe
+  const factors = rates && { factors: factorsOf(parameters.trained, rates, epoch) }
+  adamWStep(parameters, gradients, optimizer, lr, { weightDecay, ...factors }, factor / batches)
   if (average) updateAverage(average, parameters.values, recipe.emaDecay)
   return norm
 }

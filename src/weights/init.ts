@@ -16,7 +16,8 @@ export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, ra
   const state: StateDict = new Map()
   for (const [name, shape] of shapes) {
     const data = new Float32Array(elements(shape))
-    if (/(^|\.)norm\d*\.weight$/.test(name)) data.fill(1)
+    if (name.endsWith('.weight') && shape.length === 1)
+      data.fill(1) // of a LayerNorm
     else if (!name.endsWith('.bias')) for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal()
     state.set(name, { dtype: 'F32', shape, data })
   }

@@ -160,7 +160,7 @@ export function selectRows(indices: Tensor, rows: number | Tensor): Rows {
   return { flat: add(indices, firstRows(indices, count, of)) }
 }
 
-const gatherOp: Op<null> = {
+const gatherOp: Op<{ repeats: boolean }> = {
   name: 'gatherRows',
   infer([x, flat]) {
     const { dtype, shape } = x as Tensor
@@ -174,9 +174,9 @@ const gatherOp: Op<null> = {
       { axis: 0 },
     )
   },
-  // A row is selected at most once, so writing is adding.
-  gradient: ({ inputs: [x, flat] }, [g]) => [
-    scatterRows(zerosLike(x as Tensor), { flat: flat as Tensor }, g as Tensor),
+  // Where a row is selected at most once, writing is adding.
+  gradient: ({ inputs: [x, flat], attrs: { repeats } }, [g]) => [
+    (repeats ? addRows : scatterRows)(zerosLike(x as Tensor), { flat: flat as Tensor }, g as Tensor),
   ],
 }
 
@@ -186,8 +186,13 @@ function tableOf({ name, shape }: Tensor, onnx: Emitter): string {
   return onnx.node('Reshape', [name, onnx.constant(int64s([-1, shape.at(-1) as number]), [2])], 1)[0] as string
 }
 
-/** Selected rows: x `[B, N, C]` → `[B, n, C]`. */
-export const gatherRows = (x: Tensor, rows: Rows): Tensor => apply(gatherOp, [x, rows.flat], null)
+/**
+ * Selected rows: x `[B, N, C]` → `[B, n, C]`.
+ *
+ * @param repeats - whether a row may be selected more than once; default false
+ */
+export const gatherRows = (x: Tensor, rows: Rows, repeats = false): Tensor =>
+  apply(gatherOp, [x, rows.flat], { repeats })
 
 const scatterOp: Op<null> = {
   name: 'scatterRows',
@@ -211,8 +216,10 @@ function emitScatter({ inputs: [x, flat, update], outputs }: Node<null>, onnx: E
   const factors = [tableOf(x as Tensor, onnx), index, (update as Tensor).name]
   const written = onnx.node('ScatterND', factors, shape.length === 2 ? names : 1, how)
   if (shape.length === 2) return
-  const target = int64s([-1, ...(shape.slice(1) as number[])])
-  onnx.node('Reshape', [...written, onnx.constant(target, [target.length])], names)
+  const target = shape.slice(1).every((size) => typeof size === 'number')
+    ? onnx.constant(int64s([-1, ...(shape.slice(1) as number[])]), [shape.length])
+    : (onnx.node('Shape', [(x as Tensor).name], 1)[0] as string)
+  onnx.node('Reshape', [...written, target], names)
 }
 
 const addRowsOp: Op<null> = {

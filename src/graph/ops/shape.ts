@@ -70,7 +70,7 @@ const sliceOp: Op<SliceAttributes> = {
   },
   gradient({ inputs: [x], attrs: { axis, start, end } }, [g]) {
     const after = end === undefined ? 0 : addDims((x as Tensor).shape[axis] as Dim, -end)
-    if (typeof after === 'string') throw new Error(`slice: no gradient along an axis of unknown size ${after}`)
+    if (typeof after === 'string') return [apply(padLikeOp, [g as Tensor, x as Tensor], { axis, before: start })]
     return [pad(g as Tensor, axis, start, after)]
   },
 }
@@ -91,6 +91,25 @@ const padOp: Op<{ axis: number; before: number; after: number }> = {
     const size = (x as Tensor).shape[axis] as Dim
     if (typeof size === 'string') throw new Error(`pad: no gradient along an axis of unknown size ${size}`)
     return [slice(g as Tensor, axis, before, before + size)]
+  },
+}
+
+/** Zeros before, and as many behind as make it as long as another tensor whose length is known when the graph runs. */
+const padLikeOp: Op<{ axis: number; before: number }> = {
+  name: 'padLike',
+  infer: ([, like]) => [like as Tensor],
+  emit({ inputs: [x, like], outputs, attrs: { axis, before } }, onnx) {
+    const { name, shape } = x as Tensor
+    const lengths = [like as Tensor, x as Tensor].map(
+      (t) => onnx.node('Shape', [t.name], 1, { start: axis, end: axis + 1 })[0] as string,
+    )
+    const [missing] = onnx.node('Sub', lengths, 1) as [string]
+    const [after] = onnx.node('Sub', [missing, onnx.constant(int64s([before]), [1])], 1) as [string]
+    const zeros = (count: number) =>
+      count > 0 ? [onnx.constant(int64s(new Array<number>(count).fill(0)), [count])] : []
+    const begins = onnx.constant(int64s(shape.map((_, i) => (i === axis ? before : 0))), [shape.length])
+    const pads = onnx.node('Concat', [begins, ...zeros(axis), after, ...zeros(shape.length - axis - 1)], 1, { axis: 0 })
+    onnx.node('Pad', [name, ...pads], namesOf(outputs))
   },
 }
 

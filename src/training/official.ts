@@ -1,0 +1,68 @@
+/**
+ * How the authors of other methods train them, as far as it differs from the recipe of the IdleViT paper.
+ *
+ * EViT: youweiliang/evit 5ca95a7, its finetuning script. DynamicViT: raoyongming/DynamicViT 1322e62. Evo-ViT:
+ * YifanXu74/Evo-ViT 4c5d9b3, from scratch. ToMe: its paper trains with DeiT's recipe (arXiv 2012.12877, table 9), from
+ * scratch. ATS: its losses; the schedule of its finetuning stays the one it is compared under.
+ */
+
+import type { MethodName } from '../reduction/registry.js'
+import type { RecipeChanges } from './options.js'
+
+/** No teacher: the cross entropy alone. */
+const alone = { classification: 1, distillation: 0, feature: 0 }
+
+/** From random weights, at 1024 pictures an update. */
+const deit = {
+  epochs: 300,
+  lr: 1e-3, // 5e-4 × 1024 / 512
+  minLr: 1e-5,
+  warmupEpochs: 5,
+  schedule: 'epoch-late',
+  dropPath: 0.1,
+} as const
+
+export const officialRecipes: Readonly<Partial<Record<MethodName, RecipeChanges>>> = {
+  none: { ...deit, loss: alone },
+  evit: {
+    accumulate: 64, // 256 on each of eight processes
+    lr: 8e-5, // 2e-5 × 2048 / 512
+    minLr: 2e-6,
+    schedule: 'epoch-late',
+    weightDecay: 1e-6,
+    loss: alone,
+  },
+  dynamicvit: {
+    lr: 1e-3,
+    minLr: 1e-6,
+    warmupEpochs: 5,
+    warmupLr: 0,
+    emaDecay: 0.9999,
+    repeats: 1,
+    loss: { classification: 1, distillation: 0.5, feature: 0, ratio: 2, token: 0.5 },
+    rates: [
+      { names: 'score_predictor.*', factor: 1 },
+      { names: '*', factor: 0.01, from: 5 },
+    ],
+    freeze: ['cls_token', 'dist_token', 'pos_embed'],
+  },
+  evovit: {
+    ...deit,
+    keep: { keepRatio: 0.5 },
+    loss: { ...alone, classification: 0.5, class: 0.5 },
+    early: { share: 2 / 3, settings: { layerwise: true } },
+  },
+  ats: { keep: { keepRatio: 1 }, loss: alone }, // a sample point for every token
+  tome: { ...deit, keep: {}, settings: { r: 13 }, loss: alone },
+}
+
+/** What a method needs under every recipe: a predictor that starts from nothing learns faster than what is pretrained. */
+export const commonChanges: Readonly<Partial<Record<MethodName, RecipeChanges>>> = {
+  none: { keep: { keepRatio: 1 } },
+  dynamicvit: {
+    rates: [
+      { names: 'score_predictor.*', factor: 10 },
+      { names: '*', factor: 1 },
+    ],
+  },
+}
