@@ -5,10 +5,13 @@ import { fail } from '../errors.js'
 import type { AugmentRecipe } from '../images/augment/augment.js'
 import { parseRandAugment, type RandAugment } from '../images/augment/randaugment.js'
 import type { CutBlocks, CutKind, CutReduction } from '../losses/cut.js'
+import { checkSetting, methodNames } from '../reduction/registry.js'
 import { type HeadChoice, headChoices } from '../training/classes.js'
+import { checkLosses, ownLosses } from '../training/losses.js'
 import { type KeepRatio, type PresetName, presets, type Recipe, type RecipeChanges } from '../training/options.js'
+import type { Rate } from '../training/rates.js'
 import { mustBeGiven } from './help.js'
-import { addOptions, dataText, pictureOptions, type SharedOptions } from './options.js'
+import { addOptions, dataText, pictureOptions, readChoice, type SharedOptions } from './options.js'
 import { list, number, oneOf, type Reader, ratio, seed, text, whole } from './values.js'
 
 type Both = 'both' | 'inter' | 'intra' | 'none'
@@ -32,6 +35,9 @@ export interface FinetuneOptions extends Omit<SharedOptions, 'keepRatio'> {
   readonly featureRows?: 'class' | 'all'
   readonly form?: 'gathered' | 'masked'
   readonly recompute?: boolean
+  readonly lossWeight?: readonly NamedNumber[]
+  readonly lrFactor?: readonly Rate[]
+  readonly shrink?: { readonly from: number; readonly until: number }
   readonly epochs?: number
   readonly accumulate?: number
   readonly lr?: number
@@ -78,6 +84,33 @@ const scaleReader: Reader<readonly [number, number]> = (given, option) => {
   if (least === undefined || most === undefined || more.length > 0)
     return fail(`${option}: wanted two shares, as in 0.08..1, found ${JSON.stringify(given)}`)
   return [ratio(least, option), ratio(most, option)]
+}
+
+/** A number by name, as in `ratio=2`. */
+interface NamedNumber {
+  readonly name: string
+  readonly value: number
+}
+
+const namedNumber: Reader<NamedNumber> = (given, option) => {
+  const at = given.lastIndexOf('=')
+  if (at < 1) return fail(`${option}: wanted name=number, found ${JSON.stringify(given)}`)
+  return { name: given.slice(0, at), value: number(given.slice(at + 1), option) }
+}
+
+/** `PATTERN=FACTOR`, or `PATTERN=FACTOR@EPOCH`. */
+const rateReader: Reader<Rate> = (given, option) => {
+  const [, rate = given, epoch] = /^(.*)@(\d+)$/.exec(given) ?? []
+  const { name, value } = namedNumber(rate, option)
+  return { names: name, factor: value, ...(epoch !== undefined && { from: Number(epoch) }) }
+}
+
+/** `FROM..UNTIL`, two epochs. */
+const epochsReader: Reader<{ readonly from: number; readonly until: number }> = (given, option) => {
+  const [from, until, ...more] = given.split('..')
+  if (from === undefined || until === undefined || more.length > 0)
+    return fail(`${option}: wanted two epochs, as in 10..110, found ${JSON.stringify(given)}`)
+  return { from: number(from, option), until: number(until, option) }
 }
 
 /** `random`, or `random:SEED`. */
@@ -165,9 +198,15 @@ export function addFinetuneOptions(command: Command): Command {
     ],
     [
       '--form <name>',
-      'gathered: compute selected rows only; masked: the paper’s form, the same numbers',
+      'of idle; gathered: compute selected rows only; masked: the paper’s form, the same numbers',
       oneOf('gathered', 'masked'),
       ({ form }) => form,
+    ],
+    [
+      '--shrink <FROM..UNTIL>',
+      'keep all tokens until epoch FROM, then ever fewer, and from epoch UNTIL on --keep-ratio',
+      epochsReader,
+      '--keep-ratio from the start',
     ],
   ])
   group('Loss:', [
@@ -190,7 +229,13 @@ export function addFinetuneOptions(command: Command): Command {
       number,
       ({ loss }) => loss.feature,
     ],
-    ['--cut-weight <W>', 'coefficient of the token cut loss', number, ({ loss }) => loss.cut],
+    ['--cut-weight <W>', 'coefficient of the token cut loss, of idle', number, ({ loss }) => loss.cut],
+    [
+      '--loss-weight <name=W,…>',
+      `coefficients of the method’s own losses: ${ownLossesHelp()}`,
+      list(namedNumber),
+      'as the preset has',
+    ],
     [
       '--feature-rows <name>',
       'features of the class token alone (class), or of all tokens (all)',
@@ -199,7 +244,7 @@ export function addFinetuneOptions(command: Command): Command {
     ],
     [
       '--cut-loss <name>',
-      'terms of the token cut loss: both, inter, intra or none',
+      'terms of the token cut loss, of idle: both, inter, intra or none',
       oneOf('both', 'inter', 'intra', 'none'),
       ({ cut }) => cut.kind,
     ],
@@ -241,6 +286,12 @@ export function addFinetuneOptions(command: Command): Command {
       'parameters that stay as they are, as in pos_embed,blocks.0.*',
       list(text('a name or pattern')),
       ({ freeze }) => (freeze.length === 0 ? 'none' : freeze.join(',')),
+    ],
+    [
+      '--lr-factor <pattern=F,…>',
+      'factors of the learning rate by parameter, the first pattern that fits; =F@E: 0 before epoch E',
+      list(rateReader),
+      'as the method’s preset has',
     ],
     ['--recompute', 'compute blocks twice instead of keeping their insides: less memory, a third more work'],
   ])
@@ -285,6 +336,8 @@ export function addFinetuneOptions(command: Command): Command {
     'model',
     'keepRatios',
     'keepTokens',
+    'method',
+    'methodOption',
     'score',
     ...pictureOptions,
     'device',
@@ -296,6 +349,7 @@ export function addFinetuneOptions(command: Command): Command {
   return addOptions(command, shared, {
     required: ['model'],
     otherwise: {
+      method: 'idle',
       score: fromPresets(({ score }) => score),
       batch: fromPresets(({ batch }) => batch),
       seed: fromPresets(({ seed }) => seed),
@@ -304,8 +358,39 @@ export function addFinetuneOptions(command: Command): Command {
   })
 }
 
-/** What the options change of the preset. */
+/** Every method's own losses, in a line. */
+const ownLossesHelp = (): string =>
+  methodNames
+    .flatMap((method) => {
+      const names = Object.keys(ownLosses(method))
+      return names.length > 0 ? [`${names.join(', ')} of ${method}`] : []
+    })
+    .join('; ')
+
+/** Options of the token cut loss. */
+const cutOptions = {
+  cutLoss: '--cut-loss',
+  cutWeight: '--cut-weight',
+  cutReduction: '--cut-reduction',
+  cutBlocks: '--cut-blocks',
+} as const
+
+/**
+ * What the options change of the preset.
+ *
+ * @throws InputError on an option of another method
+ */
 export function recipeChanges(options: FinetuneOptions): RecipeChanges {
+  const { method = 'idle', lossWeight = [] } = options
+  for (const [name, called] of Object.entries(cutOptions))
+    if (options[name as keyof typeof cutOptions] !== undefined) checkLosses(['cut'], method, () => called)
+  if (options.score !== undefined) checkSetting(method, 'score', '--score')
+  checkLosses(
+    lossWeight.map(({ name }) => name),
+    method,
+    (part) => `--loss-weight ${part}`,
+  )
+  const { method: _, score, ...settings } = readChoice(shared(options))
   const { keepRatio, keepRatios, keepTokens, cutLoss, augment } = options
   const keep = {
     ...(keepRatio !== undefined && { keepRatio }),
@@ -313,6 +398,10 @@ export function recipeChanges(options: FinetuneOptions): RecipeChanges {
     ...(keepTokens !== undefined && { keepTokens }),
   }
   const changes: RecipeChanges = {
+    method: method === 'idle' ? undefined : method,
+    settings: Object.keys(settings).length > 0 ? settings : undefined,
+    rates: options.lrFactor,
+    shrink: options.shrink,
     seed: options.seed,
     epochs: options.epochs,
     batch: options.batch,
@@ -324,13 +413,14 @@ export function recipeChanges(options: FinetuneOptions): RecipeChanges {
     clip: options.clip,
     emaDecay: options.ema,
     keep: Object.keys(keep).length > 0 ? keep : undefined,
-    score: options.score,
+    score,
     form: options.form,
     loss: {
       classification: options.classificationWeight,
       distillation: options.distillationWeight,
       feature: options.featureWeight,
-      cut: cutLoss === 'none' ? 0 : options.cutWeight,
+      ...(method === 'idle' && { cut: cutLoss === 'none' ? 0 : options.cutWeight }),
+      ...Object.fromEntries(lossWeight.map(({ name, value }) => [name, value])),
     },
     cut: {
       kind: cutLoss === 'none' ? undefined : (cutLoss satisfies CutKind | undefined),
@@ -349,6 +439,9 @@ export function recipeChanges(options: FinetuneOptions): RecipeChanges {
     ? changes
     : { ...changes, augment: { ...changes.augment, randAugment: policyOf(augment) } }
 }
+
+/** The options that other commands have as well. */
+const shared = ({ keepRatio: _, ...options }: FinetuneOptions): SharedOptions => options
 
 /** A RandAugment policy; `none` does nothing. */
 const policyOf = (policy: string): RandAugment =>

@@ -8,7 +8,7 @@ import { type EvaluationReport, evaluateClassifier } from '../evaluation/evaluat
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { imageTokens } from '../models/config.js'
-import { type ReductionPlan, storedPlan } from '../reduction/registry.js'
+import { methodOf, type ReductionPlan, storedPlan } from '../reduction/registry.js'
 import type { Classifier, Model } from '../runtime/classifier.js'
 import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
 import type { SessionOptions } from '../runtime/session.js'
@@ -79,7 +79,8 @@ export async function finetune(given: FinetuneOptions): Promise<TrainingSummary>
 
   const graph = stepPlan(recipe, config)
   const { keep } = graph
-  const idles = keep.some((tokens) => tokens === 'fed' || tokens < imageTokens(config))
+  const { shrinks } = methodOf(recipe.method ?? 'idle')
+  const reduces = shrinks || keep.some((tokens) => tokens === 'fed' || tokens < imageTokens(config))
   const answers = teacher !== undefined && recipe.loss.distillation > 0 && hasSameClasses(teacher, model)
   const distils = answers || (teacher !== undefined && teacherRows({ ...recipe, weights: recipe.loss }) !== 'none')
   const weights = {
@@ -121,7 +122,7 @@ export async function finetune(given: FinetuneOptions): Promise<TrainingSummary>
       depth: config.depth,
       ...(elastic && { keepTokens: (request) => planOf(request, recipe, config).keep }),
       ...(planAt && { planAt }),
-      references: references(options, idles),
+      references: references(options, reduces),
       evaluate: (state) => evaluateState(options, state),
       saveBest: (state) => saveModel(options, state),
       folder: out,
@@ -151,11 +152,11 @@ export async function finetune(given: FinetuneOptions): Promise<TrainingSummary>
  * What the run is held against: the model as it is, under the plan that it is trained for, and the dense model: the
  * teacher where it answers with the same classes, else the model itself.
  */
-function references(options: FinetuneOptions, idles: boolean): NonNullable<TrainingRun['references']> {
+function references(options: FinetuneOptions, reduces: boolean): NonNullable<TrainingRun['references']> {
   const { model, teacher, session } = options
   const dense = teacher && hasSameClasses(teacher, model) ? teacher : model
   const before = { name: 'before', evaluate: () => evaluateState(options, model.state) } as const
-  if (!idles && dense.state === model.state) return [before]
+  if (!reduces && dense.state === model.state) return [before]
   const evaluate = async () => evaluateOpened(options, await openNodeClassifier(dense, { method: 'none', ...session }))
   return [before, { name: 'dense', evaluate }]
 }

@@ -44,7 +44,7 @@ export const officialRecipes: Readonly<Partial<Record<MethodName, RecipeChanges>
       { names: 'score_predictor.*', factor: 1 },
       { names: '*', factor: 0.01, from: 5 },
     ],
-    freeze: ['cls_token', 'dist_token', 'pos_embed'],
+    freeze: ['*_token', 'pos_embed'],
   },
   evovit: {
     ...deit,

@@ -131,7 +131,7 @@ export const presets = {
     loss: { classification: 1, distillation: 10, feature: 1000, cut: 20 },
     cut: { kind: 'both', reduction: 'official', blocks: 'every-second' },
     featureRows: 'class',
-    freeze: ['cls_token', 'dist_token', 'pos_embed'],
+    freeze: ['*_token', 'pos_embed'],
   },
   quick: {
     ...paper,

@@ -1,15 +1,16 @@
 /** Replays DynamicViT reference files: evaluation, and the training forward with stored noise and its losses. */
 
-import { input, type Tensor } from '../graph/graph.js'
-import { add, scale } from '../graph/ops/elementwise.js'
+import type { Tensor } from '../graph/graph.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { slice } from '../graph/ops/shape.js'
-import { crossEntropy } from '../losses/classification.js'
-import { logitDistillation } from '../losses/distillation.js'
-import { ratioLoss, tokenLoss } from '../losses/dynamicvit.js'
 import { imageTokens, type VitConfig } from '../models/config.js'
 import type { VitOutput } from '../models/vit.js'
 import type { Values } from '../runtime/session.js'
+import { presetOf } from '../training/options.js'
+import { createParameters } from '../training/parameters.js'
+import { createStep } from '../training/step.js'
+import { toTimmNames } from '../weights/names.js'
+import type { StateDict } from '../weights/state.js'
 import { type Actual, type Replay, TOLERANCE } from './compare.js'
 import { blockOf, field, need, run, sorted } from './model.js'
 import { type Reference, tensorsUnder, valuesOf, vitConfigOf } from './reference.js'
@@ -87,7 +88,7 @@ async function training(
   config: VitConfig,
   points: readonly number[],
   keepTokens: readonly number[],
-): Promise<Map<string, Values>> {
+): Promise<Map<string, Actual>> {
   const image = ({ features, rows }: VitOutput) => slice(features, 1, rows.prefix) // [B, N0, C]
   const state = tensorsUnder(reference, 'teacher.')
   const teacher = await run(
@@ -97,7 +98,7 @@ async function training(
     (model) => ({
       teacher_logits: model.logits,
       teacher_features_mean: reduceMean(image(model), [1]),
-      features: image(model),
+      rows: model.features,
     }),
     { state },
   )
@@ -107,42 +108,48 @@ async function training(
     build: { form: 'masked', givenPolicy: true },
     feeds: Object.fromEntries(stored('policy')),
   })
-  const ratios = field<number[]>(reference, 'token_ratio')
+  const feeds = Object.fromEntries(stored('gumbel'))
   const student = await run(
     reference,
     config,
     request,
-    (model) => {
-      const { graph } = model.logits
-      const policies = points.map((l) => blockOf(model, l).step.seen?.policy as Tensor)
-      const features = image(model)
-      const targets = input(graph, 'targets', ['batch', config.classes])
-      const teacherLogits = input(graph, 'teacher_logits', ['batch', config.classes])
-      const teacherFeatures = input(graph, 'teacher_features', features.shape)
-      const cls = crossEntropy(model.logits, targets)
-      const kl = logitDistillation(model.logits, teacherLogits)
-      const token = tokenLoss(features, teacherFeatures, policies.at(-1) as Tensor)
-      const ratio = ratioLoss(policies, ratios)
-      const total = [cls, scale(ratio, 2 / points.length), scale(kl, 0.5), scale(token, 0.5)].reduce(add)
-      return {
-        'train.logits': model.logits,
-        'train.features': slice(features, 0, 0, 1),
-        'train.cls': cls,
-        'train.kl': kl,
-        'train.token': token,
-        'train.ratio_sum': ratio,
-        'train.total': total,
-      }
-    },
-    {
-      build: { form: 'masked' },
-      feeds: {
-        ...Object.fromEntries(stored('gumbel')),
-        targets: valuesOf(reference, 'targets'),
-        teacher_logits: need(teacher, 'teacher_logits'),
-        teacher_features: need(teacher, 'features'),
-      },
-    },
+    (model) => ({ 'train.features': slice(image(model), 0, 0, 1) }),
+    { build: { form: 'masked' }, feeds },
   )
-  return new Map([...teacher, ...policy, ...student])
+  const teacherOfStep = { logits: need(teacher, 'teacher_logits'), features: need(teacher, 'rows') }
+  const step = await trainingStep(reference, config, points, keepTokens, feeds, teacherOfStep)
+  return new Map<string, Actual>([...teacher, ...policy, ...student, ...step])
+}
+
+/** A step of finetuning with the stored noise, under the official coefficients. */
+async function trainingStep(
+  reference: Reference,
+  config: VitConfig,
+  points: readonly number[],
+  keep: readonly number[],
+  inputs: Readonly<Record<string, Values>>,
+  teacher: { readonly logits: Values; readonly features: Values },
+): Promise<Map<string, Actual>> {
+  const wanted = field<number[]>(reference, 'token_ratio')
+  const ratios = keep.map((_, l) => wanted[points.filter((point) => point <= l).length - 1] ?? 1)
+  const parameters = createParameters(toTimmNames(tensorsUnder(reference, 'state.') as StateDict))
+  const into = new Float32Array(parameters.values.length)
+  const weights = presetOf('official', 'dynamicvit').loss
+  const step = await createStep({ config, method: 'dynamicvit', keep, ratios, weights }, parameters, into)
+  const found = await step.run({
+    pixels: valuesOf(reference, 'input'),
+    targets: valuesOf(reference, 'targets'),
+    teacher,
+    inputs,
+  })
+  await step.close()
+  const part = (name: string, factor = 1) => ({ data: [factor * (found.parts[name] ?? Number.NaN)] })
+  return new Map<string, Actual>([
+    ['train.logits', found.logits],
+    ['train.cls', part('classification')],
+    ['train.kl', part('distillation')],
+    ['train.token', part('token')],
+    ['train.ratio_sum', part('ratio', points.length)],
+    ['train.total', { data: [found.loss] }],
+  ])
 }

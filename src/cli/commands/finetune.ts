@@ -15,7 +15,7 @@ import { emit, type Progress, startProgress, table, warn } from '../output.js'
 export function addFinetune(program: Command): void {
   const command = program
     .command('finetune')
-    .description('train a model to be idled, from a pretrained dense one or from scratch')
+    .description('train a model to run with fewer tokens, from a pretrained dense one or from scratch')
   addFinetuneOptions(command).action(finetuneCommand)
   addExamples(
     command,
@@ -51,6 +51,9 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   await checkRunFolder(out, resume, [options.model ?? '', options.teacher ?? ''])
   const pictures = await openDataset(data)
   const { model, pretrained } = await openStudent(options, pictures, recipe.seed)
+  const before = pretrained?.idle?.method ?? 'idle'
+  if (options.method === undefined && before !== 'idle')
+    note(`${model.name}: it was trained with ${before}, and is now with idle; --method ${before} goes on with it`)
   const preprocess = setup.preprocessFor(withoutRatio(options), model)
   const teacher = await openTeacher(options, pretrained ?? model, preprocess)
   const known = { ...model, classes: model.config.classes }
