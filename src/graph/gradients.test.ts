@@ -86,6 +86,14 @@ function indices(like: Tensor, shape: readonly number[], end: Dim): Tensor {
   return expandBatch(constant(like.graph, values, [1, ...shape]), like)
 }
 
+/** x, of which nothing knows how many rows it has until the graph runs. */
+function unknownRows(x: Tensor): Tensor {
+  const [, n] = x.shape as [Dim, number]
+  const all = constant(x.graph, BigInt64Array.of(BigInt(n)), [1])
+  const first = reshape(slice(x, 2, 0, 1), x.shape.slice(0, 2))
+  return gatherRows(x, selectRows(topK(first, 'kept', all).indices, n))
+}
+
 const cases: Record<string, Case> = {
   add: binary(add),
   sub: binary(sub),
@@ -195,6 +203,17 @@ const cases: Record<string, Case> = {
       [B, n + 2, m],
     ],
     build: ([x, choice]) => gatherRows(x as Tensor, rows(choice as Tensor)),
+  },
+  'gatherRows, some rows more than once': unary((x) => {
+    const [, n] = x.shape as [Dim, number, number]
+    return gatherRows(x, selectRows(indices(x, [n + 1], n), n), true)
+  }),
+  'gatherRows of a number of rows that is known when the graph runs': unary((x) => {
+    const some = unknownRows(x)
+    return gatherRows(some, selectRows(indices(x, [1], 1), some))
+  }),
+  'slice that ends before an end that is known when the graph runs': {
+    ...unary((x) => slice(unknownRows(x), 1, 0, 1)),
     range: [-3, 3],
   },
   scatterRows: {

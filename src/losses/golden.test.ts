@@ -1,19 +1,22 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { floats, maxAbsDiff } from '../../test/support/models.js'
+import { evaluate, floats, maxAbsDiff } from '../../test/support/models.js'
 import { golden } from '../../test/support/shared.js'
+import { buildForward } from '../models/build.js'
+import { presetOf } from '../training/options.js'
 import { createParameters } from '../training/parameters.js'
-import { createStep, type StepPlan } from '../training/step.js'
+import { type Batch, createStep, type StepPlan } from '../training/step.js'
 import { type Reference, readReference, tensorOf, tensorsUnder, valuesOf, vitConfigOf } from '../verify/reference.js'
+import { toTimmNames } from '../weights/names.js'
 import type { StateDict } from '../weights/state.js'
 
 /** Runs a step over a reference file's model and compares its gradients with those under `prefix`. */
-async function replay(reference: Reference, plan: Omit<StepPlan, 'config'>, prefix: string) {
+async function replay(reference: Reference, plan: Omit<StepPlan, 'config'>, prefix: string, more: Partial<Batch> = {}) {
   const config = vitConfigOf(reference)
-  const parameters = createParameters(tensorsUnder(reference, 'state.') as StateDict)
+  const parameters = createParameters(toTimmNames(tensorsUnder(reference, 'state.') as StateDict))
   const gradients = new Float32Array(parameters.values.length)
   const step = await createStep({ config, ...plan }, parameters, gradients, { threads: 1 })
-  const teacher = reference.tensors.has('expect.teacher_logits') && {
+  const teacher = reference.tensors.has('expect.teacher_cls_feature') && {
     logits: valuesOf(reference, 'expect.teacher_logits'),
     features: {
       data: tensorOf(reference, 'expect.teacher_cls_feature').data as Float32Array,
@@ -24,6 +27,7 @@ async function replay(reference: Reference, plan: Omit<StepPlan, 'config'>, pref
     pixels: valuesOf(reference, 'input'),
     targets: valuesOf(reference, 'targets'),
     ...(teacher && { teacher }),
+    ...more,
   })
   await step.close()
   let worst = 0
@@ -79,4 +83,25 @@ describe('gradients of the reference files', () => {
       })
     })
   }
+
+  it('DynamicViT: straight through the stored noise, predictors included', async () => {
+    const reference = await readReference(golden('dynamicvit-deit.safetensors'))
+    const config = vitConfigOf(reference)
+    const [points, counts, wanted] = ['pruning_loc', 'K', 'token_ratio'].map((name) => reference.config[name]) as [
+      number[],
+      number[],
+      number[],
+    ]
+    const stage = (l: number) => points.filter((point) => point <= l).length - 1
+    const blocks = Array.from({ length: config.depth }, (_, l) => l)
+    const keep = blocks.map((l) => counts[stage(l)] ?? 196)
+    const ratios = blocks.map((l) => wanted[stage(l)] ?? 1)
+    const state = tensorsUnder(reference, 'teacher.')
+    const { graph } = buildForward(config, toTimmNames(state as StateDict), { method: 'none', features: true })
+    const teacher = await evaluate(graph, { pixel_values: valuesOf(reference, 'input') })
+    const plan = { method: 'dynamicvit', keep, ratios, weights: presetOf('official', 'dynamicvit').loss } as const
+    const inputs = Object.fromEntries(points.map((l) => [`gumbel.${l}`, valuesOf(reference, `gumbel.${l}`)]))
+    const { loss } = await replay(reference, plan, 'grad.', { inputs, teacher })
+    assertClose(loss, scalarOf(reference, 'expect.train.total'), 'total')
+  })
 })

@@ -21,6 +21,7 @@ const requests: readonly ReductionRequest[] = [
   { method: 'evit', keepRatio: 0.6, fuse: false },
   { method: 'evovit', keepRatio: 0.5 },
   { method: 'tome', r: 3 },
+  { method: 'ats', keepRatio: 0.6 },
 ]
 
 for (const request of requests)

@@ -4,12 +4,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { madeUpPictures } from '../../test/support/made-up.js'
 import { randomWeights, tiny } from '../../test/support/models.js'
-import type { Dataset } from '../data/dataset.js'
 import { InputError } from '../errors.js'
 import { evaluateClassifier } from '../evaluation/evaluate.js'
 import { imagenetPreprocess } from '../images/preprocess.js'
-import { keyedRandom } from '../keyed-random.js'
 import { openNodeClassifier } from '../runtime/node.js'
 import { loadModel } from '../weights/load.js'
 import { float32, type StateDict } from '../weights/state.js'
@@ -21,30 +20,7 @@ const root = await mkdtemp(join(tmpdir(), 'idlevit-finetune-'))
 after(() => rm(root, { recursive: true }))
 const folder = () => mkdtemp(join(root, 'run-'))
 
-/** Noise around a colour that tells the class; picture `broken` cannot be read. */
-function pictures(count: number, seed: number, broken = -1): Dataset {
-  const colour = [
-    [200, 60, 60],
-    [60, 200, 60],
-    [60, 60, 200],
-    [200, 200, 60],
-    [60, 200, 200],
-  ] as const
-  return {
-    name: 'made up',
-    samples: Array.from({ length: count }, (_, i) => ({ name: `picture ${i}`, label: i % tiny.classes })),
-    source(i) {
-      if (i === broken) return { kind: 'bytes', bytes: Uint8Array.of(1, 2, 3) }
-      const random = keyedRandom(seed, 'made-up', i)
-      const data = Uint8Array.from(
-        { length: 36 * 36 * 3 },
-        (_, p) => (colour[i % tiny.classes]?.[p % 3] as number) + random.integer(50) - 25,
-      )
-      return { kind: 'rgb', width: 36, height: 36, data }
-    },
-    close: async () => {},
-  }
-}
+const pictures = (count: number, seed: number, broken?: number) => madeUpPictures(count, seed, tiny.classes, broken)
 
 /** A model whose weights lie in shared memory, as those read from a file do. */
 const model = (seed: number) => ({
