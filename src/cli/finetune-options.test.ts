@@ -81,10 +81,59 @@ test('what does not fit is refused', () => {
     [['--init', 'zero'], '--init: wanted random or random:SEED, found zero'],
     [['--preset', 'slow'], '--preset: wanted one of paper, official, quick, found slow'],
     [['--augment', 'auto'], 'augmentation: wanted a policy such as rand-m9-mstd0.5-inc1, found auto'],
+    [
+      ['--method', 'evit', '--cut-loss', 'both'],
+      '--cut-loss: a loss of idle, not of evit, which has classification, distillation, feature',
+    ],
+    [
+      ['--method', 'dynamicvit', '--cut-weight', '3'],
+      '--cut-weight: a loss of idle, not of dynamicvit, which has classification, distillation, feature, ratio, token',
+    ],
+    [
+      ['--loss-weight', 'ratio=2'],
+      '--loss-weight ratio: a loss of dynamicvit, not of idle, which has classification, distillation, feature, cut',
+    ],
+    [['--method', 'evit', '--score', 'logits'], '--score: an option of idle, not of evit, which has fuse'],
+    [['--method', 'evit', '--form', 'masked'], '--form: wanted gathered, as evit is trained, found masked'],
+    [
+      ['--method', 'dynamicvit', '--form', 'gathered'],
+      '--form: wanted masked, as dynamicvit is trained, found gathered',
+    ],
+    [
+      ['--method', 'tome', '--keep-ratio', '0.5..1'],
+      '--keep-ratio LOW..HIGH: wanted a method whose number of tokens can change from run to run, found tome',
+    ],
+    [
+      ['--method', 'dynamicvit', '--shrink', '1..3'],
+      '--shrink: the weights of dynamicvit are for one number of tokens',
+    ],
+    [['--method', 'evit', '--shrink', '3..3'], '--shrink: wanted FROM..UNTIL, the first below the second, found 3..3'],
+    [['--lr-factor', '*=-1'], '--lr-factor: wanted a factor of at least 0 for *, found -1'],
   ] as const
   for (const [args, message] of refused) assert.throws(() => recipe(...args), new InputError(message))
   assert.throws(
     () => parse('--keep-ratio', '0.5', '--keep-tokens', '9'),
     (error) => error instanceof CommanderError && error.code === 'commander.conflictingOption',
   )
+})
+
+test('a method brings its own losses, form and rates, and its authors’ recipe', () => {
+  const dynamicvit = recipe('--method', 'dynamicvit', '--loss-weight', 'ratio=5', '--keep-ratio', '0.5')
+  assert.deepEqual(dynamicvit.loss, { classification: 1, distillation: 5, feature: 500, ratio: 5, token: 0.5 })
+  assert.equal(dynamicvit.form, 'masked')
+  const official = recipe('--method', 'dynamicvit', '--preset', 'official')
+  assert.deepEqual(official.loss, { classification: 1, distillation: 0.5, feature: 0, ratio: 2, token: 0.5 })
+  assert.deepEqual([official.lr, official.warmupEpochs, official.batch * official.accumulate], [1e-3, 5, 1024])
+  const evit = recipe('--method', 'evit', '--preset', 'official')
+  assert.deepEqual([evit.minLr, evit.weightDecay, evit.batch * evit.accumulate], [2e-6, 1e-6, 2048])
+  assert.deepEqual(evit.loss, { classification: 1, distillation: 0, feature: 0 })
+  assert.deepEqual(recipe('--method', 'evit', '--shrink', '10..110').shrink, { from: 10, until: 110 })
+  assert.deepEqual(recipe('--lr-factor', 'head.*=2,*=0.1@5').rates, [
+    { names: 'head.*', factor: 2 },
+    { names: '*', factor: 0.1, from: 5 },
+  ])
+  const tome = recipe('--method', 'tome', '--method-option', 'r=4')
+  assert.deepEqual([tome.settings, tome.keep], [{ r: 4 }, {}])
+  const overruled = recipe('--method', 'tome', '--preset', 'official', '--keep-ratio', '0.7')
+  assert.deepEqual([overruled.settings, overruled.keep], [{}, { keepRatio: 0.7 }])
 })
