@@ -17,6 +17,7 @@ import { openMethod, planReduction, type ReductionRequest } from './registry.js'
 const requests: readonly ReductionRequest[] = [
   { method: 'none' },
   { method: 'idle', keepRatio: 0.6 },
+  { method: 'group', keepRatio: 0.5 },
   { method: 'evit', keepRatio: 0.6 },
   { method: 'evit', keepRatio: 0.6, fuse: false },
   { method: 'evovit', keepRatio: 0.5 },

@@ -5,6 +5,7 @@ import { ats } from './ats.js'
 import { dynamicvit } from './dynamicvit.js'
 import { evit } from './evit.js'
 import { evovit } from './evovit.js'
+import { group } from './group.js'
 import { idle } from './idle.js'
 import type { Build, Form, Method, MethodPlan, ModelShape, Setting } from './method.js'
 import { none } from './none.js'
@@ -12,7 +13,7 @@ import { elasticKeep, type KeepPlan, type KeepRequest } from './schedule.js'
 import { tome } from './tome.js'
 
 /** The methods that `--method` knows: one line each. */
-export const methods = { none, idle, evit, dynamicvit, evovit, ats, tome } as const
+export const methods = { none, idle, group, evit, dynamicvit, evovit, ats, tome } as const
 
 export type MethodName = keyof typeof methods
 
