@@ -17,7 +17,9 @@ import { openMethod, planReduction, type ReductionRequest } from './registry.js'
 const requests: readonly ReductionRequest[] = [
   { method: 'none' },
   { method: 'idle', keepRatio: 0.6 },
-  { method: 'group', keepRatio: 0.5 },
+  { method: 'group', keepRatio: 0.5, attention: 0.5 },
+  { method: 'group', groups: 6, regroup: 2 },
+  { method: 'group', keepRatio: 0.6 },
   { method: 'evit', keepRatio: 0.6 },
   { method: 'evit', keepRatio: 0.6, fuse: false },
   { method: 'evovit', keepRatio: 0.5 },
