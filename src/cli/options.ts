@@ -24,7 +24,19 @@ import {
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { Device } from '../runtime/session.js'
 import { addSection, columns, mustBeGiven, refuseMissing } from './help.js'
-import { deviations, list, means, oneOf, type Reader, randomInit, ratio, seed, text, whole } from './values.js'
+import {
+  deviations,
+  list,
+  means,
+  oneOf,
+  positive,
+  type Reader,
+  randomInit,
+  ratio,
+  seed,
+  text,
+  whole,
+} from './values.js'
 
 /** What tokens are ranked by: the class token's attention after (`softmax`) or before the softmax (`logits`). */
 export const scores = ['softmax', 'logits'] as const satisfies readonly Score[]
@@ -123,6 +135,9 @@ const definitions = {
     conflicts: ['keepTokens'],
   }),
   keepTokens: define('--keep-tokens <n0,n1,…>', 'number of image tokens kept, per block', list(count)),
+  maxGmacs: define('--max-gmacs <G>', 'the largest keep ratio whose plan does at most G GMACs a picture', positive, {
+    conflicts: ['keepRatio', 'keepRatios', 'keepTokens'],
+  }),
   method: define('--method <name>', `token reduction: ${methodNames.join(', ')}`, oneOf(...methodNames), {
     otherwise: 'idle, or none where all tokens are kept',
   }),
@@ -159,6 +174,7 @@ export const modelOptions = [
   'keepRatio',
   'keepRatios',
   'keepTokens',
+  'maxGmacs',
   'method',
   'methodOption',
   'score',
@@ -171,7 +187,7 @@ export const runtimeOptions = ['precision', 'device', 'threads', 'batch'] as con
 /** The headings in a command's help; what no heading names stands under Options. */
 const headings: readonly (readonly [heading: string, names: readonly SharedName[]])[] = [
   ['Classes:', ['labels']],
-  ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'method', 'methodOption', 'score']],
+  ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'maxGmacs', 'method', 'methodOption', 'score']],
   ['Pictures:', pictureOptions],
   ['Computing:', runtimeOptions],
 ]

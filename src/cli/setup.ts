@@ -7,10 +7,11 @@ import { fail } from '../errors.js'
 import { describePreprocess, imagenetPreprocess, overridePreprocess, type Preprocess } from '../images/preprocess.js'
 import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
+import { largestKeepRatio } from '../models/budget.js'
 import { presets } from '../models/config.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../weights/load.js'
-import { readPictureOverrides, readReduction, type SharedOptions } from './options.js'
+import { type Reduction, readPictureOverrides, readReduction, type SharedOptions } from './options.js'
 import { startProgress, warn } from './output.js'
 
 /** The model that `--model` and `--init` name, with the labels of `--labels`, of the model, or of ImageNet-1K. */
@@ -90,9 +91,25 @@ export function preprocessingReport({ preprocess, origins }: Partial<LoadedModel
 export const preprocessingLine = (report: PreprocessingReport): string =>
   `pictures: ${describePreprocess(report)} (${report.source})`
 
+/**
+ * The reduction that the options ask for; under `--max-gmacs` at the largest keep ratio that it allows.
+ *
+ * @throws InputError where the method cannot do with so little
+ */
+export function reductionFor(
+  options: SharedOptions,
+  { config, idle }: Pick<LoadedModel, 'config' | 'idle'>,
+): Reduction {
+  const { maxGmacs, ...others } = options
+  if (maxGmacs === undefined) return readReduction(options, idle)
+  // Any ratio below 1 will do: it stands in for what is sought, so that what the model's folder keeps does not count.
+  const { keepRatio: _, ...reduction } = readReduction({ ...others, keepRatio: 0.5 }, idle)
+  return { ...reduction, keepRatio: largestKeepRatio(config, reduction, maxGmacs) }
+}
+
 /** What the options ask of the classifier: the plan (from the model's own settings when none is given) and the session. */
 export const classifierOptions = (options: SharedOptions, model: LoadedModel): ClassifierOptions => ({
-  ...readReduction(options, model.idle),
+  ...reductionFor(options, model),
   ...(options.device && { device: options.device }),
   ...(options.precision && { precision: options.precision }),
   ...(options.threads !== undefined && { threads: options.threads }),

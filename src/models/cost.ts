@@ -76,6 +76,14 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
   }
 }
 
+/** MACs for one picture of the graph that runs under a plan; the most they can be, where pictures decide. */
+export function executedMacs(config: VitConfig, options: BuildOptions): number {
+  const { method = 'idle', keep = [] } = options
+  const extra = methodOf(method).parameters?.(shapeOf(config), keep)
+  const graph = buildGraph(config, shapesOnly(new Map([...vitParameters(config), ...(extra ?? [])])), options)
+  return totalMacs(graph, { batch: 1, ...Object.fromEntries(keep.map((most, l) => [keptSymbol(l), most])) })
+}
+
 /**
  * MACs of single pictures, where each decides how many tokens are computed.
  *

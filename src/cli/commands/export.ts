@@ -4,15 +4,7 @@ import type { Command } from 'commander'
 import type { ExportReport } from '../../export/folder.js'
 import type { Precision } from '../../graph/passes/precision.js'
 import { addExamples } from '../help.js'
-import {
-  addOptions,
-  addRequired,
-  modelOptions,
-  pictureOptions,
-  precisions,
-  readReduction,
-  type SharedOptions,
-} from '../options.js'
+import { addOptions, addRequired, modelOptions, pictureOptions, precisions, type SharedOptions } from '../options.js'
 import { emit, table } from '../output.js'
 import { list, oneOf, text } from '../values.js'
 
@@ -59,7 +51,7 @@ async function exportCommand(options: ExportCommandOptions): Promise<void> {
   const { precision, out, ...shared } = options
   const model = await setup.openModel(shared)
   const report = await exportModel(model, out, {
-    ...readReduction(shared, model.idle),
+    ...setup.reductionFor(shared, model),
     precisions: precision,
     portable: options.portable ?? false,
     features: options.features ?? false,

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { ModelCost } from '../../models/cost.js'
 import type { Counting } from '../../reduction/method.js'
 import { addExamples } from '../help.js'
-import { addOptions, modelOptions, pictureOptions, readReduction, type SharedOptions } from '../options.js'
+import { addOptions, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
 import { emit, table } from '../output.js'
 
 export function addInfo(program: Command): void {
@@ -39,8 +39,8 @@ async function info(options: SharedOptions): Promise<void> {
     import('../../models/vit.js'),
   ])
   const model = await setup.sizesOf(options)
-  const { name, config, idle, origins } = model
-  const request = readReduction(options, idle)
+  const { name, config, origins } = model
+  const request = setup.reductionFor(options, model)
   const plan = planReduction(request, shapeOf(config))
   const { method } = plan
   setup.warnAll(plan.warnings)
