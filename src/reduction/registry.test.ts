@@ -71,6 +71,8 @@ test('a plan that was saved is the same plan', () => {
     { method: 'evit', keepRatio: 0.7 },
     { method: 'evovit', keepRatio: 0.5, layerwise: true },
     { method: 'ats', samples: 100, from: 5 },
+    { method: 'group', keepRatio: 0.6 },
+    { method: 'group', groups: 40, regroup: [6], attention: 0.3 },
     { method: 'tome', r: 13 },
     { method: 'tome', r: 4, inflect: -0.5, proportional: false },
   ]
