@@ -59,7 +59,7 @@ describe('the registry', () => {
     const { methods, refused } = chooseMethods(comparedMethods(tiny), undefined, model)
     assert.deepEqual(
       methods.map(({ name }) => name),
-      ['idle', 'evit', 'evovit', 'ats', 'tome'],
+      ['idle', 'group', 'evit', 'evovit', 'ats', 'tome'],
     )
     assert.deepEqual(refused, [{ method: 'dynamicvit', reason: 'it has no score_predictor.0.in_conv.0.weight' }])
   })
