@@ -18,7 +18,7 @@ import { add, cast, div, less, log, mul, scale, sqrt, sub } from '../graph/ops/e
 import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
-import { addLast, addRows, bottomK, gatherLast, scatterLast, selectRows, spreadRows, topK } from '../graph/ops/rows.js'
+import { addLast, addRows, bottomK, gatherLast, gatherRows, scatterLast, selectRows, topK } from '../graph/ops/rows.js'
 import { concat, expandBatch, pad, reshape, slice } from '../graph/ops/shape.js'
 import { type Block, residual } from './block.js'
 import { foldedLogits, readerAttention } from './folded.js'
@@ -196,12 +196,12 @@ function groupedBlock(block: Block, rows: Rows, groups: Groups, how: { masked: b
   const homes = withPrefix(rows, home) // [B, N]
   if (how.masked) {
     // Every token computes its group's row: as many equal keys weigh as one with log(size).
-    const r = spreadRows(mean, selectRows(homes, mean.shape[1] as number)) // [B, N, C]
+    const r = gatherRows(mean, selectRows(homes, mean.shape[1] as number), true) // [B, N, C]
     const change = sub(compute(block, r, undefined, tokens), r) // [B, N, C]
     return { x: add(x, change), mean: add(mean, meanChange(change, groups, rows)) }
   }
   const moved = compute(block, mean, columns(size, rows.prefix), tokens) // [B, P + m, C]
-  return { x: add(x, spreadRows(sub(moved, mean), selectRows(homes, mean.shape[1] as number))), mean: moved }
+  return { x: add(x, gatherRows(sub(moved, mean), selectRows(homes, mean.shape[1] as number), true)), mean: moved }
 }
 
 /** What a change of all tokens is for the prefix rows and for every group, whose tokens change alike. */
