@@ -27,11 +27,11 @@ import { reduceMean, reduceSum } from '../src/graph/ops/reduce.js'
 import {
   addLast,
   addRows,
+  gatherRows,
   rowMask,
   scatterLast,
   scatterRows,
   selectRows,
-  spreadRows,
   topK,
 } from '../src/graph/ops/rows.js'
 import { concat, expandBatch, reshape, slice } from '../src/graph/ops/shape.js'
@@ -103,7 +103,7 @@ function flatBlock(block: Block, rows: Rows, form: Flat, K: number): Tensor {
     const [q, k, v] = block.queryKeyValue(block.norm1(r))
     const all = concat([filled(x, P, 1), size], 1)
     const change = sub(residual(block, r, block.attend(q, k, v, columns(all))), r) // [B, P + K, C]
-    return add(x, spreadRows(change, selectRows(withPrefix(rows, home), P + K)))
+    return add(x, gatherRows(change, selectRows(withPrefix(rows, home), P + K), true))
   }
   const g = form.cells ** 2
   const side = Math.round(Math.sqrt(N0))
@@ -124,7 +124,7 @@ function flatBlock(block: Block, rows: Rows, form: Flat, K: number): Tensor {
   const all = concat([filled(x, P + K, 1), size], 1) // [B, P + K + g]
   const moved = residual(block, r, block.attend(q, k, v, columns(all))) // [B, P + K + g, C]
   const change = sub(slice(moved, 1, P + K), mean) // [B, g, C]
-  const shared = add(image, spreadRows(change, selectRows(home, g))) // [B, N0, C]
+  const shared = add(image, gatherRows(change, selectRows(home, g), true)) // [B, N0, C]
   return scatterRows(concat([slice(x, 1, 0, P), shared], 1), selectRows(chosen, N), slice(moved, 1, 0, P + K))
 }
 
