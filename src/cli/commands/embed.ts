@@ -75,7 +75,10 @@ export function addEmbed(program: Command): void {
   addExamples(
     command,
     ['idlevit embed --model demo --data scenes:2:200 --out scenes.npy', 'generated pictures, one vector each'],
-    ["idlevit embed 'photos/**/*.jpg' --model deit-small --normalize --out photos.parquet", 'for cosine search'],
+    [
+      "idlevit embed 'photos/**/*.jpg' --model deit-small --normalize \\\n    --out photos.parquet",
+      'for cosine search',
+    ],
     [
       'idlevit embed photos/ --model deit-small --keep-ratio 0.7 --tokens --half \\\n    --out dense.safetensors',
       'every token in its place, idled',
