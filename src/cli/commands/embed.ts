@@ -84,7 +84,7 @@ export function addEmbed(program: Command): void {
       'every token in its place, idled',
     ],
     [
-      'idlevit embed --model demo --data scenes:2:200 --keep-ratio 0.5 --report --out idle.npy',
+      'idlevit embed --model demo --data scenes:2:200 --keep-ratio 0.5 \\\n    --report --out idle.npy',
       'what idling does to them',
     ],
   )
