@@ -9,7 +9,7 @@
 
 import { parseArgs } from 'node:util'
 import type * as Idlevit from '../src/index.js'
-import { presets } from '../src/models/config.js'
+import { presets } from '../src/models/presets.js'
 import { randomVit } from '../src/weights/init.js'
 import { writeSafetensors } from '../src/weights/safetensors.js'
 import { launchChromium } from '../test/support/chromium.js'

@@ -13,8 +13,9 @@ export { imagenetPreprocess, normalise, type Preprocess, preprocessImage } from 
 export { type Interpolation, type ResizeManner, type RgbImage, resizeCrop } from './images/resample.js'
 export { imagenetLabels } from './labels/imagenet.js'
 export { type BuildOptions, buildGraph } from './models/build.js'
-export { type Preset, presets, type VitConfig } from './models/config.js'
+export type { VitConfig } from './models/config.js'
 export { type ModelCost, modelCost } from './models/cost.js'
+export { type Preset, presets } from './models/presets.js'
 export { shapeOf } from './models/vit.js'
 export type { Score } from './reduction/idle.js'
 export {

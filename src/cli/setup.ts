@@ -8,7 +8,7 @@ import { describePreprocess, imagenetPreprocess, overridePreprocess, type Prepro
 import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
 import { largestKeepRatio } from '../models/budget.js'
-import { presets } from '../models/config.js'
+import { presets } from '../models/presets.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../weights/load.js'
 import { type Reduction, readPictureOverrides, readReduction, type SharedOptions } from './options.js'

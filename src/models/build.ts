@@ -6,7 +6,7 @@ import { gatherLast } from '../graph/ops/rows.js'
 import type { Build, MethodPlan } from '../reduction/method.js'
 import { elasticPlan, type MethodChoice, methodOf, openMethod } from '../reduction/registry.js'
 import { byToken, valuesByToken } from '../reduction/rows.js'
-import { imageTokens, type VitConfig } from './config.js'
+import { imageTokens, pictureSize, type VitConfig } from './config.js'
 import { type BlockRecord, shapeOf, type VitOutput, vit, type Weights } from './vit.js'
 
 /** Weights by timm name, PyTorch layout. */
@@ -55,7 +55,8 @@ export function constantWeights(graph: Graph, values: WeightValues): Weights {
 }
 
 /**
- * Builds the graph from `pixel_values` `[batch, 3, S, S]` to `logits` `[batch, classes]`.
+ * Builds the graph from `pixel_values` `[batch, 3, height, width]` to `logits` `[batch, classes]`, or to `pooled` `[batch, C]`
+ * of a model without a head.
  *
  * Of a distilled model `logits_cls` and `logits_dist` are outputs too when `trace` is set.
  */
@@ -70,18 +71,18 @@ export function buildForward(
 ): { readonly graph: Graph; readonly model: VitOutput } {
   const { features = false, trace = false, blocks = false, counts = false } = options
   const graph = createGraph()
-  const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
+  const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
   const weights = constantWeights(graph, values)
   checkOwnWeights(config, values, options)
   const form = openMethod(methodBuild(graph, weights, config), { ...options, ...methodPlan(config, options) })
   const result = vit(weights, pixels, config, { form, allTokens: features || blocks })
-  output('logits', result.logits)
+  output(config.classes === 0 ? 'pooled' : 'logits', result.logits)
   if (features) output('features', byToken({ ...result.rows, x: result.features }))
   if (blocks) {
     output('embedded', result.embedded)
     for (const [l, { step }] of result.blocks.entries()) output(`block.${l}`, byToken(step.rows))
   }
-  if (trace) traceOutputs(result)
+  if (trace) traceOutputs(result, config.distilled)
   if (counts) for (const [l, { step }] of result.blocks.entries()) if (step.counts) output(`count.${l}`, step.counts)
   return { graph, model: result }
 }
@@ -110,9 +111,9 @@ function methodPlan(config: VitConfig, { keep, elastic, form, official, ...choic
   return { form, official, ...(elastic ? elasticPlan(choice, shapeOf(config)) : { keep: keep ?? all }) }
 }
 
-function traceOutputs({ blocks, pooled, headLogits: [cls, dist] }: VitOutput): void {
+function traceOutputs({ blocks, headLogits: [cls, dist] }: VitOutput, distilled: boolean): void {
   for (const [l, record] of blocks.entries()) traceBlock(l, record)
-  if (cls && dist && !pooled) {
+  if (cls && dist && distilled) {
     output('logits_cls', cls)
     output('logits_dist', dist)
   }

@@ -1,13 +1,19 @@
 /**
- * What defines a vision transformer: the sizes, independent of its weights.
+ * What defines a vision transformer: sizes and options, independent of its weights.
  *
- * ViT: Dosovitskiy et al., arXiv 2010.11929; DeiT: Touvron et al., arXiv 2012.12877.
+ * ViT: Dosovitskiy et al., arXiv 2010.11929; DeiT: Touvron et al., arXiv 2012.12877; LayerScale: arXiv 2103.17239;
+ * DeiT III: arXiv 2204.07118; CLIP: arXiv 2103.00020; SigLIP: arXiv 2303.15343; DINOv2: arXiv 2304.07193; registers:
+ * arXiv 2309.16588; DINOv3: arXiv 2508.10104.
  */
 
-/** Sizes of a plain or distilled ViT/DeiT. */
+import type { Rotary } from './rotary.js'
+
+/** Sizes and options of a vision transformer; what is left out is as in DeiT. */
 export interface VitConfig {
-  /** Picture side in pixels (square); a multiple of `patchSize`. */
+  /** Picture side in pixels; a multiple of `patchSize`. Of a picture that is not square the width. */
   readonly imageSize: number
+  /** Picture height in pixels where it is not `imageSize`; a multiple of `patchSize`. */
+  readonly imageHeight?: number
   /** Patch side in pixels. */
   readonly patchSize: number
   /** Token width C. */
@@ -18,80 +24,135 @@ export interface VitConfig {
   readonly heads: number
   /** Hidden width of the MLP (DeiT: 4 C). */
   readonly hidden: number
-  /** Number of classes. */
+  /** Number of classes; 0 for a model without a head, which gives what a head would read. */
   readonly classes: number
   /** DeiT's distillation token and second head (logits are the mean of both heads). */
   readonly distilled: boolean
   /** LayerNorm epsilon: 1e-6 in timm and DeiT. */
   readonly layerNormEps: number
-  /** What the head reads: the class token (default), or the mean of the image rows, normalised afterwards (Evo-ViT). */
-  readonly pool?: 'class' | 'mean'
-  /** A second norm and head on the class token, for training alone (Evo-ViT). */
+  /** Whether a class token leads the rows; default true. */
+  readonly classToken?: boolean
+  /** Register tokens behind the class token; default 0. They are computed in every block. */
+  readonly registers?: number
+  /** Rows that have a learned position: all (default), all but registers, the image tokens alone, or none. */
+  readonly positions?: 'all' | 'class' | 'image' | 'none'
+  /** How queries and keys of image tokens are turned by their place; default not at all. */
+  readonly rotary?: Rotary
+  /** Whether patches are embedded with a bias; default true. */
+  readonly patchBias?: boolean
+  /** LayerNorm before the blocks (CLIP); default false. */
+  readonly preNorm?: boolean
+  /** Which of query, key and value have a bias: all (default), all but keys (BEiT, DINOv3), or none. */
+  readonly qkvBias?: 'all' | 'qv' | 'none'
+  /** LayerNorm on the queries and keys of every head; default false. */
+  readonly qkNorm?: boolean
+  /** Learned factors of both residual branches, channel by channel; default false. */
+  readonly layerScale?: boolean
+  /** Of the MLP; default the exact GELU. */
+  readonly activation?: Activation
+  /**
+   * What the head reads: the class token (default), the mean of the image rows, both side by side, or what a learned
+   * query attends to (SigLIP).
+   */
+  readonly pool?: 'class' | 'mean' | 'class-mean' | 'attention'
+  /** Pool first and normalise afterwards (`fc_norm`, MAE), instead of the rows first; default false. */
+  readonly normAfterPool?: boolean
+  /** Width of the embedding that a linear map without bias makes of what was pooled (CLIP); default: no such map. */
+  readonly projection?: number
+  /** A second norm and head on the class token, for training alone (Evo-ViT). Its first norm is behind the mean. */
   readonly classHead?: boolean
 }
 
-const deit = (width: number, heads: number, distilled = false): VitConfig => ({
-  imageSize: 224,
-  patchSize: 16,
-  width,
-  depth: 12,
-  heads,
-  hidden: 4 * width,
-  classes: 1000,
-  distilled,
-  layerNormEps: 1e-6,
-})
+/** Activations of MLPs: exact GELU, its approximation by tanh, and x sigmoid(1.702 x). */
+export type Activation = 'gelu' | 'gelu-tanh' | 'quick-gelu'
 
-/** A named architecture and the hub repository that holds its pretrained weights. */
-export interface Preset {
-  readonly config: VitConfig
-  readonly hub: string
+/** Sizes of the picture in pixels, and of the grid of its patches. */
+type PictureSizes = Pick<VitConfig, 'imageSize' | 'imageHeight' | 'patchSize'>
+
+/** Height and width of the picture, in pixels. */
+export const pictureSize = ({
+  imageSize,
+  imageHeight = imageSize,
+}: Pick<VitConfig, 'imageSize' | 'imageHeight'>): readonly [number, number] => [imageHeight, imageSize]
+
+/** Rows and columns of patches. */
+export function gridSize(config: PictureSizes): readonly [number, number] {
+  const [height, width] = pictureSize(config)
+  return [height / config.patchSize, width / config.patchSize]
 }
 
-/** The architectures that `--model` knows by name. */
-export const presets: Readonly<Record<string, Preset>> = {
-  'deit-tiny': { config: deit(192, 3), hub: 'facebook/deit-tiny-patch16-224' },
-  'deit-small': { config: deit(384, 6), hub: 'facebook/deit-small-patch16-224' },
-  'deit-base': { config: deit(768, 12), hub: 'facebook/deit-base-patch16-224' },
-  'deit-tiny-distilled': { config: deit(192, 3, true), hub: 'facebook/deit-tiny-distilled-patch16-224' },
-  'deit-small-distilled': { config: deit(384, 6, true), hub: 'facebook/deit-small-distilled-patch16-224' },
-  'deit-base-distilled': { config: deit(768, 12, true), hub: 'facebook/deit-base-distilled-patch16-224' },
+/** Image tokens of a picture: one for each patch. */
+export function imageTokens(config: PictureSizes): number {
+  const [rows, columns] = gridSize(config)
+  return rows * columns
 }
 
-/** Image tokens of a picture: (imageSize / patchSize)². */
-export const imageTokens = (config: Pick<VitConfig, 'imageSize' | 'patchSize'>): number =>
-  (config.imageSize / config.patchSize) ** 2
+/** What says which rows come before the image tokens. */
+type PrefixRows = Pick<VitConfig, 'distilled' | 'classToken' | 'registers'>
 
-/** Rows before the image tokens: the class token, and the distillation token when there is one. */
-export const prefixTokens = (config: Pick<VitConfig, 'distilled'>): number => (config.distilled ? 2 : 1)
+/** Rows before the image tokens: class token, distillation token, registers, where there are such. */
+export const prefixTokens = ({ distilled, classToken = true, registers = 0 }: PrefixRows): number =>
+  Number(classToken) + Number(distilled) + registers
+
+/** Rows that have a learned position. */
+export function positionRows(config: PrefixRows & PictureSizes & Pick<VitConfig, 'positions'>): number {
+  const { positions = 'all', registers = 0 } = config
+  if (positions === 'none') return 0
+  const prefix = prefixTokens(config)
+  return imageTokens(config) + { all: prefix, class: prefix - registers, image: 0 }[positions]
+}
+
+/** Numbers that the head reads. */
+export const pooledWidth = ({ pool, width }: Pick<VitConfig, 'pool' | 'width'>): number =>
+  pool === 'class-mean' ? 2 * width : width
+
+/** The norm behind the blocks: of the rows, or of what was pooled of them. */
+export const finalNorm = ({ normAfterPool = false }: Pick<VitConfig, 'normAfterPool'>): 'norm' | 'fc_norm' =>
+  normAfterPool ? 'fc_norm' : 'norm'
 
 /**
  * The tensors a checkpoint of this architecture must hold, under timm's names in PyTorch layout
  * (linear weights `[out, in]`), with their shapes.
  */
 export function vitParameters(config: VitConfig): Map<string, readonly number[]> {
-  const { width: C, hidden, patchSize: P, classes } = config
-  const rows = prefixTokens(config) + imageTokens(config)
+  const { width: C, hidden, patchSize: P, classes, registers = 0, qkvBias = 'all' } = config
   const shapes = new Map<string, readonly number[]>()
-  shapes.set('cls_token', [1, 1, C])
-  if (config.distilled) shapes.set('dist_token', [1, 1, C])
-  shapes.set('pos_embed', [1, rows, C])
-  const layer = (name: string, weight: readonly number[]) => {
+  const layer = (name: string, weight: readonly number[], bias = true) => {
     shapes.set(`${name}.weight`, weight)
-    shapes.set(`${name}.bias`, weight.slice(0, 1))
+    if (bias) shapes.set(`${name}.bias`, weight.slice(0, 1))
   }
-  layer('patch_embed.proj', [C, 3, P, P])
+  if (config.classToken !== false) shapes.set('cls_token', [1, 1, C])
+  if (config.distilled) shapes.set('dist_token', [1, 1, C])
+  if (registers > 0) shapes.set('reg_token', [1, registers, C])
+  if (config.positions !== 'none') shapes.set('pos_embed', [1, positionRows(config), C])
+  layer('patch_embed.proj', [C, 3, P, P], config.patchBias !== false)
+  if (config.preNorm) layer('norm_pre', [C])
   for (let l = 0; l < config.depth; l++) {
-    layer(`blocks.${l}.norm1`, [C])
-    layer(`blocks.${l}.attn.qkv`, [3 * C, C])
-    layer(`blocks.${l}.attn.proj`, [C, C])
-    layer(`blocks.${l}.norm2`, [C])
-    layer(`blocks.${l}.mlp.fc1`, [hidden, C])
-    layer(`blocks.${l}.mlp.fc2`, [C, hidden])
+    const block = `blocks.${l}`
+    layer(`${block}.norm1`, [C])
+    layer(`${block}.attn.qkv`, [3 * C, C], qkvBias === 'all')
+    if (qkvBias === 'qv') for (const part of ['q_bias', 'v_bias']) shapes.set(`${block}.attn.${part}`, [C])
+    if (config.qkNorm) for (const part of ['q_norm', 'k_norm']) layer(`${block}.attn.${part}`, [C / config.heads])
+    layer(`${block}.attn.proj`, [C, C])
+    if (config.layerScale) shapes.set(`${block}.ls1.gamma`, [C])
+    layer(`${block}.norm2`, [C])
+    layer(`${block}.mlp.fc1`, [hidden, C])
+    layer(`${block}.mlp.fc2`, [C, hidden])
+    if (config.layerScale) shapes.set(`${block}.ls2.gamma`, [C])
   }
-  layer('norm', [C])
-  layer('head', [classes, C])
-  if (config.distilled) layer('head_dist', [classes, C])
+  layer(finalNorm(config), [config.normAfterPool ? pooledWidth(config) : C])
+  if (config.pool === 'attention') {
+    shapes.set('attn_pool.latent', [1, 1, C])
+    layer('attn_pool.q', [C, C])
+    layer('attn_pool.kv', [2 * C, C])
+    layer('attn_pool.proj', [C, C])
+    layer('attn_pool.norm', [C])
+    layer('attn_pool.mlp.fc1', [hidden, C])
+    layer('attn_pool.mlp.fc2', [C, hidden])
+  }
+  if (config.projection !== undefined) shapes.set('projection.weight', [config.projection, pooledWidth(config)])
+  if (classes > 0) layer('head', [classes, pooledWidth(config)])
+  if (config.distilled && classes > 0) layer('head_dist', [classes, C])
   if (config.classHead) {
     layer('norm_cls', [C])
     layer('head_cls', [classes, C])

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { planReduction, type ReductionRequest } from '../reduction/registry.js'
 import { planKeep } from '../reduction/schedule.js'
-import { presets, type VitConfig } from './config.js'
+import type { VitConfig } from './config.js'
 import { modelCost } from './cost.js'
+import { presets } from './presets.js'
 import { shapeOf } from './vit.js'
 
 const config = (name: string) => presets[name]?.config as VitConfig

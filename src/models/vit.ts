@@ -1,10 +1,13 @@
 /**
- * The vision transformer and DeiT, plain or distilled, read top to bottom.
+ * The vision transformer and its family, read top to bottom: ViT, DeiT (plain, distilled, III), MAE, CLIP's and SigLIP's
+ * image towers, DINOv2 and DINOv3. What differs between them is an option of `VitConfig`, which cites where it is from.
  *
- * ViT: arXiv 2010.11929; DeiT: arXiv 2012.12877. Weight names are timm's, layouts PyTorch's.
+ * Weight names are timm's, layouts PyTorch's.
  */
 
+import type { Dim } from '../graph/dims.js'
 import { constant, scoped, type Tensor } from '../graph/graph.js'
+import { geluTanh, quickGelu } from '../graph/ops/activations.js'
 import { attention, splitHeads } from '../graph/ops/attention.js'
 import { add, gelu, mul } from '../graph/ops/elementwise.js'
 import { linear, matmul } from '../graph/ops/linear.js'
@@ -15,7 +18,9 @@ import type { Block, Projection } from '../reduction/block.js'
 import { type Form, type ModelShape, type Step, stateless } from '../reduction/method.js'
 import { denseBlock } from '../reduction/none.js'
 import type { Rows } from '../reduction/rows.js'
-import { imageTokens, prefixTokens, type VitConfig } from './config.js'
+import { type Activation, finalNorm, gridSize, imageTokens, prefixTokens, type VitConfig } from './config.js'
+import { attentionPooling, type Pooling, poolingLogits } from './pooling.js'
+import { rotation, type Turn } from './rotary.js'
 
 /** Gives a weight by its name; a constant for inference, an input for training. */
 export type Weights = (name: string) => Tensor
@@ -30,13 +35,13 @@ export interface VitOptions {
 }
 
 export interface VitOutput {
-  /** `[B, classes]`; of a distilled model the mean of both heads. */
+  /** `[B, classes]`; of a distilled model the mean of both heads; of one without a head what was pooled. */
   readonly logits: Tensor
   /** Each head's logits: class token, then distillation token; or mean of the image rows, then class token. */
   readonly headLogits: readonly Tensor[]
-  /** What the head reads where image rows are pooled: `[B, C]`. */
-  readonly pooled?: Tensor
-  /** Rows after the final LayerNorm: `[B, n, C]`, or the prefix rows alone without `allTokens`. */
+  /** What the head reads: `[B, C]`, after CLIP's projection where there is one. */
+  readonly pooled: Tensor
+  /** Rows after the final LayerNorm, where rows have one: `[B, n, C]`, or the rows that are read without `allTokens`. */
   readonly features: Tensor
   /** Rows that enter the first block. */
   readonly embedded: Tensor
@@ -59,109 +64,219 @@ export const shapeOf = (config: VitConfig): ModelShape => ({
   tokens: imageTokens(config),
   prefix: prefixTokens(config),
   width: config.width,
+  ...(config.classToken === false && { classToken: false }),
+  ...(config.pool === 'attention' && { poolingQuery: true }),
+  ...(config.rotary && { turned: true }),
 })
+
+/** Rows of the last block that are read: of a model that reads the class token that one, and its distilled sibling. */
+const readRows = ({ pool = 'class', distilled }: VitConfig): number | 'all' =>
+  pool === 'class' ? (distilled ? 2 : 1) : 'all'
 
 /**
  * The forward pass.
  *
  * @param weights - weights by timm name
- * @param pixels - normalised pictures `[B, 3, S, S]`
+ * @param pixels - normalised pictures `[B, 3, height, width]`
  */
 export function vit(weights: Weights, pixels: Tensor, config: VitConfig, options: VitOptions = {}): VitOutput {
   const { form = stateless(denseBlock), allTokens = false, wrap = (block) => block } = options
   const { graph } = pixels
   const embedded = scoped(graph, 'embed', () => embed(weights, pixels, config)) // [B, N, C]
+  const turn = turnOf(embedded, config)
   let rows: Rows = { x: embedded, prefix: prefixTokens(config) }
   let state = form.start(rows)
   const blocks: BlockRecord[] = []
   for (let l = 0; l < config.depth; l++) {
-    const reads = l === config.depth - 1 && !allTokens && config.pool !== 'mean' ? rows.prefix : 'all'
-    const block = wrap(vitBlock(weights, config, l))
+    const reads = l === config.depth - 1 && !allTokens ? readRows(config) : 'all'
+    const block = wrap(vitBlock(weights, config, l, turn))
     const step = scoped(graph, `blocks.${l}`, () => form.block(block, rows, state, reads))
     blocks.push({ block, before: rows, step })
     rows = step.rows // [B, n, C]
     state = step.state
   }
   rows = form.end?.(rows, state) ?? rows
-  const { x } = rows
-  const norm = (name: string, t: Tensor) =>
-    layerNorm(t, weights(`${name}.weight`), weights(`${name}.bias`), config.layerNormEps)
-  const head = (name: string, token: Tensor) => linear(token, weights(`${name}.weight`), weights(`${name}.bias`))
-  const token = (t: Tensor, row: number) => reshape(slice(t, 1, row, row + 1), [x.shape[0] ?? 1, config.width]) // [B, C]
+  const seen = { embedded, blocks, rows }
+  if (config.classHead) return { ...evoReadout(weights, rows, config), ...seen }
+  return { ...readout(weights, rows, config), ...seen }
+}
+
+/** What is read out of the rows behind the last block. */
+type Readout = Pick<VitOutput, 'features' | 'pooled' | 'logits' | 'headLogits'>
+
+function readout(weights: Weights, { x, prefix }: Rows, config: VitConfig): Readout {
+  const { pool = 'class', projection, normAfterPool = false, width: C } = config
+  const [B] = x.shape
+  const norm = (t: Tensor) => normOf(weights, config, finalNorm(config), t)
+  const features = normAfterPool ? x : norm(x) // [B, n, C]
+  const row = (i: number) => reshape(slice(features, 1, i, i + 1), [B ?? 1, C]) // [B, C]
+  const pools = {
+    class: () => row(0),
+    mean: () => reduceMean(slice(features, 1, prefix), [1]),
+    'class-mean': () => concat([row(0), reduceMean(slice(features, 1, prefix), [1])], 1), // [B, 2C]
+    attention: () => attentionPooling(poolingOf(weights, config), features),
+  }
+  return scoped(x.graph, 'head', () => {
+    const normed = (t: Tensor) => (normAfterPool ? norm(t) : t)
+    const read = config.distilled ? [row(0), row(1)].map(normed) : [normed(pools[pool]())] // [B, C] each
+    const [first] = read as [Tensor]
+    const pooled = projection === undefined ? first : linear(first, weights('projection.weight')) // [B, C]
+    if (config.classes === 0) return { features, pooled, logits: pooled, headLogits: [] }
+    const headLogits = read.map((t, i) => headOf(weights, i === 0 ? 'head' : 'head_dist', t)) // [B, classes] each
+    return { features, pooled, logits: mean(headLogits), headLogits }
+  })
+}
+
+/** Evo-ViT reads the mean of the image rows through the final norm, and in training the class token through another. */
+function evoReadout(weights: Weights, { x, prefix }: Rows, config: VitConfig): Readout {
+  const norm = (name: string, t: Tensor) => normOf(weights, config, name, t)
   const features = norm('norm', x) // [B, N, C]
-  if (config.pool === 'mean')
-    return scoped(graph, 'head', () => {
-      const pooled = norm('norm', reduceMean(slice(x, 1, rows.prefix), [1])) // [B, C]
-      const logits = head('head', pooled) // [B, classes]
-      const classLogits = config.classHead && head('head_cls', norm('norm_cls', token(x, 0))) // [B, classes]
-      return {
-        logits,
-        headLogits: [logits, ...(classLogits ? [classLogits] : [])],
-        features,
-        pooled,
-        embedded,
-        blocks,
-        rows,
-      }
-    })
-  const headLogits = scoped(graph, 'head', () =>
-    (config.distilled ? ['head', 'head_dist'] : ['head']).map((name, row) => head(name, token(features, row))),
-  )
-  return { logits: mean(headLogits), headLogits, features, embedded, blocks, rows }
+  return scoped(x.graph, 'head', () => {
+    const pooled = norm('norm', reduceMean(slice(x, 1, prefix), [1])) // [B, C]
+    const token = reshape(slice(x, 1, 0, 1), [x.shape[0] ?? 1, config.width]) // [B, C]
+    const logits = headOf(weights, 'head', pooled) // [B, classes]
+    return { features, pooled, logits, headLogits: [logits, headOf(weights, 'head_cls', norm('norm_cls', token))] }
+  })
 }
 
-/** Patches as tokens, behind the class token, with positions: `[B, 3, S, S]` → `[B, N, C]`. */
+const headOf = (weights: Weights, name: string, x: Tensor): Tensor =>
+  linear(x, weights(`${name}.weight`), weights(`${name}.bias`))
+
+const normOf = (weights: Weights, { layerNormEps }: VitConfig, name: string, x: Tensor): Tensor =>
+  layerNorm(x, weights(`${name}.weight`), weights(`${name}.bias`), layerNormEps)
+
+/** The pieces of attention pooling. */
+function poolingOf(weights: Weights, config: VitConfig): Pooling {
+  const weight = (name: string) => weights(`attn_pool.${name}`)
+  return {
+    heads: config.heads,
+    weight,
+    norm: (x) => normOf(weight, config, 'norm', x),
+    feedForward: (x) => mlp(weight, config, x),
+  }
+}
+
+/** How queries and keys are turned, if they are. */
+function turnOf(embedded: Tensor, config: VitConfig): Turn | undefined {
+  const { rotary, heads, width } = config
+  return rotary && rotation(embedded.graph, rotary, gridSize(config), prefixTokens(config), heads, width)
+}
+
+/** Patches as tokens behind the prefix rows, with positions: `[B, 3, height, width]` → `[B, N, C]`. */
 function embed(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
-  const { patchSize: P, imageSize: S, width: C } = config
+  const { patchSize: P, width: C, positions = 'all', patchBias = true } = config
   const [B = 1] = pixels.shape
-  const g = S / P
-  const patches = transpose(reshape(pixels, [B, 3, g, P, g, P]), [0, 2, 4, 1, 3, 5]) // [B, g, g, 3, P, P]
+  const [rows, columns] = gridSize(config)
+  const patches = transpose(reshape(pixels, [B, 3, rows, P, columns, P]), [0, 2, 4, 1, 3, 5]) // [B, rows, columns, 3, P, P]
   const weight = reshape(weights('patch_embed.proj.weight'), [C, 3 * P * P]) // [C, 3·P·P]
-  const tokens = linear(reshape(patches, [B, g * g, 3 * P * P]), weight, weights('patch_embed.proj.bias')) // [B, N0, C]
-  const prefix = [weights('cls_token'), ...(config.distilled ? [weights('dist_token')] : [])]
-  const rows = concat([...prefix.map((token) => expandBatch(token, tokens)), tokens], 1) // [B, N, C]
-  return add(rows, weights('pos_embed')) // [B, N, C]
+  const flat = reshape(patches, [B, rows * columns, 3 * P * P]) // [B, N0, 3·P·P]
+  const tokens = linear(flat, weight, patchBias ? weights('patch_embed.proj.bias') : undefined) // [B, N0, C]
+  const named = [
+    ...(config.classToken === false ? [] : ['cls_token']),
+    ...(config.distilled ? ['dist_token'] : []),
+    ...(config.registers ? ['reg_token'] : []),
+  ]
+  const expanded = (name: string) => expandBatch(weights(name), tokens) // [B, 1 or registers, C]
+  const positioned = () => {
+    if (positions === 'none' || positions === 'all') {
+      const all = concat([...named.map(expanded), tokens], 1) // [B, N, C]
+      return positions === 'all' ? add(all, weights('pos_embed')) : all
+    }
+    // Rows without a position are put between those that have one.
+    const led = positions === 'class' ? named.filter((name) => name !== 'reg_token') : []
+    const position = weights('pos_embed') // [1, led + N0, C]
+    const image = add(tokens, slice(position, 1, led.length)) // [B, N0, C]
+    const lead = led.map((name, i) => expandBatch(add(weights(name), slice(position, 1, i, i + 1)), tokens)) // [B, 1, C]
+    return concat([...lead, ...named.slice(led.length).map(expanded), image], 1) // [B, N, C]
+  }
+  const x = positioned() // [B, N, C]
+  return config.preNorm ? normOf(weights, config, 'norm_pre', x) : x
 }
 
-/** The pieces of block l: attention and MLP with pre-norm and residual. */
-export function vitBlock(weights: Weights, config: VitConfig, l: number): Block {
-  const { heads, layerNormEps: eps } = config
+const activations: Readonly<Record<Activation, (x: Tensor) => Tensor>> = {
+  gelu,
+  'gelu-tanh': geluTanh,
+  'quick-gelu': quickGelu,
+}
+
+/** Two linear layers with an activation between. */
+function mlp(w: Weights, { activation = 'gelu' }: VitConfig, y: Tensor): Tensor {
+  const hidden = activations[activation](linear(y, w('mlp.fc1.weight'), w('mlp.fc1.bias'))) // [B, n, R·C]
+  return linear(hidden, w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
+}
+
+/**
+ * The pieces of block l: attention and MLP with pre-norm and residual.
+ *
+ * @param turn - how queries and keys are turned by their place, in models that do so
+ */
+export function vitBlock(weights: Weights, config: VitConfig, l: number, turn?: Turn): Block {
+  const { heads, qkvBias = 'all', qkNorm = false, layerScale = false } = config
   const w = (name: string) => weights(`blocks.${l}.${name}`)
+  const norm = (name: string, x: Tensor) => normOf(w, config, name, x)
+  const scaled = (name: string, x: Tensor) => (layerScale ? mul(x, w(`${name}.gamma`)) : x)
   /** The packed projection in parts: 0 query, 1 key, 2 value. */
   const parts = lazy(() => {
-    const biases = split(w('attn.qkv.bias'), 0, 3) // [C] each
-    return split(w('attn.qkv.weight'), 0, 3).map((weight, i) => ({ weight, bias: biases[i] as Tensor })) // [C, C] each
+    const biases = biasParts(w, qkvBias) // [C] each
+    return split(w('attn.qkv.weight'), 0, 3).map((weight, i) => ({ weight, bias: biases[i] })) // [C, C] each
   })
   const part = (i: 0 | 1 | 2) => parts()[i] as Projection
   const projection = (i: 0 | 1 | 2) => (y: Tensor) => linear(y, part(i).weight, part(i).bias)
+  /** Queries or keys as they enter the product: normed by head and turned, where the model does so. */
+  const finished = (name: 'q_norm' | 'k_norm', t: Tensor, at?: Tensor) => {
+    const normed = qkNorm ? byHead(t, heads, (each) => norm(`attn.${name}`, each)) : t // [B, n, C]
+    return turn ? turn(normed, at) : normed
+  }
+  const packed = (y: Tensor) => {
+    if (qkvBias === 'qv') return ([0, 1, 2] as const).map((i) => projection(i)(y))
+    return split(linear(y, w('attn.qkv.weight'), qkvBias === 'all' ? w('attn.qkv.bias') : undefined), 2, 3)
+  }
   return {
     index: l,
     heads,
     prefix: prefixTokens(config),
-    norm1: (x) => layerNorm(x, w('norm1.weight'), w('norm1.bias'), eps),
-    query: projection(0),
-    key: projection(1),
+    norm1: (x) => norm('norm1', x),
+    query: (y, at) => finished('q_norm', projection(0)(y), at),
+    key: (y, at) => finished('k_norm', projection(1)(y), at),
     value: projection(2),
-    queryKeyValue: (y) =>
-      split(linear(y, w('attn.qkv.weight'), w('attn.qkv.bias')), 2, 3) as unknown as [Tensor, Tensor, Tensor],
-    linear: {
-      get key() {
-        return part(1)
-      },
-      get value() {
-        return part(2)
-      },
+    queryKeyValue: (y, at) => {
+      const [q, k, v] = packed(y) as [Tensor, Tensor, Tensor]
+      return [finished('q_norm', q, at), finished('k_norm', k, at), v]
     },
+    // Keys that are normed or turned are not linear in the row.
+    ...(!qkNorm &&
+      !turn && {
+        linear: {
+          get key() {
+            return part(1)
+          },
+          get value() {
+            return part(2)
+          },
+        },
+      }),
     logits: (q, k) =>
       matmul(splitHeads(q, heads), splitHeads(k, heads), { transB: true, alpha: (config.width / heads) ** -0.5 }),
     attend: (q, k, v, bias) => attention(q, k, v, heads, bias),
-    project: (o) => linear(o, w('attn.proj.weight'), w('attn.proj.bias')),
-    feedForward: (x) => {
-      const y = layerNorm(x, w('norm2.weight'), w('norm2.bias'), eps) // [B, n, C]
-      const hidden = gelu(linear(y, w('mlp.fc1.weight'), w('mlp.fc1.bias'))) // [B, n, R·C]
-      return linear(hidden, w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
-    },
+    project: (o) => scaled('ls1', linear(o, w('attn.proj.weight'), w('attn.proj.bias'))),
+    feedForward: (x) => scaled('ls2', mlp(w, config, norm('norm2', x))), // [B, n, C]
+    ...(config.pool === 'attention' && {
+      poolingLogits: (x: Tensor) =>
+        poolingLogits(poolingOf(weights, config), normOf(weights, config, finalNorm(config), x)),
+    }),
   }
+}
+
+/** Biases of query, key and value, `[C]` each, where they have one. */
+function biasParts(w: Weights, which: NonNullable<VitConfig['qkvBias']>): (Tensor | undefined)[] {
+  if (which === 'all') return [...split(w('attn.qkv.bias'), 0, 3)]
+  return which === 'qv' ? [w('attn.q_bias'), undefined, w('attn.v_bias')] : []
+}
+
+/** Something done to every head by itself: `[B, n, C]` → `[B, n, C]`. */
+function byHead(t: Tensor, heads: number, body: (each: Tensor) => Tensor): Tensor {
+  const [B, n, C] = t.shape as [Dim, Dim, number]
+  return reshape(body(reshape(t, [B, n, heads, C / heads])), [B, n, C])
 }
 
 /** Builds at the first call, and once. */

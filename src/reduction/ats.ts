@@ -167,6 +167,7 @@ export const ats: Method<AtsSettings> = {
   keeps: 'K, K², K³ of all tokens as sample points, of which several may hit one token',
   paper: 'arXiv 2111.15667',
   shrinks: true,
+  needsClassToken: true,
   settings: {
     from: { describes: 'the first block that samples (default: where the second quarter begins)', ...whole(0) },
     samples: {
@@ -191,7 +192,7 @@ export const ats: Method<AtsSettings> = {
       if (reads === 'all') return samplingBlock(block, rows, keep[block.index] as number, { ...settings, official })
       const y = block.norm1(rows.x) // [B, n, C]
       const first = (t: Tensor) => slice(t, 1, 0, reads) // [B, R, C]
-      const o = readerAttention(block, first(y), y, columns(rows)) // [B, R, C]
+      const o = readerAttention(block, first(y), y, { bias: columns(rows) }) // [B, R, C]
       return { rows: { ...rows, x: residual(block, first(rows.x), o) }, tokens: imageRows(rows) }
     }),
 }

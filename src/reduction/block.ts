@@ -11,16 +11,21 @@ import { add } from '../graph/ops/elementwise.js'
 export interface Block {
   readonly index: number
   readonly heads: number
-  /** Rows before the image tokens: 1 (class token) or 2 (and distillation token). */
+  /** Rows before the image tokens: class token, distillation token, registers; none in some models. */
   readonly prefix: number
   /** LN1: `[B, n, C]` → `[B, n, C]`. */
   norm1(x: Tensor): Tensor
-  /** Query, key or value projection of normalised rows: `[B, n, C]` → `[B, n, C]`. */
-  query(y: Tensor): Tensor
-  key(y: Tensor): Tensor
+  /**
+   * Query, key or value projection of normalised rows: `[B, n, C]` → `[B, n, C]`.
+   *
+   * Where a model turns queries and keys by their place, `at`, int64 `[B, n]`, says which of its rows these are; without
+   * it they are all of them, or leading ones of the prefix.
+   */
+  query(y: Tensor, at?: Tensor): Tensor
+  key(y: Tensor, at?: Tensor): Tensor
   value(y: Tensor): Tensor
   /** All three from one product. */
-  queryKeyValue(y: Tensor): readonly [Tensor, Tensor, Tensor]
+  queryKeyValue(y: Tensor, at?: Tensor): readonly [Tensor, Tensor, Tensor]
   /** Scaled logits of queries `[B, n, C]` towards keys `[B, m, C]`: `[B, H, n, m]`. */
   logits(q: Tensor, k: Tensor): Tensor
   /** Attention output before its projection, `[B, n, C]`; `bias` `[B, 1, 1, m]` is added to the logits of every key. */
@@ -31,6 +36,8 @@ export interface Block {
   feedForward(x: Tensor): Tensor
   /** The projections themselves, where keys and values are linear in the normalised row, for those who fold them. */
   readonly linear?: { readonly key: Projection; readonly value: Projection }
+  /** Logits of the query that pools the rows behind the last block, towards rows x as they are here: `[B, H, n]`. */
+  poolingLogits?(x: Tensor): Tensor
 }
 
 /** A linear layer: weight `[C, C]` in PyTorch's layout, bias `[C]` if any. */

@@ -114,6 +114,7 @@ export const evit: Method<EvitSettings> = {
   keeps: 'K of the tokens that are left, where each of these quarters begins',
   paper: 'arXiv 2202.07800',
   shrinks: true,
+  needsClassToken: true,
   settings: { fuse: { describes: 'fuse the tokens that are not kept (default: true)', ...flag } },
   plan: (request, { depth, tokens }) => ({ ...plan(request, depth, tokens), fuse: request.fuse ?? true }),
   open: (_, { keep, fuse = true, official = false }) =>

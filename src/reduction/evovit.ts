@@ -107,6 +107,7 @@ export const evovit: Method<EvovitSettings> = {
   keeps: 'K of all tokens in the second and in the last third of the blocks',
   paper: 'arXiv 2108.01390',
   shrinks: false,
+  needsClassToken: true,
   settings: {
     layerwise: { describes: 'sort the tokens in every block instead of once a stage (default: false)', ...flag },
     prunecls: { describes: 'read out without the tokens that wait in the last stage (default: false)', ...flag },

@@ -68,13 +68,19 @@ export function foldedAttention(block: Block, asking: Tensor, y: Tensor, columns
  *
  * @param asking - the rows that ask, normalised, `[B, P, C]`
  * @param y - the rows that are looked at, normalised, `[B, N, C]`
- * @param bias - `[B, 1, 1, N]`, added to the logits of every row that is looked at
  * @returns `[B, P, C]`, before the output projection
  */
-export const readerAttention = (block: Block, asking: Tensor, y: Tensor, bias?: Tensor): Tensor =>
+export const readerAttention = (block: Block, asking: Tensor, y: Tensor, { bias, at }: ReaderOptions = {}): Tensor =>
   block.linear
     ? foldedAttention(block, asking, y, bias)
-    : block.attend(block.query(asking), block.key(y), block.value(y), bias)
+    : block.attend(block.query(asking), block.key(y, at), block.value(y), bias)
+
+export interface ReaderOptions {
+  /** `[B, 1, 1, N]`, added to the logits of every row that is looked at. */
+  readonly bias?: Tensor | undefined
+  /** int64 `[B, N]`: which of the model's rows are looked at; absent: all of them. */
+  readonly at?: Tensor
+}
 
 function linearOf({ linear, index }: Block): NonNullable<Block['linear']> {
   if (!linear) throw new Error(`block ${index}: keys and values that are not linear in the rows cannot be folded`)

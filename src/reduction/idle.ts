@@ -2,9 +2,11 @@
  * Token idling (IdleViT, arXiv 2310.05654, section 3.2).
  *
  * In every idle block the K image tokens that the class token attends to most are selected and computed, together
- * with the class token. The others are idle: they pass by unchanged and may be selected again by a later block.
+ * with the class token. The others are idle: they pass by unchanged and may be selected again by a later block. Registers
+ * are always computed. What ranks tokens in a model without a class token is in `scores-unled.ts`.
  */
 
+import { fail } from '../errors.js'
 import { addDims, type Dim } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
 import { attend, mergeHeads, splitHeads } from '../graph/ops/attention.js'
@@ -18,10 +20,19 @@ import { expandBatch, reshape, slice } from '../graph/ops/shape.js'
 import { type CutOptions, tokenCut, visits } from '../losses/cut.js'
 import { type Block, residual } from './block.js'
 import { foldedLogits, readerAttention } from './folded.js'
-import { type Build, type Method, type MethodPlan, type Reads, type Step, stateless } from './method.js'
+import {
+  type Build,
+  type Method,
+  type MethodPlan,
+  type ModelShape,
+  type Reads,
+  type Step,
+  stateless,
+} from './method.js'
 import { denseBlock } from './none.js'
 import { int64, type Rows, withPrefix } from './rows.js'
 import { KEEP_INPUT, keptSymbol, planKeep } from './schedule.js'
+import { defaultRanking, type Ranking, rankings, unledScores } from './scores-unled.js'
 import { oneOf } from './settings.js'
 
 /**
@@ -36,6 +47,8 @@ export interface IdleOptions {
   /** int64 `[1]`, the number to keep when it is an input of the graph. */
   readonly count?: Tensor
   readonly score?: Score
+  /** Who ranks the tokens; default the class token. */
+  readonly ranking?: Ranking
   /**
    * `folded` (default) scores every token without projecting its key; `projected` is the official code's way,
    * which projects K for all tokens. The ranking is the same.
@@ -59,7 +72,7 @@ export function idleBlock(options: IdleOptions): IdleBlock {
     const { x } = into
     const y = block.norm1(x) // [B, N, C]
     const N = x.shape[1] as number
-    const choice = select(block, y, options)
+    const choice = select(block, x, y, options)
     const rows = selectRows(choice.rows, N) // [B, n]
     const { selected, scores, queries, keys } = choice
     const computed = rowMask(choice.rows, N) // [B, N]
@@ -76,18 +89,18 @@ export function idleBlock(options: IdleOptions): IdleBlock {
 
 /** Attention and MLP among the selected rows; of them only the prefix rows when nothing else will be read. */
 function computeRows(block: Block, x: Tensor, y: Tensor, rows: Selection, known: Choice, reads: Reads): Tensor {
-  const { queries, keys } = known
+  const { queries, keys, rows: at } = known
   const pick = (t: Tensor) => gatherRows(t, rows) // [B, n, C]
   const yS = pick(y)
   if (reads !== 'all') {
     const first = (t: Tensor) => slice(t, 1, 0, reads) // [B, R, C]
-    if (!keys) return residual(block, first(x), readerAttention(block, first(y), yS)) // [B, R, C]
+    if (!keys) return residual(block, first(x), readerAttention(block, first(y), yS, { at })) // [B, R, C]
     const q = queries ? first(queries) : block.query(first(y)) // [B, R, C]
     return residual(block, first(x), block.attend(q, pick(keys), block.value(yS))) // [B, R, C]
   }
   const [q, k, v] = keys
-    ? [queries ? pick(queries) : block.query(yS), pick(keys), block.value(yS)]
-    : block.queryKeyValue(yS) // [B, n, C] each
+    ? [queries ? pick(queries) : block.query(yS, at), pick(keys), block.value(yS)]
+    : block.queryKeyValue(yS, at) // [B, n, C] each
   return scatterRows(x, rows, residual(block, pick(x), block.attend(q, k, v))) // [B, N, C]
 }
 
@@ -102,23 +115,34 @@ interface Choice {
   readonly keys: Tensor | undefined
 }
 
-/** Ranks the image tokens by the class token's attention and takes the first K. */
-function select(block: Block, y: Tensor, options: IdleOptions): Choice {
-  const { keep, count, score = 'softmax', scoring = 'folded', selection, fullAttention = false } = options
+/** Ranks the image tokens, by the class token's attention where there is one, and takes the first K. */
+function select(block: Block, x: Tensor, y: Tensor, options: IdleOptions): Choice {
+  const { keep, count, score = 'softmax', ranking = 'class', scoring = 'folded', selection } = options
+  const { fullAttention = false } = options
   const queries = fullAttention ? block.query(y) : undefined // [B, N, C]
-  const projects = scoring === 'projected' || !block.linear
+  const asks = ranking !== 'pooling' && ranking !== 'norm'
+  const projects = asks && (scoring === 'projected' || !block.linear || ranking === 'received')
   const keys = fullAttention || (projects && !selection) ? block.key(y) : undefined // [B, N, C]
   if (selection) return { selected: selection, rows: withPrefix(block, selection), scores: undefined, queries, keys }
+  const scores =
+    ranking === 'class'
+      ? classScores(block, y, options, queries, keys)
+      : unledScores(block, ranking, { x, y, queries, keys }, score === 'logits') // [B, N]
+  const best = bestRows(block, scores, keep, count) // [B, n]
+  const rows = count ? unlessAll(block, y, count, best) : best // [B, n]
+  const selected = sub(slice(rows, 1, block.prefix), int64(y.graph, block.prefix)) // [B, K]
+  return { selected, scores: slice(scores, 1, block.prefix), rows, queries, keys }
+}
+
+/** The class token's attention to all rows, averaged over heads: `[B, N]`. */
+function classScores(block: Block, y: Tensor, options: IdleOptions, queries?: Tensor, keys?: Tensor): Tensor {
+  const { score = 'softmax' } = options
   const cls = (t: Tensor) => slice(t, 1, 0, 1) // [B, 1, C]
   const alpha = logitScale(block, y, score)
   const logits = keys
     ? projectedLogits(block, queries ? cls(queries) : block.query(cls(y)), keys, alpha)
     : foldedLogits(block, cls(y), y, { alpha, shifted: score === 'logits' }) // [B, H, N]
-  const scores = headMean(logits, score) // [B, N]
-  const best = bestRows(block, scores, keep, count) // [B, n]
-  const rows = count ? unlessAll(block, y, count, best) : best // [B, n]
-  const selected = sub(slice(rows, 1, block.prefix), int64(y.graph, block.prefix)) // [B, K]
-  return { selected, scores: slice(scores, 1, block.prefix), rows, queries, keys }
+  return headMean(logits, score) // [B, N]
 }
 
 /** More than any score. */
@@ -169,16 +193,21 @@ const MASKED = -1e5
  * selected rows are updated. The numbers are those of the gathered form.
  */
 export function maskedIdleBlock(options: IdleOptions): IdleBlock {
-  const { keep, count, score = 'softmax', fullAttention = false } = options
+  const { keep, count, score = 'softmax', ranking = 'class', fullAttention = false } = options
   return (block, into, reads) => {
     const { x } = into
     const [B, N, C] = x.shape as [Dim, number, number]
     const H = block.heads
-    const [queries, keys, values] = block.queryKeyValue(block.norm1(x)) // [B, N, C] each
+    const y = block.norm1(x) // [B, N, C]
+    const [queries, keys, values] = block.queryKeyValue(y) // [B, N, C] each
     const [q, k, v] = [queries, keys, values].map((t) => splitHeads(t, H)) as [Tensor, Tensor, Tensor] // [B, H, N, d]
     const raw = matmul(q, k, { transB: true }) // [B, H, N, N]
-    const cls = reshape(slice(raw, 2, 0, 1), [B, H, N]) // [B, H, N]
-    const scores = slice(headMean(scale(cls, logitScale(block, x, score)), score), 1, block.prefix) // [B, N0]
+    const cls = () => reshape(slice(raw, 2, 0, 1), [B, H, N]) // [B, H, N]
+    const ofAll =
+      ranking === 'class'
+        ? headMean(scale(cls(), logitScale(block, x, score)), score)
+        : unledScores(block, ranking, { x, y, queries, keys }, score === 'logits') // [B, N]
+    const scores = slice(ofAll, 1, block.prefix) // [B, N0]
     const selected = topK(scores, keep, count).indices // [B, K]
     const mask = rowMask(withPrefix(block, selected), N) // [B, N]
 
@@ -202,6 +231,8 @@ export function maskedIdleBlock(options: IdleOptions): IdleBlock {
 /** What may be asked of idling. */
 export interface IdleSettings {
   readonly score?: Score
+  /** Who ranks the tokens; default: the class token, and in models without one see `defaultRanking`. */
+  readonly ranking?: Ranking
   /** Send blocks that keep all tokens through the idle path too. */
   readonly idleAll?: boolean
   /** The tokens of idle blocks come from inputs `selection.{block}`, int64 `[B, K]`, instead of a score. */
@@ -215,13 +246,14 @@ export interface IdleSettings {
 /** The form of every block. */
 function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] {
   const { keep, form = 'gathered', official = false, score = 'softmax', idleAll, givenSelection, traces } = plan
+  const ranking = plan.ranking ?? defaultRanking(build.shape)
   const { depth, tokens } = build.shape
   const scoring = official ? ('projected' as const) : ('folded' as const)
   const idle = form === 'masked' ? maskedIdleBlock : idleBlock
   let idleBlocksBefore = 0
   return keep.map((kept, l): IdleBlock => {
     if (kept === tokens && !idleAll) return denseBlock
-    const shared = { score, scoring, fullAttention: traces?.(idleBlocksBefore++) ?? false }
+    const shared = { score, ranking, scoring, fullAttention: traces?.(idleBlocksBefore++) ?? false }
     if (kept === 'fed') {
       const count = slice(build.input(KEEP_INPUT, [depth], 'int64'), 0, l, l + 1) // [1]
       return idle({ ...shared, keep: keptSymbol(l), count })
@@ -229,6 +261,14 @@ function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] 
     if (!givenSelection) return idle({ ...shared, keep: kept })
     return idle({ ...shared, keep: kept, selection: build.input(`selection.${l}`, ['batch', kept], 'int64') })
   })
+}
+
+/** Refuses a ranking by what a model does not have. */
+function checkRanking(ranking: Ranking | undefined, { classToken = true, poolingQuery = false }: ModelShape): void {
+  if (ranking === 'class' && !classToken)
+    fail('ranking: class wants a class token, found a model without one; mean, received and norm need none')
+  if (ranking === 'pooling' && !poolingQuery)
+    fail('ranking: pooling wants a model that pools by attention, found one that does not')
 }
 
 export const idle: Method<IdleSettings> = {
@@ -240,8 +280,17 @@ export const idle: Method<IdleSettings> = {
   elastic: true,
   settings: {
     score: { describes: 'ranking of tokens, as --score', ...oneOf('softmax', 'logits') },
+    ranking: {
+      describes:
+        "who ranks tokens (default: class, as in the paper; without a class token pooling or mean, this project's own)",
+      ...oneOf(...rankings),
+    },
   },
-  plan: ({ score = 'softmax', ...request }, { depth, tokens }) => ({ ...planKeep(request, depth, tokens), score }),
+  tellsPlaces: true,
+  plan({ score = 'softmax', ranking, ...request }, shape) {
+    checkRanking(ranking, shape)
+    return { ...planKeep(request, shape.depth, shape.tokens), score, ...(ranking && { ranking }) }
+  },
   countings: {
     kForAll: { label: 'keys of all tokens (structure of the official code)', plan: { official: true } },
     selectedOnly: { label: 'selected tokens only (no cost for scores)', plan: { givenSelection: true } },

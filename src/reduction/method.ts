@@ -24,6 +24,12 @@ export interface ModelShape {
   readonly prefix: number
   /** Token width C. */
   readonly width: number
+  /** `false`: no class token leads the rows. */
+  readonly classToken?: boolean
+  /** A learned query pools the rows behind the last block. */
+  readonly poolingQuery?: boolean
+  /** Queries and keys are turned by their row's place. */
+  readonly turned?: boolean
 }
 
 /** What will be read of a block's rows: so many leading ones, or all. What nobody reads need not be computed. */
@@ -166,6 +172,10 @@ export interface Method<S extends object = object> {
   readonly paper?: string
   /** Whether rows leave for good, so that fewer come out than went in. */
   readonly shrinks: boolean
+  /** It ranks tokens by the class token's attention, and has no other way. */
+  readonly needsClassToken?: boolean
+  /** It tells blocks which rows it hands them, so that queries and keys can be turned by their place. */
+  readonly tellsPlaces?: boolean
   /** Whether the number of tokens can be an input of the graph. */
   readonly elastic?: boolean
   /** Its options, those a user may set. */

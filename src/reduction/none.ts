@@ -24,6 +24,7 @@ export const none: Method = {
   name: 'none',
   summary: 'every token in every block: the dense model',
   shrinks: false,
+  tellsPlaces: true,
   settings: {},
   plan(request, { depth, tokens }) {
     planKeep(request, depth, tokens) // what is asked for is checked all the same

@@ -94,7 +94,22 @@ export function planReduction(request: ReductionRequest, shape: ModelShape): Red
   const schedule = schedulingSetting(request)
   const ratio = Object.entries({ keepRatio, keepRatios, keepTokens }).find(([, value]) => value !== undefined)
   if (schedule && ratio) fail(`${schedule} and ${ratio[0]}: wanted one of them, both say how many tokens there are`)
+  checkModel(method, shape)
   return { method, ...settings, ...methodOf(method).plan(asked, shape) }
+}
+
+/** Refuses a model that has not what a method goes by. */
+function checkModel(method: MethodName, { classToken = true, turned = false }: ModelShape): void {
+  const { needsClassToken = false, tellsPlaces = false } = methodOf(method)
+  const able = (fits: (each: Method) => boolean) => methodNames.filter((name) => fits(methodOf(name))).join(', ')
+  if (needsClassToken && !classToken)
+    fail(
+      `${method}: ranks tokens by the class token's attention, found a model without one; ${able((each) => !each.needsClassToken)} need none`,
+    )
+  if (turned && !tellsPlaces)
+    fail(
+      `${method}: does not know rotary positions, by which this model turns queries and keys; ${able((each) => each.tellsPlaces === true)} do`,
+    )
 }
 
 /** The option in a request, if any, that says by itself how many tokens there are. */

@@ -106,9 +106,12 @@ function merge(rows: Rows, metric: Tensor, r: number): Rows {
     [1, b],
   )
   const all = expandBatch(odd, stay) // [B, b]
-  // With two prefix rows the second is the first of B, and moves up.
-  const heads = prefix === 2 ? [slice(stay, 1, 0, 1), slice(all, 1, 0, 1)] : []
-  const tails = prefix === 2 ? [slice(stay, 1, 1), slice(all, 1, 1)] : [stay, all]
+  // Prefix rows lie alternately in A and B, and come first again.
+  const [evens, odds] = prefix > 1 ? [Math.ceil(prefix / 2), Math.floor(prefix / 2)] : [0, 0]
+  const heads = Array.from({ length: evens + odds }, (_, i) =>
+    slice(i % 2 === 0 ? stay : all, 1, Math.floor(i / 2), Math.floor(i / 2) + 1),
+  )
+  const tails = prefix > 1 ? [slice(stay, 1, evens), slice(all, 1, odds)] : [stay, all]
   const from = concat([...heads, ...tails], 1) // [B, n - r]
   const into = add(targets, int64(graph, a - r)) // [B, r]: the new rows that sources join
 
@@ -198,7 +201,7 @@ export const tome: Method<TomeSettings> = {
       // What is merged is not read any more.
       const y = block.norm1(rows.x) // [B, n, C]
       const first = (t: Tensor) => slice(t, 1, 0, reads) // [B, R, C]
-      const o = readerAttention(block, first(y), y, proportional ? columns(rows.size) : undefined) // [B, R, C]
+      const o = readerAttention(block, first(y), y, { bias: proportional ? columns(rows.size) : undefined }) // [B, R, C]
       return { rows: { ...rows, x: residual(block, first(rows.x), o) }, tokens: imageRows(rows) }
     }),
 }

@@ -1,6 +1,7 @@
 /** Models that start from seeded random weights: a preset's architecture, or a smaller one for smaller pictures. */
 import { fail } from '../errors.js'
-import { presets, type VitConfig } from '../models/config.js'
+import type { VitConfig } from '../models/config.js'
+import { presets } from '../models/presets.js'
 import { randomVit } from '../weights/init.js'
 import type { LoadedModel } from '../weights/load.js'
 

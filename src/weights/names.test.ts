@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { presets, type VitConfig, vitParameters } from '../models/config.js'
+import { type VitConfig, vitParameters } from '../models/config.js'
+import { presets } from '../models/presets.js'
 import { randomVit } from './init.js'
 import { fromTimmNames, huggingFaceDeit, huggingFaceVit, toTimmNames } from './names.js'
 import { float32, type StateDict } from './state.js'
