@@ -27,6 +27,16 @@ export interface Check {
 /** Value tolerance: float32 implementations of the same formula stay within it, wrong formulas do not. */
 export const TOLERANCE = 3e-5
 
+/** What rounding makes of a gradient that is 0, such as that of a bias of keys, which no softmax sees. */
+const ROUNDING = 1e-6
+
+/** Compares a gradient: each entry within 1e-4 of the tensor's largest one. */
+export function compareGradient(name: string, expected: Parameters<typeof compare>[1], actual: Actual): Check {
+  let largest = 0
+  for (let i = 0; i < expected.data.length; i++) largest = Math.max(largest, Math.abs(Number(expected.data[i])))
+  return compare(name, expected, { ...actual, tolerance: { absolute: Math.max(1e-4 * largest, ROUNDING) } })
+}
+
 /** Compares one tensor with what was expected. */
 export function compare(
   name: string,

@@ -3,13 +3,14 @@
 import { extname } from 'node:path'
 import { fail } from '../errors.js'
 import { verifyCheckpoint } from './checkpoint.js'
-import { type Check, compare, type Replay } from './compare.js'
+import { type Check, compare, compareGradient, type Replay } from './compare.js'
 import { replayDeit, replayIdleDeit } from './deit.js'
 import { replayDynamicVit } from './dynamicvit.js'
 import { replayAts, replayEvit, replayEvoVit, replayTome } from './methods.js'
 import { replayOptim } from './optim.js'
 import { replayPreprocess } from './preprocess.js'
 import { readReference, tensorOf } from './reference.js'
+import { replayVit } from './vit.js'
 
 export type { Check } from './compare.js'
 
@@ -44,14 +45,20 @@ export async function verify(file: string): Promise<Verification> {
   const reference = await readReference(file)
   const replay =
     replays[reference.system] ??
-    fail(`${file}: system ${reference.system} is not known, wanted one of ${Object.keys(replays).join(', ')}`)
+    (reference.system.startsWith('vit-') ? replayVit : undefined) ??
+    fail(`${file}: system ${reference.system} is not known, wanted one of ${Object.keys(replays).join(', ')}, vit-*`)
   const actual = await replay(reference)
   const checks: Check[] = []
   const unknown: string[] = []
   for (const key of reference.tensors.keys()) {
-    if (!key.startsWith('expect.')) continue
-    const name = key.slice('expect.'.length)
+    const gradient = key.startsWith('grad.')
+    if (!gradient && !key.startsWith('expect.')) continue
+    const name = gradient ? key : key.slice('expect.'.length)
     const value = actual.get(name)
+    if (gradient) {
+      if (value) checks.push(compareGradient(name, tensorOf(reference, key), value))
+      continue
+    }
     if (value) checks.push(compare(name, tensorOf(reference, key), value))
     else unknown.push(name)
   }

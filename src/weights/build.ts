@@ -8,10 +8,10 @@ import { type VitConfig, vitParameters } from '../models/config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
 import { findHeads, type Heads, type Origin } from './heads.js'
-import { checkState, inferVitShape, resizeVit, unflattenPatchWeights, type VitShape } from './infer.js'
+import { checkState, headsOf, inferVitShape, resizeVit, unflattenPatchWeights, type VitShape } from './infer.js'
 import { stripPrefixes, toTimmNames } from './names.js'
 import { findPreprocess } from './pictures.js'
-import { float32, type StateDict } from './state.js'
+import type { StateDict } from './state.js'
 
 /** What is known besides the weights. */
 export interface BuildModelOptions {
@@ -83,10 +83,9 @@ export interface BuiltModel {
 export function buildModel(state: StateDict, options: BuildModelOptions = {}): BuiltModel {
   const { name = 'model', id = name, folder = '' } = options
   const renamed = unflattenPatchWeights(toTimmNames(stripPrefixes(state)))
-  const shape = inferVitShape(renamed)
-  const { file, warnings, foreign } = readConfig(shape, options)
+  const { file, shape, warnings, foreign } = readConfig(renamed, options)
   const found = findHeads(shape.width, shape.depth, {
-    given: options.heads,
+    given: options.heads ?? headsOf(renamed, shape.width),
     said: file?.heads,
     file: file?.source,
     architecture: file?.architecture,
@@ -94,11 +93,10 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
   const eps = findLayerNormEps(file)
   const config: VitConfig = { ...shape, heads: found.heads, layerNormEps: eps.value }
   const expected = new Map([...vitParameters(config), ...methodWeights(renamed)])
-  const complete = file?.qkvBias === false ? withoutQkvBias(renamed, config) : renamed
-  checkState(complete, expected)
+  checkState(renamed, expected)
   // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
   const ordered: StateDict = new Map(
-    [...expected.keys()].map((name) => [name, complete.get(name) ?? fail(`no ${name}`)]),
+    [...expected.keys()].map((name) => [name, renamed.get(name) ?? fail(`no ${name}`)]),
   )
   const resized = resizeVit(config, ordered, sideOf(options) ?? config.imageSize)
   const pictures = findPreprocess(config, resized.config.imageSize, {
@@ -142,21 +140,28 @@ export function sideOf({ imageSize, preprocess }: Pick<BuildModelOptions, 'image
 
 /** The config.json, held against the shapes; `foreign` when it, and so what lies beside it, is of other weights. */
 function readConfig(
-  shape: VitShape,
+  state: StateDict,
   options: BuildModelOptions,
-): { file?: ModelConfigFile; warnings: string[]; foreign?: true } {
+): { file?: ModelConfigFile; shape: VitShape; warnings: string[]; foreign?: true } {
   const { config, folder = '', unsure = false } = options
-  if (config === undefined) return { warnings: [] }
+  if (config === undefined) return { shape: inferVitShape(state), warnings: [] }
   const file = readModelConfig(config, `${folder}config.json`)
+  const shape = inferVitShape(state, file.hints)
+  if (file.qkvBias === true && shape.qkvBias === 'none' && !unsure)
+    fail(`${file.source} says that query, key and value have biases, the weights have none`)
   const wrong = file.sizes
     .filter(({ size, value }) => shape[size] !== value)
     .map(({ size, field, value }) => `${field} is ${value} there and ${shape[size]} in the weights`)
   const heads = options.heads === undefined ? file.heads?.value : undefined
   if (unsure && heads !== undefined && shape.width % heads !== 0)
     wrong.push(`a width of ${shape.width} cannot be split into ${heads} heads`)
-  if (wrong.length === 0) return { file, warnings: [...file.warnings] }
+  if (wrong.length === 0) return { file, shape, warnings: [...file.warnings] }
   if (!unsure) return fail(`${file.source} is not of these weights: ${wrong.join(', ')}`)
-  return { foreign: true, warnings: [`${file.source} is left out, it is not of these weights: ${wrong.join(', ')}`] }
+  return {
+    shape: inferVitShape(state),
+    foreign: true,
+    warnings: [`${file.source} is left out, it is not of these weights: ${wrong.join(', ')}`],
+  }
 }
 
 /** LayerNorm's epsilon: as a file says it, else 1e-6. */
@@ -169,16 +174,6 @@ function findLayerNormEps(file: ModelConfigFile | undefined): Origin & { readonl
   if (!file || !ignored) return { value: 1e-6, source: 'as in every published ViT and DeiT', guessed: true }
   const why = `${file.source} says ${ignored.value}, the library's default, with which such weights were not trained`
   return { value: 1e-6, source: `as in every published ViT and DeiT; ${why}`, guessed: true }
-}
-
-/** Biases that a model without them does not have, as zeros: the same function. */
-function withoutQkvBias(state: StateDict, { width, depth }: VitConfig): StateDict {
-  const complete: StateDict = new Map(state)
-  for (let l = 0; l < depth; l++) {
-    const name = `blocks.${l}.attn.qkv.bias`
-    if (!state.has(name)) complete.set(name, float32(new Float32Array(3 * width), [3 * width]))
-  }
-  return complete
 }
 
 function headWarnings({ heads, source, doubtful }: Heads, file: ModelConfigFile | undefined): string[] {

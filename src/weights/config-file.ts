@@ -12,6 +12,7 @@ import type { VitConfig } from '../models/config.js'
 import { methodNames, type StoredReduction, settingsOf } from '../reduction/registry.js'
 import { readHuggingFaceConfig } from './config-huggingface.js'
 import { isTimmConfig, readTimmConfig } from './config-timm.js'
+import type { VitHints } from './infer.js'
 import { fieldsOf, isObject, type JsonObject, quoted, type Said } from './json.js'
 
 /** Names of weights in a hub repository, best first. */
@@ -41,6 +42,8 @@ export interface ModelConfigFile {
   /** `false`: query, key and value have no bias. */
   readonly qkvBias?: boolean
   readonly sizes: readonly SaidSize[]
+  /** What shapes cannot tell. */
+  readonly hints?: VitHints
   /** Class names; absent when the file has only placeholders (`LABEL_0`). */
   readonly labels?: readonly string[]
   readonly idle?: IdleSettings

@@ -60,7 +60,7 @@ test('what is no ViT, or contradicts itself, is refused with the reason', () => 
   const broken = (name: string, shape: readonly number[]): StateDict =>
     new Map(hollow(tiny)).set(name, { dtype: 'F32', shape, data: new Float32Array(0) })
   const cases: readonly (readonly [StateDict, RegExp])[] = [
-    [new Map(), /not a ViT or DeiT: there is no cls_token \(the file holds no tensors\)/],
+    [new Map(), /not a ViT or DeiT: there is no patch_embed\.proj\.weight \(the file holds no tensors\)/],
     [new Map([['fc.weight', float32(new Float32Array(1), [1])]]), /it holds fc\.weight/],
     [broken('cls_token', [6]), /cls_token \[6\] should be \[1, 1, width\]/],
     [broken('pos_embed', [1, 7, 6]), /pos_embed has 7 rows: without 2 for the tokens in front they form no square/],

@@ -1,12 +1,16 @@
-/** Architecture from weights: sizes of a ViT or DeiT read off its keys and shapes, and the check that all of them fit. */
+/** Architecture from weights: sizes and options of a ViT read off its keys and shapes, and the check that all of them fit. */
 import { fail } from '../errors.js'
-import { prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
+import { gridSize, positionRows, prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
 import { findHeads } from './heads.js'
 import { resizePositions } from './position.js'
 import { float32, floatsOf, nameText, type StateDict, sameShape, shapeText } from './state.js'
 
+/** What shapes cannot tell, or not always. */
+export interface VitHints
+  extends Partial<Pick<VitConfig, 'imageSize' | 'imageHeight' | 'pool' | 'activation' | 'rotary' | 'positions'>> {}
+
 /** What the shapes alone do not tell. */
-export interface InferOptions {
+export interface InferOptions extends VitHints {
   /** Attention heads; without it as in published models of this width, see findHeads. */
   readonly heads?: number
   /** LayerNorm epsilon; 1e-6 without it. */
@@ -17,38 +21,123 @@ export interface InferOptions {
 export type VitShape = Omit<VitConfig, 'heads' | 'layerNormEps'>
 
 /**
- * The sizes of the ViT or DeiT whose weights these are.
+ * The sizes and options of the ViT whose weights these are.
  *
  * @param state - under timm's names (see toTimmNames)
  * @throws InputError when this is no ViT, or its shapes contradict each other.
  */
 export function inferVitConfig(state: StateDict, options: InferOptions = {}): VitConfig {
-  const shape = inferVitShape(state)
-  const { heads } = findHeads(shape.width, shape.depth, { given: options.heads })
-  return { ...shape, heads, layerNormEps: options.layerNormEps ?? 1e-6 }
+  const { heads: given, layerNormEps = 1e-6, ...hints } = options
+  const shape = inferVitShape(state, hints)
+  const { heads } = findHeads(shape.width, shape.depth, { given: given ?? headsOf(state, shape.width) })
+  return { ...shape, heads, layerNormEps }
 }
 
-/** The sizes that shapes tell; throws as {@link inferVitConfig}. */
-export function inferVitShape(state: StateDict): VitShape {
+/** Heads, where the norm of queries and keys tells how wide they are. */
+export function headsOf(state: StateDict, width: number): number | undefined {
+  const [each] = state.get('blocks.0.attn.q_norm.weight')?.shape ?? []
+  return each === undefined || each === 0 || width % each !== 0 ? undefined : width / each
+}
+
+/**
+ * The sizes and options that shapes tell; throws as {@link inferVitConfig}.
+ *
+ * @param hints - what a file beside the weights says; where it is silent the layout's usual value is taken
+ */
+export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape {
   const shapeOf = (name: string, rank: number, what: string): readonly number[] => {
     const shape = state.get(name)?.shape ?? fail(`not a ViT or DeiT: there is no ${name} (${describe(state)})`)
     return shape.length === rank && !shape.includes(0) ? shape : fail(`${name} ${shapeText(shape)} should be ${what}`)
   }
-  const [, , width = 0] = shapeOf('cls_token', 3, '[1, 1, width]')
-  const [, , , patchSize = 0] = patchShape(state, width)
-  const distilled = state.has('dist_token')
-  const [, rows = 0] = shapeOf('pos_embed', 3, '[1, tokens, width]')
-  const grid = Math.sqrt(rows - prefixTokens({ distilled }))
-  if (!Number.isInteger(grid) || grid < 1)
-    fail(
-      `pos_embed has ${rows} rows: without ${prefixTokens({ distilled })} for the tokens in front they form no square`,
-    )
+  const has = (name: string) => state.has(name)
+  const [width = 0, , , patchSize = 0] = patchShape(state)
   const [hidden = 0] = shapeOf('blocks.0.mlp.fc1.weight', 2, '[hidden, width]')
-  const [classes = 0] = shapeOf('head.weight', 2, '[classes, width]')
-  const depth = countBlocks(state)
-  const evo = state.has('norm_cls.weight') && state.has('head_cls.weight') // Evo-ViT's two heads
-  const pool = evo && ({ pool: 'mean', classHead: true } as const)
-  return { imageSize: grid * patchSize, patchSize, width, depth, hidden, classes, distilled, ...pool }
+  for (const token of ['cls_token', 'dist_token'].filter(has)) shapeOf(token, 3, '[1, 1, width]')
+  const distilled = has('dist_token')
+  const classToken = has('cls_token')
+  const [, registers = 0] = has('reg_token') ? shapeOf('reg_token', 3, '[1, registers, width]') : []
+  const [classes, read] = has('head.weight') ? shapeOf('head.weight', 2, '[classes, width]') : [0, width]
+  const [projection] = has('projection.weight') ? shapeOf('projection.weight', 2, '[embedding, width]') : []
+  const rows = { distilled, classToken, registers }
+  const [positionCount] = has('pos_embed') ? shapeOf('pos_embed', 3, '[1, tokens, width]').slice(1) : []
+  const places = findPlaces(positionCount, rows, patchSize, hints)
+  const normAfterPool = has('fc_norm.weight') && !has('norm.weight')
+  const evo = has('norm_cls.weight') && has('head_cls.weight') // Evo-ViT's two heads
+  const pool = evo
+    ? 'mean'
+    : findPool({ classToken, attention: has('attn_pool.latent'), normAfterPool, wide: read === 2 * width }, hints)
+  const biases = has('blocks.0.attn.q_bias') ? 'qv' : hasQkvBias(state) ? 'all' : 'none'
+  const activation = hints.activation ?? (pool === 'attention' ? 'gelu-tanh' : 'gelu')
+  const { imageSize, imageHeight, positions } = places
+  const rotary = hints.rotary ?? (positions === 'none' ? ({ kind: 'dinov3', temperature: 100 } as const) : undefined)
+  return {
+    imageSize,
+    patchSize,
+    width,
+    depth: countBlocks(state),
+    hidden,
+    classes: classes ?? 0,
+    distilled,
+    // Options are named where they are not DeiT's.
+    ...(imageHeight !== undefined && { imageHeight }),
+    ...(!classToken && { classToken }),
+    ...(registers > 0 && { registers }),
+    ...(positions !== 'all' && { positions }),
+    ...(rotary && { rotary }),
+    ...(!has('patch_embed.proj.bias') && { patchBias: false }),
+    ...(has('norm_pre.weight') && { preNorm: true }),
+    ...(biases !== 'all' && { qkvBias: biases }),
+    ...(has('blocks.0.attn.q_norm.weight') && { qkNorm: true }),
+    ...(has('blocks.0.ls1.gamma') && { layerScale: true }),
+    ...(activation !== 'gelu' && { activation }),
+    ...(pool !== 'class' && { pool }),
+    ...(normAfterPool && { normAfterPool }),
+    ...(projection !== undefined && { projection }),
+    ...(evo && { classHead: true }),
+  } as const
+}
+
+/** Of a model of which no block has them they are not missing, but absent. */
+const hasQkvBias = (state: StateDict): boolean => [...state.keys()].some((name) => name.endsWith('.attn.qkv.bias'))
+
+/** What the head reads. */
+function findPool(
+  seen: { classToken: boolean; attention: boolean; normAfterPool: boolean; wide: boolean },
+  { pool }: VitHints,
+): NonNullable<VitConfig['pool']> {
+  if (seen.attention) return 'attention'
+  if (seen.wide) return 'class-mean'
+  if (!seen.classToken) return 'mean'
+  return pool ?? (seen.normAfterPool ? 'mean' : 'class')
+}
+
+/** The picture's size and which rows have positions, from the number of positions. */
+function findPlaces(
+  count: number | undefined,
+  rows: Pick<VitConfig, 'distilled' | 'classToken' | 'registers'>,
+  patchSize: number,
+  hints: VitHints,
+): Pick<VitConfig, 'imageSize' | 'imageHeight'> & { readonly positions: NonNullable<VitConfig['positions']> } {
+  const { imageSize, imageHeight } = hints
+  if (count === undefined) {
+    // Turned queries and keys fit any size; published models saw pictures of about 224.
+    const side = imageSize ?? Math.max(1, Math.floor(224 / patchSize)) * patchSize
+    return { imageSize: side, positions: 'none', ...(imageHeight !== undefined && { imageHeight }) }
+  }
+  const ways = hints.positions ? [hints.positions] : (['all', 'class', 'image'] as const)
+  const picture = imageSize !== undefined && { imageSize, ...(imageHeight !== undefined && { imageHeight }) }
+  const said = ways.find(
+    (positions) => picture && positionRows({ ...rows, ...picture, patchSize, positions }) === count,
+  )
+  if (picture && said) return { ...picture, positions: said }
+  const prefix = prefixTokens(rows)
+  const led = { all: prefix, class: prefix - (rows.registers ?? 0), image: 0, none: 0 }
+  const square = ways.find((positions) => {
+    const grid = Math.sqrt(count - led[positions])
+    return Number.isInteger(grid) && grid >= 1
+  })
+  if (!square) return fail(`pos_embed has ${count} rows: without ${prefix} for the tokens in front they form no square`)
+  return { imageSize: Math.sqrt(count - led[square]) * patchSize, positions: square }
 }
 
 const describe = (state: StateDict): string => {
@@ -67,9 +156,10 @@ function countBlocks(state: StateDict): number {
 }
 
 /** Shape of the patch weights, [width, 3, P, P]; very old checkpoints have [width, 3 P²]. */
-function patchShape(state: StateDict, width: number): readonly number[] {
+function patchShape(state: StateDict): readonly number[] {
   const name = 'patch_embed.proj.weight'
   const { shape } = state.get(name) ?? fail(`not a ViT or DeiT: there is no ${name} (${describe(state)})`)
+  const [width = 0] = shape
   const side = Math.sqrt((shape[1] ?? 0) / 3)
   const full = shape.length === 2 && Number.isInteger(side) ? [width, 3, side, side] : shape
   if (full.length !== 4 || full.includes(0) || full[2] !== full[3])
@@ -82,7 +172,7 @@ export function unflattenPatchWeights(state: StateDict): StateDict {
   const name = 'patch_embed.proj.weight'
   const patch = state.get(name)
   if (patch?.shape.length !== 2) return state
-  const shape = patchShape(state, patch.shape[0] ?? 0)
+  const shape = patchShape(state)
   return new Map(state).set(name, { ...patch, shape })
 }
 
@@ -157,23 +247,28 @@ function listNames(names: readonly string[], most = 10): string {
 }
 
 /**
- * A complete ViT for another picture side: the position embedding is resized, the rest shared.
+ * A complete ViT for another picture size: the position embedding is resized, the rest shared.
  *
- * @throws InputError when the side is no multiple of the patch size.
+ * @param imageSize - side of the picture, or its height and width
+ * @throws InputError when a side is no multiple of the patch size.
  */
 export function resizeVit(
   config: VitConfig,
   state: StateDict,
-  imageSize: number,
+  imageSize: number | readonly [number, number],
 ): { readonly config: VitConfig; readonly state: StateDict } {
-  if (imageSize === config.imageSize) return { config, state }
-  if (!Number.isInteger(imageSize) || imageSize < 1 || imageSize % config.patchSize !== 0)
-    fail(`an image size of ${imageSize} is no multiple of the patch size ${config.patchSize}`)
-  const prefix = prefixTokens(config)
-  const to = imageSize / config.patchSize
-  const from = config.imageSize / config.patchSize
+  const [height, width] = typeof imageSize === 'number' ? [imageSize, imageSize] : imageSize
+  for (const side of [height, width])
+    if (!Number.isInteger(side) || side < 1 || side % config.patchSize !== 0)
+      fail(`an image size of ${side} is no multiple of the patch size ${config.patchSize}`)
+  const { imageHeight: _, ...square } = config
+  const resized: VitConfig = { ...square, imageSize: width, ...(height !== width && { imageHeight: height }) }
+  const [from, to] = [gridSize(config), gridSize(resized)]
+  if (from.join() === to.join()) return { config, state }
+  if (config.positions === 'none') return { config: resized, state }
+  const [, rows = 0] = vitParameters(config).get('pos_embed') ?? []
+  const prefix = rows - from[0] * from[1]
   const positions = resizePositions(floatsOf(state, 'pos_embed'), prefix, from, to, config.width)
-  const resized = { ...config, imageSize }
   const shape = vitParameters(resized).get('pos_embed') ?? []
   return { config: resized, state: new Map(state).set('pos_embed', float32(positions, shape)) }
 }

@@ -191,7 +191,7 @@ test('weights that do not fit are refused with the file and the lists', async ()
   const swin = new Map([['layers.0.blocks.0.norm1.weight', float32(Float32Array.of(1), [1])]])
   await refused(
     await folderWith(swin),
-    /not a ViT or DeiT: there is no cls_token \(it holds layers\.0\.blocks\.0\.norm1\.weight\)/,
+    /not a ViT or DeiT: there is no patch_embed\.proj\.weight \(it holds layers\.0\.blocks\.0\.norm1\.weight\)/,
   )
 })
 

@@ -72,8 +72,19 @@ export const evoVit: Layout = {
   ],
 }
 
+/** LayerScale as DeiT III, BEiT and timm's Eva call it. */
+export const gammas: Layout = {
+  name: 'DeiT III, Eva',
+  sign: /^blocks\.\d+\.gamma_1$/,
+  prefix: '',
+  modules: [
+    ['blocks.#.ls1.gamma', 'blocks.#.gamma_1'],
+    ['blocks.#.ls2.gamma', 'blocks.#.gamma_2'],
+  ],
+}
+
 /** The layouts that are not timm's own, in the order they are tried. */
-export const layouts: readonly Layout[] = [huggingFaceDeit, huggingFaceVit, evoVit]
+export const layouts: readonly Layout[] = [huggingFaceDeit, huggingFaceVit, evoVit, gammas]
 
 /** Buffers that hold no weights: they are recomputed or count training steps. */
 const buffers = ['relative_position_index', 'attn_mask', 'num_batches_tracked', 'out_zero_mask', 'position_ids']

@@ -29,48 +29,53 @@ function taps(from: number, to: number): { readonly index: number; readonly weig
   })
 }
 
+/** Rows and columns of a grid; a number is the side of a square one. */
+export type Grid = number | readonly [number, number]
+
+const sides = (grid: Grid): readonly [number, number] => (typeof grid === 'number' ? [grid, grid] : grid)
+
 /**
  * Resizes the grid part of a position embedding.
  *
- * @param positions - [prefix + from · from, width], row-major
+ * @param positions - [prefix + rows · columns, width], row-major
  * @param prefix - rows before the grid, copied as they are
- * @param from - side of the present grid
- * @param to - side of the wanted grid
+ * @param from - the present grid
+ * @param to - the wanted grid
  * @param width - numbers per row
- * @returns [prefix + to · to, width]
+ * @returns [prefix + rows · columns of `to`, width]
  * @throws InputError when the sizes do not fit `positions`.
  */
 export function resizePositions(
   positions: Float32Array,
   prefix: number,
-  from: number,
-  to: number,
+  from: Grid,
+  to: Grid,
   width: number,
 ): Float32Array {
-  if (positions.length !== (prefix + from * from) * width)
-    fail(`${positions.length} position values are not (${prefix} + ${from} x ${from}) rows of ${width}`)
-  if (from === to) return positions
-  const axis = taps(from, to)
-  const grid = positions.subarray(prefix * width) // [from, from, C]
+  const [height, columns] = sides(from)
+  const [newHeight, newColumns] = sides(to)
+  if (positions.length !== (prefix + height * columns) * width)
+    fail(`${positions.length} position values are not (${prefix} + ${height} x ${columns}) rows of ${width}`)
+  if (height === newHeight && columns === newColumns) return positions
+  const grid = positions.subarray(prefix * width) // [height, columns, C]
 
-  const rows = new Float64Array(from * to * width) // [from, to, C]: columns first, then rows
-  for (let y = 0; y < from; y++)
-    for (const [x, columns] of axis.entries())
-      for (const { index, weight } of columns)
+  const lines = new Float64Array(height * newColumns * width) // [height, newColumns, C]: columns first, then rows
+  for (let y = 0; y < height; y++)
+    for (const [x, taken] of taps(columns, newColumns).entries())
+      for (const { index, weight } of taken)
         for (let c = 0; c < width; c++) {
-          const at = (y * to + x) * width + c
-          rows[at] = (rows[at] as number) + weight * (grid[(y * from + index) * width + c] as number)
+          const at = (y * newColumns + x) * width + c
+          lines[at] = (lines[at] as number) + weight * (grid[(y * columns + index) * width + c] as number)
         }
 
-  const resized = new Float64Array(to * to * width) // [to, to, C]
-  for (const [y, lines] of axis.entries())
-    for (const { index, weight } of lines)
-      for (let i = 0; i < to * width; i++) {
-        const at = y * to * width + i
-        resized[at] = (resized[at] as number) + weight * (rows[index * to * width + i] as number)
-      }
+  const resized = new Float64Array(newHeight * newColumns * width) // [newHeight, newColumns, C]
+  const line = newColumns * width
+  for (const [y, taken] of taps(height, newHeight).entries())
+    for (const { index, weight } of taken)
+      for (let i = 0; i < line; i++)
+        resized[y * line + i] = (resized[y * line + i] as number) + weight * (lines[index * line + i] as number)
 
-  const result = new Float32Array((prefix + to * to) * width)
+  const result = new Float32Array((prefix + newHeight * newColumns) * width)
   result.set(positions.subarray(0, prefix * width))
   result.set(resized, prefix * width)
   return result

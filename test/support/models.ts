@@ -2,7 +2,7 @@
 
 import type { Graph, TensorData } from '../../src/graph/graph.js'
 import type { WeightValues } from '../../src/models/build.js'
-import { type VitConfig, vitParameters } from '../../src/models/config.js'
+import { pictureSize, type VitConfig, vitParameters } from '../../src/models/config.js'
 import { createRandom } from '../../src/random.js'
 import { createSession } from '../../src/runtime/node.js'
 import type { SessionOptions, Values } from '../../src/runtime/session.js'
@@ -46,7 +46,7 @@ export function randomWeights(config: VitConfig, seed: number, deviation = 0.3):
 
 export function randomPixels(config: VitConfig, batch: number, seed: number): Values {
   const random = createRandom(seed)
-  const shape = [batch, 3, config.imageSize, config.imageSize]
+  const shape = [batch, 3, ...pictureSize(config)]
   const count = shape.reduce((a, b) => a * b, 1)
   return { data: Float32Array.from({ length: count }, () => random.normal()), shape }
 }
