@@ -3,7 +3,7 @@
 import { output } from '../graph/graph.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { type BuildOptions, buildForward } from '../models/build.js'
-import { imageTokens, prefixTokens } from '../models/config.js'
+import { imageTokens, pictureSize, prefixTokens } from '../models/config.js'
 import { type BlockRecord, shapeOf } from '../models/vit.js'
 import { attentionMap } from '../reduction/maps.js'
 import { planReduction, type ReductionPlan } from '../reduction/registry.js'
@@ -72,7 +72,7 @@ export async function openInspector(
   const idle = await openSession(tracedGraph(model, plan, drawn), options)
 
   const run = (session: Session, pixels: Float32Array) =>
-    session.run({ pixel_values: { data: pixels, shape: [1, 3, config.imageSize, config.imageSize] } })
+    session.run({ pixel_values: { data: pixels, shape: [1, 3, ...pictureSize(config)] } })
 
   /** Image rows alone after every block: `[m, C]`. */
   const similarity = (outputs: Outputs) =>

@@ -12,6 +12,7 @@ import type { Graph } from '../graph/graph.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
 import { type BuildOptions, buildGraph } from '../models/build.js'
+import { pictureSize } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
 import { shapeOf } from '../models/vit.js'
 import { createRandom } from '../random.js'
@@ -312,8 +313,9 @@ function firstPictures({ data, shape }: ReturnType<typeof randomPixels>, count: 
   return { data: data.subarray(0, (n * data.length) / batch), shape: [n, ...picture] }
 }
 
-function randomPixels({ config: { imageSize: S } }: Model, batch: number) {
+function randomPixels({ config }: Model, batch: number) {
   const random = createRandom(1)
-  const data = Float32Array.from({ length: batch * 3 * S * S }, () => 4 * random.uniform() - 2)
-  return { data, shape: [batch, 3, S, S] }
+  const shape = [batch, 3, ...pictureSize(config)]
+  const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 4 * random.uniform() - 2)
+  return { data, shape }
 }

@@ -8,6 +8,7 @@ import { describePreprocess, imagenetPreprocess, overridePreprocess, type Prepro
 import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
 import { largestKeepRatio } from '../models/budget.js'
+import { checkSquare } from '../models/config.js'
 import { presets } from '../models/presets.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../weights/load.js'
@@ -72,6 +73,7 @@ export function preprocessFor(options: SharedOptions, model: Model & Partial<Loa
   if (model.origins?.preprocess.guessed)
     warn(`how pictures are made is ${model.origins.preprocess.source} (--mean and --std do)`)
   const { imageSize } = model.config
+  checkSquare(model.config)
   return model.preprocess ?? overridePreprocess(imagenetPreprocess(imageSize), readPictureOverrides(options))
 }
 

@@ -16,6 +16,8 @@ export type Pool = (typeof pools)[number]
 export interface RowLayout {
   /** Rows before the image tokens: class token, distillation token. */
   readonly prefix: number
+  /** Leading rows that the head reads, where that is not all of the prefix: registers are not read. */
+  readonly read?: number
   /** Image tokens N0. */
   readonly tokens: number
   /** Features of a row C. */
@@ -25,6 +27,7 @@ export interface RowLayout {
 /** How the features of a model lie. */
 export const layoutOf = (config: VitConfig): RowLayout => ({
   prefix: prefixTokens(config),
+  read: prefixTokens(config) - (config.registers ?? 0),
   tokens: imageTokens(config),
   width: config.width,
 })
@@ -32,11 +35,21 @@ export const layoutOf = (config: VitConfig): RowLayout => ({
 /**
  * Refuses what a model's features do not tell.
  *
- * @throws InputError where the head reads the mean of the rows before the final LayerNorm
+ * @throws InputError where the head reads what is computed from the rows behind the final LayerNorm, or instead of it; and
+ *   where a class row is asked of a model without one
  */
 export function checkPool({ name, config }: { readonly name: string; readonly config: VitConfig }, pool: Pool): void {
-  if (pool === 'head' && config.pool === 'mean')
-    fail(`pool head: ${name} normalises the mean of its rows, which is none of its features; choose mean or class`)
+  const others = config.classToken === false ? 'mean' : 'mean or class'
+  if (pool === 'head' && config.projection !== undefined)
+    fail(`pool head: ${name} projects its class row, which is none of its features; choose ${others}`)
+  if (pool === 'head' && config.pool !== undefined && config.pool !== 'class')
+    fail(
+      config.pool === 'mean'
+        ? `pool head: ${name} normalises the mean of its rows, which is none of its features; choose ${others}`
+        : `pool head: ${name} pools by ${config.pool}, which is none of its features; choose ${others}`,
+    )
+  if (pool === 'class' && config.classToken === false)
+    fail(`pool class: ${name} has no class token; choose mean`)
 }
 
 /**
@@ -49,12 +62,12 @@ export function checkPool({ name, config }: { readonly name: string; readonly co
  * @throws Error when the length is no whole number of pictures
  */
 export function poolFeatures(features: Float32Array, layout: RowLayout, pool: Pool = 'head'): Float32Array {
-  const { prefix, tokens, width: C } = layout
+  const { prefix, read = prefix, tokens, width: C } = layout
   const length = (prefix + tokens) * C
   const pictures = features.length / length
   if (!Number.isInteger(pictures))
     throw new Error(`features: wanted a multiple of ${prefix + tokens} rows of ${C}, found ${features.length} values`)
-  const [from, to] = { head: [0, prefix], class: [0, 1], mean: [prefix, prefix + tokens] }[pool] as [number, number]
+  const [from, to] = { head: [0, read], class: [0, 1], mean: [prefix, prefix + tokens] }[pool] as [number, number]
   const pooled = new Float32Array(pictures * C) // [B, C]
   for (let b = 0; b < pictures; b++)
     pooled.set(meanRow(features.subarray(b * length + from * C, b * length + to * C), C), b * C)

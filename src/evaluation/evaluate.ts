@@ -6,7 +6,7 @@ import { type LoaderOptions, loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
 import type { Bindings } from '../graph/dims.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
-import { type Classifier, type ForwardResult, topIndices } from '../runtime/classifier.js'
+import { type Classifier, checkHead, type ForwardResult, topIndices } from '../runtime/classifier.js'
 import { checkMemory } from '../runtime/free-memory.js'
 
 export interface EvaluationOptions extends Pick<LoaderOptions, 'preprocess' | 'workers' | 'decoders'> {
@@ -75,6 +75,7 @@ export async function evaluateClassifier(
   const limit = Math.min(options.limit ?? Infinity, dataset.samples.length)
   const { workers, decoders } = options
   const { model } = classifier
+  checkHead(model)
   checkMemory([classifier], Math.min(batch, limit))
   const skipped: Skipped[] = []
   let images = 0

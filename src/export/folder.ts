@@ -15,6 +15,7 @@ import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
 import { type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { type BuildOptions, buildGraph } from '../models/build.js'
+import { checkSquare } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
 import { shapeOf } from '../models/vit.js'
 import { planReduction, type ReductionRequest, storedPlan } from '../reduction/registry.js'
@@ -67,6 +68,7 @@ const onnxFiles: Record<Precision, { readonly file: string; readonly dtype: stri
  */
 export async function exportModel(model: LoadedModel, out: string, options: ExportOptions = {}): Promise<ExportReport> {
   const { config } = model
+  checkSquare(config)
   const { features = false, elastic = false, portable = false } = options
   const { precisions = ['fp32'], preprocess = preprocessOf(model), weights = true } = options
   const reduction = planReduction(options, shapeOf(config))

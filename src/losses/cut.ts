@@ -23,6 +23,8 @@ export interface FullAttention {
   /** Queries and keys of every row, `[B, N, C]`, heads side by side in C. */
   readonly queries: Tensor
   readonly keys: Tensor
+  /** No class token leads the rows. */
+  readonly unled?: boolean
   /** `[B, N]`: 1 on the rows that were computed (the prefix among them), 0 on idle ones. */
   readonly selected: Tensor
 }
@@ -65,7 +67,9 @@ export function tokenCut(traces: readonly (FullAttention | undefined)[], options
     if (!attention) throw new Error(`token cut: idle block number ${i} has not traced its attention`)
     return [attention]
   })
-  const sum = visited.map((each) => blockCut(cutLogits(each, reduction), each.selected, kind, reduction)).reduce(add)
+  const sum = visited
+    .map((each) => blockCut(cutLogits(each, reduction), each.selected, kind, reduction, each.unled))
+    .reduce(add)
   return reduction === 'paper' ? sum : scale(sum, 1 / traces.length)
 }
 
@@ -85,14 +89,21 @@ export function cutLogits({ queries, keys, heads }: FullAttention, reduction: Cu
  *
  * @param logits - `[B, H, N, N]`; H = 1 for the official head mean
  * @param selected - `[B, N]`: 1 on selected rows, 0 on idle ones; row 0 is the class token
+ * @param unled - it is not: no row is exempt
  * @returns a scalar
  */
-export function blockCut(logits: Tensor, selected: Tensor, kind: CutKind, reduction: CutReduction): Tensor {
+export function blockCut(
+  logits: Tensor,
+  selected: Tensor,
+  kind: CutKind,
+  reduction: CutReduction,
+  unled = false,
+): Tensor {
   const { graph } = logits
   const [B, N] = selected.shape as [Dim, number]
   const idle = sub(scalar(graph, 1), selected) // [B, N]
   const column = (x: Tensor) => reshape(x, [B, 1, N, 1])
-  const squares = squaredSums(logits, selected, idle) // [B, H, N, 2]
+  const squares = squaredSums(logits, selected, idle, unled) // [B, H, N, 2]
 
   const terms = [kind === 'both' ? 2 : 1, kind === 'intra' ? 0 : 1] as const
   const rows = reduction === 'paper' ? [share(selected), share(idle)] : [selected, idle].map((x) => scale(x, 1 / N)) // [B, N] each
@@ -105,12 +116,12 @@ export function blockCut(logits: Tensor, selected: Tensor, kind: CutKind, reduct
 }
 
 /** out_i² and in_i² of every row of the map whose logits are `[B, H, N, N]`: `[B, H, N, 2]`. */
-export function squaredSums(logits: Tensor, selected: Tensor, idle: Tensor): Tensor {
+export function squaredSums(logits: Tensor, selected: Tensor, idle: Tensor, unled = false): Tensor {
   const { graph } = logits
   const [B, N] = selected.shape as [Dim, number]
   const notClass = constant(
     graph,
-    Float32Array.from({ length: N }, (_, j) => (j === 0 ? 0 : 1)),
+    Float32Array.from({ length: N }, (_, j) => (j === 0 && !unled ? 0 : 1)),
     [N],
   )
   const column = (x: Tensor) => reshape(x, [B, 1, N, 1])

@@ -1,5 +1,6 @@
 /** Architectures by name, and the hub repositories that hold their pretrained weights. */
 
+import type { Preprocess } from '../images/preprocess.js'
 import type { VitConfig } from './config.js'
 
 const deit = (width: number, heads: number, distilled = false): VitConfig => ({
@@ -14,10 +15,43 @@ const deit = (width: number, heads: number, distilled = false): VitConfig => ({
   layerNormEps: 1e-6,
 })
 
+/** Options that published models share. */
+const clip = {
+  preNorm: true,
+  patchBias: false,
+  activation: 'quick-gelu',
+  layerNormEps: 1e-5,
+  classes: 0,
+} as const satisfies Partial<VitConfig>
+const siglip = { classToken: false, pool: 'attention', activation: 'gelu-tanh', classes: 0 } as const
+const dinov2 = { patchSize: 14, imageSize: 518, layerScale: true, classes: 0 } as const
+const registers = { registers: 4, positions: 'class' } as const
+const dinov3 = {
+  layerScale: true,
+  registers: 4,
+  positions: 'none',
+  rotary: { kind: 'dinov3', temperature: 100 },
+  qkvBias: 'qv',
+  layerNormEps: 1e-5,
+  classes: 0,
+} as const satisfies Partial<VitConfig>
+const deit3 = { layerScale: true, positions: 'image' } as const
+const [small, base] = [deit(384, 6), deit(768, 12)]
+const large: VitConfig = { ...deit(1024, 16), depth: 24 }
+
+/** How pictures are made for weights that were not trained with ImageNet's statistics. */
+const clipStatistics = {
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+} as const
+const halves = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const
+
 /** A named architecture and the hub repository that holds its pretrained weights. */
 export interface Preset {
   readonly config: VitConfig
   readonly hub: string
+  /** Statistics of the pictures; default ImageNet's. */
+  readonly statistics?: Pick<Preprocess, 'mean' | 'std'>
 }
 
 /** The architectures that `--model` knows by name. */
@@ -28,4 +62,35 @@ export const presets: Readonly<Record<string, Preset>> = {
   'deit-tiny-distilled': { config: deit(192, 3, true), hub: 'facebook/deit-tiny-distilled-patch16-224' },
   'deit-small-distilled': { config: deit(384, 6, true), hub: 'facebook/deit-small-distilled-patch16-224' },
   'deit-base-distilled': { config: deit(768, 12, true), hub: 'facebook/deit-base-distilled-patch16-224' },
+  'deit3-small': { config: { ...small, ...deit3 }, hub: 'timm/deit3_small_patch16_224.fb_in1k' },
+  'deit3-base': { config: { ...base, ...deit3 }, hub: 'timm/deit3_base_patch16_224.fb_in1k' },
+  'vit-small': { config: small, hub: 'timm/vit_small_patch16_224.augreg_in21k_ft_in1k', statistics: halves },
+  'vit-base': { config: base, hub: 'timm/vit_base_patch16_224.augreg_in21k_ft_in1k', statistics: halves },
+  'dinov2-small': { config: { ...small, ...dinov2 }, hub: 'facebook/dinov2-small' },
+  'dinov2-base': { config: { ...base, ...dinov2 }, hub: 'facebook/dinov2-base' },
+  'dinov2-large': { config: { ...large, ...dinov2 }, hub: 'facebook/dinov2-large' },
+  'dinov2-small-registers': {
+    config: { ...small, ...dinov2, ...registers },
+    hub: 'facebook/dinov2-with-registers-small',
+  },
+  'dinov2-base-registers': { config: { ...base, ...dinov2, ...registers }, hub: 'facebook/dinov2-with-registers-base' },
+  'dinov3-small': { config: { ...small, ...dinov3 }, hub: 'facebook/dinov3-vits16-pretrain-lvd1689m' },
+  'dinov3-base': { config: { ...base, ...dinov3 }, hub: 'facebook/dinov3-vitb16-pretrain-lvd1689m' },
+  'clip-base-16': {
+    config: { ...base, ...clip, projection: 512 },
+    hub: 'openai/clip-vit-base-patch16',
+    statistics: clipStatistics,
+  },
+  'clip-base-32': {
+    config: { ...base, ...clip, patchSize: 32, projection: 512 },
+    hub: 'openai/clip-vit-base-patch32',
+    statistics: clipStatistics,
+  },
+  'clip-large-14': {
+    config: { ...large, ...clip, patchSize: 14, projection: 768 },
+    hub: 'openai/clip-vit-large-patch14',
+    statistics: clipStatistics,
+  },
+  'siglip-base': { config: { ...base, ...siglip }, hub: 'google/siglip-base-patch16-224', statistics: halves },
+  'mae-base': { config: { ...base, classes: 0 }, hub: 'facebook/vit-mae-base' },
 }

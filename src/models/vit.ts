@@ -279,6 +279,13 @@ function byHead(t: Tensor, heads: number, body: (each: Tensor) => Tensor): Tenso
   return reshape(body(reshape(t, [B, n, heads, C / heads])), [B, n, C])
 }
 
+/** The row that stands for the picture: the class token's, or in a model without one what was pooled: `[B, 1, C]`. */
+export function leadingRow({ features, pooled }: VitOutput, { classToken = true }: VitConfig): Tensor {
+  if (classToken) return slice(features, 1, 0, 1)
+  const [B, C] = pooled.shape as [Dim, number]
+  return reshape(pooled, [B, 1, C])
+}
+
 /** Builds at the first call, and once. */
 function lazy<T>(build: () => T): () => T {
   let value: T | undefined

@@ -49,6 +49,8 @@ export interface IdleOptions {
   readonly score?: Score
   /** Who ranks the tokens; default the class token. */
   readonly ranking?: Ranking
+  /** No class token leads the rows. */
+  readonly unled?: boolean
   /**
    * `folded` (default) scores every token without projecting its key; `projected` is the official code's way,
    * which projects K for all tokens. The ranking is the same.
@@ -75,6 +77,7 @@ export function idleBlock(options: IdleOptions): IdleBlock {
     const choice = select(block, x, y, options)
     const rows = selectRows(choice.rows, N) // [B, n]
     const { selected, scores, queries, keys } = choice
+    const unled = unledOf(options)
     const computed = rowMask(choice.rows, N) // [B, N]
     return {
       rows: { ...into, x: computeRows(block, x, y, rows, choice, reads) },
@@ -82,7 +85,7 @@ export function idleBlock(options: IdleOptions): IdleBlock {
       kept: selected,
       computed: slice(computed, 1, block.prefix), // [B, N0]
       ...(scores && { scores }),
-      ...(queries && keys && { attention: { heads: block.heads, queries, keys, selected: computed } }),
+      ...(queries && keys && { attention: { heads: block.heads, queries, keys, selected: computed, ...unled } }),
     }
   }
 }
@@ -185,6 +188,8 @@ function logitScale({ heads }: Block, y: Tensor, score: Score): number {
 const headMean = (logits: Tensor, score: Score): Tensor =>
   reduceMean(score === 'softmax' ? softmax(logits) : logits, [1]) // [B, N]
 
+const unledOf = ({ unled = false }: IdleOptions) => (unled ? { unled } : {})
+
 /** Added to the logits of idle keys; the official code's value. */
 const MASKED = -1e5
 
@@ -198,6 +203,7 @@ export function maskedIdleBlock(options: IdleOptions): IdleBlock {
     const { x } = into
     const [B, N, C] = x.shape as [Dim, number, number]
     const H = block.heads
+    const unled = unledOf(options)
     const y = block.norm1(x) // [B, N, C]
     const [queries, keys, values] = block.queryKeyValue(y) // [B, N, C] each
     const [q, k, v] = [queries, keys, values].map((t) => splitHeads(t, H)) as [Tensor, Tensor, Tensor] // [B, H, N, d]
@@ -223,7 +229,7 @@ export function maskedIdleBlock(options: IdleOptions): IdleBlock {
       kept: selected,
       scores,
       computed: slice(mask, 1, block.prefix), // [B, N0]
-      ...(fullAttention && { attention: { heads: H, queries, keys, selected: mask } }),
+      ...(fullAttention && { attention: { heads: H, queries, keys, selected: mask, ...unled } }),
     }
   }
 }
@@ -253,7 +259,13 @@ function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] 
   let idleBlocksBefore = 0
   return keep.map((kept, l): IdleBlock => {
     if (kept === tokens && !idleAll) return denseBlock
-    const shared = { score, ranking, scoring, fullAttention: traces?.(idleBlocksBefore++) ?? false }
+    const shared = {
+      score,
+      ranking,
+      unled: build.shape.classToken === false,
+      scoring,
+      fullAttention: traces?.(idleBlocksBefore++) ?? false,
+    }
     if (kept === 'fed') {
       const count = slice(build.input(KEEP_INPUT, [depth], 'int64'), 0, l, l + 1) // [1]
       return idle({ ...shared, keep: keptSymbol(l), count })

@@ -7,7 +7,7 @@ import { peakMemory } from '../graph/memory.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
-import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
+import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
 import { shapeOf } from '../models/vit.js'
 import { planReduction, type ReductionPlan, type ReductionRequest } from '../reduction/registry.js'
 import { firstIdleBlock, KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
@@ -61,8 +61,10 @@ export interface BlockSelection {
 }
 
 export interface ForwardResult {
-  /** `[B, classes]` */
+  /** `[B, classes]`; empty for a model without a head. */
   readonly logits: Float32Array
+  /** What a head would read `[B, C]`; of a model without one. */
+  readonly pooled?: Float32Array
   readonly classes: number
   /** By picture, then by block that chose among its tokens; with `trace`. */
   readonly selections?: readonly (readonly BlockSelection[])[]
@@ -128,8 +130,8 @@ export async function openClassifier(
   const { microBatch = defaultMicroBatch(config, options) } = options
   const opened = await openSession(graph, { ...options, rewrite: needsRewriting(options) })
   const session = inMicroBatches(opened, microBatch, [KEEP_INPUT])
-  const S = config.imageSize
-  const pictureLength = 3 * S * S
+  const [height, width] = pictureSize(config)
+  const pictureLength = 3 * height * width
 
   /** The input that tells an elastic graph its plan. */
   function keepInput(request: KeepRequest | undefined): Record<string, Values> {
@@ -143,14 +145,17 @@ export async function openClassifier(
   async function forward(pixels: Float32Array, request?: KeepRequest): Promise<ForwardResult> {
     const batch = pixels.length / pictureLength
     if (!Number.isInteger(batch) || batch === 0)
-      throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${pictureLength} values, found ${pixels.length}`)
+      throw new Error(
+        `pixels: wanted a multiple of 3·${height}·${width} = ${pictureLength} values, found ${pixels.length}`,
+      )
     const outputs = await session.run({
-      pixel_values: { data: pixels, shape: [batch, 3, S, S] },
+      pixel_values: { data: pixels, shape: [batch, 3, height, width] },
       ...keepInput(request),
     })
     const floats = (name: string) => outputs[name]?.data as Float32Array
     return {
-      logits: floats('logits'),
+      logits: floats('logits') ?? new Float32Array(0),
+      ...(outputs.pooled && { pooled: floats('pooled') }),
       classes: config.classes,
       ...sizesOf(outputs, batch),
       ...(features && { features: floats('features') }),
@@ -177,6 +182,7 @@ export async function openClassifier(
       return one + (Math.min(batch, microBatch) - 1) * (two - one)
     },
     async predict(pixels, top = 5) {
+      checkHead(model)
       const { logits, classes } = await forward(pixels)
       return Array.from({ length: logits.length / classes }, (_, b) =>
         topPredictions(logits.subarray(b * classes, (b + 1) * classes), top, model.labels),
@@ -184,6 +190,16 @@ export async function openClassifier(
     },
     close: () => session.close(),
   }
+}
+
+/**
+ * Refuses a model that answers no question.
+ *
+ * @throws InputError when it has no head
+ */
+export function checkHead({ name, config }: Pick<Model, 'name' | 'config'>): void {
+  if (config.classes === 0)
+    fail(`${name}: has no classification head, only features; finetune gives it one (--head new)`)
 }
 
 /** Whether the runtime still finds something in a lowered graph: float16 weights to widen once, what a GPU likes. */

@@ -42,6 +42,8 @@ export function planClasses(request: ClassRequest, data: Dataset, model: ModelCl
   const wanted = ownClasses(request, data)
   if (wanted.classes < 2) fail(`${data.name}: wanted pictures of two classes at least, found one`)
   if (model === undefined || head === 'new') return { head: 'new', ...wanted }
+  if (model.classes === 0 && head === 'keep') fail(`--head keep: ${model.name} has no head, only features`)
+  if (model.classes === 0) return { head: 'new', ...wanted }
   const kept = { head: 'keep', classes: model.classes } as const
   const labels = request.labels ?? model.labels
   const keep = { ...kept, ...(labels && { labels }) }

@@ -5,6 +5,7 @@
  * and several steps, for other keep ratios say, can share both.
  */
 
+import { fail } from '../errors.js'
 import { gradients } from '../graph/gradients.js'
 import { createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
 import { mul } from '../graph/ops/elementwise.js'
@@ -12,8 +13,8 @@ import { reshape, slice } from '../graph/ops/shape.js'
 import { keyedRandom } from '../keyed-random.js'
 import { type LossWeights, totalLoss } from '../losses/total.js'
 import { methodBuild } from '../models/build.js'
-import type { VitConfig } from '../models/config.js'
-import { shapeOf, vit } from '../models/vit.js'
+import { pictureSize, type VitConfig } from '../models/config.js'
+import { leadingRow, shapeOf, vit } from '../models/vit.js'
 import type { Random } from '../random.js'
 import type { Block } from '../reduction/block.js'
 import type { FormName } from '../reduction/method.js'
@@ -108,7 +109,7 @@ export function teacherRows(plan: Pick<StepPlan, 'method' | 'weights' | 'feature
 export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
   const { config, method, teacher = true, featureRows = 'class', weights = defaultWeights(method) } = plan
   const graph = createGraph()
-  const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
+  const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
   const tensors = new Map<string, Tensor>()
   for (const [name, { shape }] of stateOf(parameters)) tensors.set(name, input(graph, name, shape))
   const weight = (name: string) => tensors.get(name) ?? missing(name)
@@ -129,7 +130,7 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
     }),
   )
   const first = (x: Tensor) => slice(x, 1, 0, 1) // [B, 1, C]
-  const features = rows === 'all' ? byToken({ ...student.rows, x: student.features }) : first(student.features)
+  const features = rows === 'all' ? byToken({ ...student.rows, x: student.features }) : leadingRow(student, config)
   const targets = input(graph, 'targets', ['batch', config.classes])
   const teacherLogits =
     teacher && weights.distillation !== 0 ? input(graph, 'teacher_logits', ['batch', config.classes]) : undefined
@@ -149,6 +150,10 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
     formed,
     weights,
   )
+  if (rows === 'all' && featureRows === 'class' && config.classToken === false && weights.feature !== 0)
+    fail(
+      `${method}: reads all rows of its teacher, and of them distils the class token's features, found a model without one; --feature-weight 0 leaves them out`,
+    )
   const compared = (x: Tensor) => (rows === 'all' && featureRows === 'class' ? first(x) : x)
   const { total, parts } = totalLoss(
     {

@@ -4,8 +4,8 @@ import { createGraph, input, output } from '../graph/graph.js'
 import { slice } from '../graph/ops/shape.js'
 import { matchLabels } from '../labels/match.js'
 import { constantWeights } from '../models/build.js'
-import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
-import { vit } from '../models/vit.js'
+import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
+import { leadingRow, vit } from '../models/vit.js'
 import type { Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
 import type { SessionOptions, Values } from '../runtime/session.js'
@@ -74,10 +74,10 @@ export async function createTeacher(
   const { answers, rows } = lessons
   const { config, state } = model
   const graph = createGraph()
-  const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
+  const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
   const result = vit(constantWeights(graph, state), pixels, config, { allTokens: rows === 'all' })
   if (answers) output('logits', result.logits)
-  if (rows !== 'none') output('features', rows === 'all' ? result.features : slice(result.features, 1, 0, 1))
+  if (rows !== 'none') output('features', rows === 'all' ? result.features : leadingRow(result, config))
   const session = await createSession(graph, options)
   return {
     async run(pixels) {

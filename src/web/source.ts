@@ -1,7 +1,7 @@
 /** Where a model's files are: behind an address, on the hub, or chosen by whoever uses the page. */
 
 import { fail } from '../errors.js'
-import { presets } from '../models/config.js'
+import { presets } from '../models/presets.js'
 import { parseHubId } from '../weights/hub-id.js'
 import { type FetchOptions, fetchFile } from './cache.js'
 import { type HubAccess, hubFiles } from './hub.js'

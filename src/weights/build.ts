@@ -4,11 +4,20 @@
  */
 import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
-import { type VitConfig, vitParameters } from '../models/config.js'
+import { pictureSize, type VitConfig, vitParameters } from '../models/config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
 import { findHeads, type Heads, type Origin } from './heads.js'
-import { checkState, headsOf, inferVitShape, resizeVit, unflattenPatchWeights, type VitShape } from './infer.js'
+import {
+  checkState,
+  headsOf,
+  inferVitShape,
+  resizeVit,
+  unflattenPatchWeights,
+  type VitHints,
+  type VitShape,
+} from './infer.js'
+import { quoted } from './json.js'
 import { stripPrefixes, toTimmNames } from './names.js'
 import { findPreprocess } from './pictures.js'
 import type { StateDict } from './state.js'
@@ -82,7 +91,10 @@ export interface BuiltModel {
  */
 export function buildModel(state: StateDict, options: BuildModelOptions = {}): BuiltModel {
   const { name = 'model', id = name, folder = '' } = options
-  const renamed = unflattenPatchWeights(toTimmNames(stripPrefixes(state)))
+  const parts: string[] = []
+  const renamed = unflattenPatchWeights(
+    toTimmNames(stripPrefixes(state), (what, tensors) => parts.push(`${what} (${tensors} tensors)`)),
+  )
   const { file, shape, warnings, foreign } = readConfig(renamed, options)
   const found = findHeads(shape.width, shape.depth, {
     given: options.heads ?? headsOf(renamed, shape.width),
@@ -90,7 +102,7 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
     file: file?.source,
     architecture: file?.architecture,
   })
-  const eps = findLayerNormEps(file)
+  const eps = findLayerNormEps(shape, file)
   const config: VitConfig = { ...shape, heads: found.heads, layerNormEps: eps.value }
   const expected = new Map([...vitParameters(config), ...methodWeights(renamed)])
   checkState(renamed, expected)
@@ -98,7 +110,7 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
   const ordered: StateDict = new Map(
     [...expected.keys()].map((name) => [name, renamed.get(name) ?? fail(`no ${name}`)]),
   )
-  const resized = resizeVit(config, ordered, sideOf(options) ?? config.imageSize)
+  const resized = resizeVit(config, ordered, sideOf(options) ?? pictureSize(config))
   const pictures = findPreprocess(config, resized.config.imageSize, {
     given: options.preprocess,
     config: file,
@@ -116,7 +128,14 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
     ...(file?.idle && { idle: file.idle }),
     preprocess: pictures.preprocess,
     origins: { heads: originOf(found), layerNormEps: originOf(eps), preprocess: originOf(pictures) },
-    warnings: [...warnings, ...headWarnings(found, file), ...labelWarnings(config, file), ...pictures.warnings],
+    warnings: [
+      ...partWarnings(parts),
+      ...guessWarnings(shape, file),
+      ...warnings,
+      ...headWarnings(found, file),
+      ...labelWarnings(config, file),
+      ...pictures.warnings,
+    ],
   }
 }
 
@@ -152,6 +171,12 @@ function readConfig(
   const wrong = file.sizes
     .filter(({ size, value }) => shape[size] !== value)
     .map(({ size, field, value }) => `${field} is ${value} there and ${shape[size]} in the weights`)
+  const { hints = {}, options: said = [] } = file
+  const sidesOf = (sizes: VitHints) => pictureSize({ imageSize: 0, ...sizes }).join(' x ')
+  if (hints.imageHeight !== undefined && sidesOf(hints) !== sidesOf(shape))
+    wrong.push(`image_size is ${sidesOf(hints)} there and ${sidesOf(shape)} in the weights`)
+  for (const { field, value, fits } of said)
+    if (!fits(shape)) wrong.push(`${field} is ${quoted(value)} there, which the weights contradict`)
   const heads = options.heads === undefined ? file.heads?.value : undefined
   if (unsure && heads !== undefined && shape.width % heads !== 0)
     wrong.push(`a width of ${shape.width} cannot be split into ${heads} heads`)
@@ -164,12 +189,29 @@ function readConfig(
   }
 }
 
-/** LayerNorm's epsilon: as a file says it, else 1e-6. */
-function findLayerNormEps(file: ModelConfigFile | undefined): Origin & { readonly value: number } {
+const partWarnings = (parts: readonly string[]): string[] =>
+  parts.length > 0 ? [`left out, as an image encoder does not need it: ${parts.join(', ')}`] : []
+
+/** Guesses of what neither shapes nor a file say, though published models differ in it. */
+function guessWarnings(
+  { preNorm = false, pool, activation = 'gelu' }: VitShape,
+  file: ModelConfigFile | undefined,
+): string[] {
+  if (file?.hints?.activation || (!preNorm && pool !== 'attention')) return []
+  const others = preNorm
+    ? "OpenAI's CLIP has quick_gelu, OpenCLIP mostly gelu"
+    : 'SigLIP has the GELU by tanh, some ports the exact one'
+  return [`the activation ${activation} is a guess (${others}): a config.json beside the weights says it (hidden_act)`]
+}
+
+/** LayerNorm's epsilon: as a file says it, else 1e-5 in CLIP and DINOv3 and 1e-6 in the others. */
+function findLayerNormEps(shape: VitShape, file: ModelConfigFile | undefined): Origin & { readonly value: number } {
   if (file?.layerNormEps) {
     const { value, field } = file.layerNormEps
     return { value, source: `${file.source} (${field})`, guessed: false }
   }
+  if (shape.preNorm || shape.rotary?.kind === 'dinov3')
+    return { value: 1e-5, source: `as in every published ${shape.preNorm ? 'CLIP' : 'DINOv3'}`, guessed: true }
   const ignored = file?.ignoredLayerNormEps
   if (!file || !ignored) return { value: 1e-6, source: 'as in every published ViT and DeiT', guessed: true }
   const why = `${file.source} says ${ignored.value}, the library's default, with which such weights were not trained`

@@ -9,10 +9,11 @@ import { fail } from '../errors.js'
 import { checkPreprocess, type PerChannel, type Preprocess } from '../images/preprocess.js'
 import type { Interpolation } from '../images/resample.js'
 import type { VitConfig } from '../models/config.js'
+import type { Rotary } from '../models/rotary.js'
 import { methodNames, type StoredReduction, settingsOf } from '../reduction/registry.js'
 import { readHuggingFaceConfig } from './config-huggingface.js'
 import { isTimmConfig, readTimmConfig } from './config-timm.js'
-import type { VitHints } from './infer.js'
+import type { VitHints, VitShape } from './infer.js'
 import { fieldsOf, isObject, type JsonObject, quoted, type Said } from './json.js'
 
 /** Names of weights in a hub repository, best first. */
@@ -27,6 +28,11 @@ export type IdleSettings = StoredReduction
 /** A size that a config.json says, to be held against the shapes. */
 export interface SaidSize extends Said<number> {
   readonly size: 'imageSize' | 'patchSize' | 'width' | 'depth' | 'hidden' | 'classes'
+}
+
+/** An option that a config.json says, and whether a model has it. */
+export interface SaidOption extends Said<unknown> {
+  fits(shape: VitShape): boolean
 }
 
 /** What a config.json says about a model. */
@@ -44,6 +50,8 @@ export interface ModelConfigFile {
   readonly sizes: readonly SaidSize[]
   /** What shapes cannot tell. */
   readonly hints?: VitHints
+  /** Options that a config.json says, to be held against the shapes. */
+  readonly options?: readonly SaidOption[]
   /** Class names; absent when the file has only placeholders (`LABEL_0`). */
   readonly labels?: readonly string[]
   readonly idle?: IdleSettings
@@ -92,10 +100,46 @@ function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
   }
   return {
     ...(layerNormEps === undefined ? {} : { layerNormEps: { value: layerNormEps, field: 'idlevit.layerNormEps' } }),
+    ...(own.architecture === undefined ? {} : { hints: readOwnHints(own.architecture, source) }),
     ...(Object.keys(idle).length > 0 ? { idle } : {}),
     ...(preprocess === undefined ? {} : { preprocess: readOwnPreprocess(preprocess, source) }),
   }
 }
+
+/** Options of a model that its shapes do not tell, by name. */
+const hintNames = ['imageSize', 'imageHeight', 'pool', 'activation', 'rotary', 'positions'] as const
+
+function readOwnHints(value: unknown, source: string): VitHints {
+  const field = fieldsOf(isObject(value) ? value : fail(`${source}: idlevit.architecture should be an object`), source)
+  const [height, width] = [field.count('imageHeight')?.value, field.count('imageSize')?.value]
+  field.only('pool', ['class', 'mean', 'class-mean', 'attention'])
+  field.only('activation', ['gelu', 'gelu-tanh', 'quick-gelu'])
+  field.only('positions', ['all', 'class', 'image', 'none'])
+  const rotary = field.object('rotary')
+  if (rotary) checkRotary(rotary, source)
+  const { pool, activation, positions } = value as VitHints
+  return {
+    ...(width !== undefined && { imageSize: width }),
+    ...(height !== undefined && { imageHeight: height }),
+    ...(pool && { pool }),
+    ...(activation && { activation }),
+    ...(positions && { positions }),
+    ...(rotary && { rotary: rotary as unknown as Rotary }),
+  }
+}
+
+function checkRotary(rotary: JsonObject, source: string): void {
+  const field = fieldsOf(rotary, source, 'idlevit.architecture.rotary.')
+  field.only('kind', ['dinov3', 'eva'])
+  if (field.number('temperature', 'a number above 1', (value) => value > 1) === undefined)
+    field.wrong('temperature', 'a number above 1')
+  const { trainedGrid: grid } = rotary
+  const counts = Array.isArray(grid) && grid.length === 2 && grid.every((side) => Number.isInteger(side) && side > 0)
+  if (grid !== undefined && !counts) field.wrong('trainedGrid', 'rows and columns')
+}
+
+/** Hugging Face's names of activations. */
+const activationNames = { gelu: 'gelu', 'gelu-tanh': 'gelu_pytorch_tanh', 'quick-gelu': 'quick_gelu' } as const
 
 function readOwnPreprocess(value: unknown, source: string): Preprocess {
   const where = `${source}: idlevit.preprocess`
@@ -128,22 +172,37 @@ export function modelConfigJson(model: {
   readonly preprocess?: Preprocess
 }): Record<string, unknown> {
   const { config, idle, preprocess } = model
+  const hints = Object.fromEntries(
+    hintNames.flatMap((name) => (config[name] === undefined ? [] : [[name, config[name]]])),
+  )
+  const options = Object.keys(hints).some((name) => name !== 'imageSize')
   const labels = model.labels ?? Array.from({ length: config.classes }, (_, index) => `LABEL_${index}`)
   return {
-    architectures: [config.distilled ? 'DeiTForImageClassificationWithTeacher' : 'ViTForImageClassification'],
+    architectures: [
+      config.classes === 0
+        ? 'ViTModel'
+        : config.distilled
+          ? 'DeiTForImageClassificationWithTeacher'
+          : 'ViTForImageClassification',
+    ],
     model_type: config.distilled ? 'deit' : 'vit',
     hidden_size: config.width,
     num_hidden_layers: config.depth,
     num_attention_heads: config.heads,
     intermediate_size: config.hidden,
-    hidden_act: 'gelu',
-    image_size: config.imageSize,
+    hidden_act: activationNames[config.activation ?? 'gelu'],
+    image_size: config.imageHeight === undefined ? config.imageSize : [config.imageHeight, config.imageSize],
     patch_size: config.patchSize,
     num_channels: 3,
-    qkv_bias: true,
+    qkv_bias: config.qkvBias !== 'none',
     layer_norm_eps: config.layerNormEps,
     id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
     label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
-    idlevit: { layerNormEps: config.layerNormEps, ...idle, ...(preprocess && { preprocess }) },
+    idlevit: {
+      layerNormEps: config.layerNormEps,
+      ...(options && { architecture: hints }),
+      ...idle,
+      ...(preprocess && { preprocess }),
+    },
   }
 }

@@ -7,6 +7,7 @@
  */
 import { fail } from '../errors.js'
 import type { ModelConfigFile, SaidSize } from './config-file.js'
+import type { VitShape } from './infer.js'
 import { fieldsOf, isObject, type JsonObject, quoted } from './json.js'
 
 /** Whether it is timm's; transformers' wrapper of timm models writes the same fields. */
@@ -14,10 +15,10 @@ export const isTimmConfig = (json: JsonObject): boolean =>
   json.model_type === 'timm_wrapper' ||
   (json.model_type === undefined && (isObject(json.pretrained_cfg) || typeof json.architecture === 'string'))
 
-/** Plain and distilled ViTs: another first word is another architecture … */
+/** Vision transformers: another first word is another architecture … */
 const plain = /^(vit|deit|flexivit|test_vit)/
-/** … and these have tensors of the same names that mean something else. */
-const different = /_(rpn|quickgelu|parallel|relpos|srelpos|gap|siglip|pe|rope)(_|$)/
+/** … and these have parts that are not known here, or tensors of the same names that mean something else. */
+const different = /_(rpn|parallel|relpos|srelpos|pe|rope|mci|xcit)(_|$)/
 
 /** Arguments of timm's VisionTransformer that say a size. */
 const sizeArguments = {
@@ -30,28 +31,44 @@ const sizeArguments = {
 /** Arguments that change nothing here: shapes tell them, or they only matter in training. */
 const harmless = new Set([
   ...['num_heads', 'qkv_bias', 'num_classes', 'mlp_ratio', 'weight_init', 'fix_init', 'strict_img_size'],
+  ...['class_token', 'no_embed_class', 'reg_tokens', 'pre_norm', 'fc_norm', 'qk_norm', 'init_values'],
   ...['dynamic_img_size', 'drop_rate', 'pos_drop_rate', 'patch_drop_rate', 'proj_drop_rate', 'attn_drop_rate'],
   'drop_path_rate',
 ])
 
-/** Arguments that must be as in a plain ViT. */
+/** Arguments that have to be one of these. */
 const required: Readonly<Record<string, readonly unknown[]>> = {
   in_chans: [3],
-  global_pool: ['token'],
-  class_token: [true],
-  pos_embed: ['learn'],
-  no_embed_class: [false],
-  reg_tokens: [0],
-  pre_norm: [false],
+  global_pool: ['token', 'avg', 'map', ''],
+  pos_embed: ['learn', 'none', ''],
   final_norm: [true],
-  fc_norm: [false],
-  qk_norm: [false],
   proj_bias: [true],
   scale_attn_norm: [false],
   scale_mlp_norm: [false],
-  init_values: [null],
-  act_layer: ['gelu'],
+  act_layer: ['gelu', 'gelu_tanh', 'quick_gelu'],
   norm_layer: ['layernorm'],
+}
+
+/** Arguments that say what the weights must look like. */
+const held: Readonly<Record<string, (value: unknown, shape: VitShape) => boolean>> = {
+  class_token: (value, { classToken = true }) => value === classToken,
+  reg_tokens: (value, { registers = 0 }) => value === registers,
+  pre_norm: (value, { preNorm = false }) => value === preNorm,
+  qk_norm: (value, { qkNorm = false }) => value === qkNorm,
+  init_values: (_, { layerScale = false }) => layerScale,
+  no_embed_class: (value, { positions }) =>
+    value === (positions === 'image') || (positions === undefined && value === false),
+  global_pool: (value, { pool }) => (value === 'map') === (pool === 'attention'),
+}
+
+const pools = { token: 'class', '': 'class', avg: 'mean', map: 'attention' } as const
+const activations = { gelu: 'gelu', gelu_tanh: 'gelu-tanh', quick_gelu: 'quick-gelu' } as const
+
+/** The picture's side, of one number or of channels, height and width, where they say it well. */
+function squareOf(size: unknown): { imageSize?: number } {
+  const [channels, height, width] = Array.isArray(size) ? size : [3, size, size]
+  const good = channels === 3 && Number.isInteger(height) && height > 0 && height === width
+  return good ? { imageSize: height } : {}
 }
 
 /** @throws InputError when it describes a model that is none of ours, or a field holds nonsense */
@@ -59,7 +76,7 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
   const field = fieldsOf(json, source)
   const architecture = field.text('architecture')
   if (architecture !== undefined && (!plain.test(architecture) || different.test(architecture)))
-    field.wrong('architecture', 'a plain ViT or DeiT')
+    field.wrong('architecture', 'a ViT, DeiT, or an image encoder of their kind')
   const pretrained = field.object('pretrained_cfg') ?? json
   const given = field.object('model_args') ?? {}
   const argument = fieldsOf(given, source, 'model_args.')
@@ -69,7 +86,9 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
     else if (!harmless.has(name) && !(name in sizeArguments) && given[name] !== null)
       fail(`${source}: model_args.${name} is not known here, found ${quoted(given[name])}`)
   }
-  if (given.global_pool === undefined) field.only('global_pool', ['token'])
+  if (given.global_pool === undefined) field.only('global_pool', required.global_pool ?? [])
+  const pool = pools[(argument.text('global_pool') ?? field.text('global_pool') ?? 'token') as keyof typeof pools]
+  const activation = argument.text('act_layer') ?? (/quickgelu/.test(architecture ?? '') ? 'quick_gelu' : undefined)
   const heads = argument.count('num_heads')
   const qkvBias = argument.flag('qkv_bias')
   const sizes = Object.entries(sizeArguments).flatMap(([name, size]) => {
@@ -77,7 +96,7 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
     return count ? [{ ...count, size }] : []
   })
   const width = field.count('num_features')
-  const classes = field.count('num_classes')
+  const classes = json.num_classes === 0 ? undefined : field.count('num_classes')
   const labels = readLabels(json) ?? readLabels(pretrained)
   return {
     source,
@@ -87,7 +106,21 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
       ...(classes ? [{ ...classes, size: 'classes' } as const] : []),
     ],
     pretrained,
+    options: Object.entries(held).flatMap(([name, fits]) => {
+      const value = given[name] ?? undefined
+      return value === undefined
+        ? []
+        : [{ field: `model_args.${name}`, value, fits: (shape: VitShape) => fits(value, shape) }]
+    }),
     warnings: [],
+    hints: {
+      ...squareOf(argument.count('img_size')?.value ?? pretrained.input_size),
+      ...(given.global_pool !== undefined || json.global_pool !== undefined ? { pool } : {}),
+      ...(activation !== undefined && { activation: activations[activation as keyof typeof activations] }),
+    },
+    ...(/_(clip|dinov3)(_|$)/.test(architecture ?? '') && {
+      layerNormEps: { value: 1e-5, field: `architecture ${architecture}` },
+    }),
     ...(architecture !== undefined && { architecture }),
     ...(heads && { heads }),
     ...(qkvBias === undefined ? {} : { qkvBias }),

@@ -20,10 +20,12 @@ export function withNewHead<M extends { readonly config: VitConfig; readonly sta
   seed: number,
   labels?: readonly string[],
 ): Omit<M, 'labels'> & { readonly labels?: readonly string[] } {
-  const config = { ...model.config, classes }
+  const { projection: _projection, ...backbone } = model.config // a head reads what CLIP's projection reads
+  const config = { ...backbone, classes }
   const shapes = [...vitParameters(config)].filter(([name]) => isHead(name))
   const heads = randomWeights(new Map(shapes), createRandom(seed))
-  const state: StateDict = new Map([...model.state].map(([name, tensor]) => [name, heads.get(name) ?? tensor]))
+  const state: StateDict = new Map([...model.state].filter(([name]) => name !== 'projection.weight'))
+  for (const [name, tensor] of heads) state.set(name, tensor)
   const { labels: _, ...rest } = model as M & { readonly labels?: readonly string[] }
   return { ...rest, config, state, ...(labels && { labels }) }
 }

@@ -26,6 +26,7 @@ const published = [
   { name: 'small', width: 384, depth: 12, heads: 6 },
   { name: 'base', width: 768, depth: 12, heads: 12 },
   { name: 'large', width: 1024, depth: 24, heads: 16 },
+  { name: 'so', width: 1152, depth: 27, heads: 16 }, // shape-optimised, arXiv 2305.13035
   { name: 'huge', width: 1280, depth: 32, heads: 16 },
   { name: 'giant', width: 1408, depth: 40, heads: 16 },
   { name: 'gigantic', width: 1664, depth: 48, heads: 16 },

@@ -108,7 +108,8 @@ function findPool(
   if (seen.attention) return 'attention'
   if (seen.wide) return 'class-mean'
   if (!seen.classToken) return 'mean'
-  return pool ?? (seen.normAfterPool ? 'mean' : 'class')
+  if (pool !== undefined && pool !== 'attention') return pool
+  return seen.normAfterPool ? 'mean' : 'class'
 }
 
 /** The picture's size and which rows have positions, from the number of positions. */

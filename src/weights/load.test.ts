@@ -12,8 +12,9 @@ import { presets } from '../models/presets.js'
 import { modelConfigJson, readModelConfig } from './config-file.js'
 import { saveSafetensors } from './files.js'
 import { randomVit } from './init.js'
+import { huggingFaceDeit } from './layouts.js'
 import { type LoadOptions, loadModel } from './load.js'
-import { fromTimmNames, huggingFaceDeit } from './names.js'
+import { fromTimmNames } from './names.js'
 import { elements, float32, type StateDict } from './state.js'
 
 const golden = (name: string): string => join(import.meta.dirname, '../../test/golden', name)
@@ -217,7 +218,7 @@ test('a config.json that is wrong is refused by the field', () => {
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [[1], /c\.json: not a JSON object$/],
     [{ num_attention_heads: 2.5 }, /num_attention_heads should be a positive integer, found 2\.5/],
-    [{ hidden_act: 'quick_gelu' }, /hidden_act should be "gelu" or "gelu_python", found "quick_gelu"/],
+    [{ hidden_act: 'swish' }, /hidden_act should be "gelu" or .*, found "swish"/],
     [{ idlevit: 3 }, /idlevit should be an object/],
     [{ idlevit: { layerNormEps: -1 } }, /idlevit\.layerNormEps should be a small positive number, found -1/],
     [{ idlevit: { keepRatios: [1, 1.5] } }, /idlevit\.keepRatios should be numbers above 0 and up to 1/],
@@ -236,7 +237,7 @@ test('a config.json that is wrong is refused by the field', () => {
     [{ idlevit: { preprocess: { ...own, mode: 'border' } } }, /mode: wanted center or squash, found border/],
   ]
   for (const [json, reason] of cases) assert.throws(() => readModelConfig(json, 'c.json'), reason)
-  assert.deepEqual(readModelConfig({}, 'c.json'), { source: 'c.json', sizes: [], warnings: [] })
+  assert.deepEqual(readModelConfig({}, 'c.json'), { source: 'c.json', sizes: [], warnings: [], hints: {} })
 })
 
 test('a config.json that is no JSON is named', async () => {

@@ -101,7 +101,11 @@ export function presetSizes(preset: Preset, options: Pick<LoadOptions, 'imageSiz
     preprocess: own,
   }
   const sized: VitConfig = { ...config, imageSize, heads }
-  return { config: sized, preprocess: overridePreprocess(deitPreprocess(imageSize), options.preprocess ?? {}), origins }
+  return {
+    config: sized,
+    preprocess: overridePreprocess({ ...deitPreprocess(imageSize), ...preset.statistics }, options.preprocess ?? {}),
+    origins,
+  }
 }
 
 function loadRandom(spec: string, preset: Preset | undefined, init: string, options: LoadOptions): LoadedModel {

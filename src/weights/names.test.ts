@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { type VitConfig, vitParameters } from '../models/config.js'
 import { presets } from '../models/presets.js'
 import { randomVit } from './init.js'
-import { fromTimmNames, huggingFaceDeit, huggingFaceVit, toTimmNames } from './names.js'
+import { huggingFaceDeit, huggingFaceVit } from './layouts.js'
+import { fromTimmNames, toTimmNames } from './names.js'
 import { float32, type StateDict } from './state.js'
 
 const tiny: VitConfig = {

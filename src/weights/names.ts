@@ -3,88 +3,12 @@
  *
  * A layout is a table of module names, one row per module, `#` standing for a number; it works in both directions.
  * Checked against facebook/deit's models.py (timm 0.4.12) and Hugging Face's modeling_vit.py and modeling_deit.py.
- * A new architecture is a new table. Safe in browsers.
+ * A new architecture is a new table in `layouts.ts`. Safe in browsers.
  */
 import { fail } from '../errors.js'
+import { type Layout, layouts, pretrainingParts } from './layouts.js'
+import { toTimmForm } from './reshape.js'
 import { elements, floatsOf, nameText, type StateDict, sameShape, shapeText, type WeightTensor } from './state.js'
-
-/** How one library names the modules of an architecture. */
-export interface Layout {
-  /** Name for people. */
-  readonly name: string
-  /** A key that only this layout has. */
-  readonly sign: RegExp
-  /** What comes before every key but those of the heads; base-model dumps leave it out. */
-  readonly prefix: string
-  /** [timm, theirs]: modules (or parameters without a module), `#` for a running number. */
-  readonly modules: readonly (readonly [string, string])[]
-}
-
-/** The blocks of Hugging Face's ViT and DeiT; query, key and value are joined to timm's qkv afterwards. */
-const huggingFaceBlocks: Layout['modules'] = [
-  ['cls_token', 'embeddings.cls_token'],
-  ['dist_token', 'embeddings.distillation_token'],
-  ['pos_embed', 'embeddings.position_embeddings'],
-  ['patch_embed.proj', 'embeddings.patch_embeddings.projection'],
-  ['blocks.#.norm1', 'encoder.layer.#.layernorm_before'],
-  ['blocks.#.attn.q', 'encoder.layer.#.attention.attention.query'],
-  ['blocks.#.attn.k', 'encoder.layer.#.attention.attention.key'],
-  ['blocks.#.attn.v', 'encoder.layer.#.attention.attention.value'],
-  ['blocks.#.attn.proj', 'encoder.layer.#.attention.output.dense'],
-  ['blocks.#.norm2', 'encoder.layer.#.layernorm_after'],
-  ['blocks.#.mlp.fc1', 'encoder.layer.#.intermediate.dense'],
-  ['blocks.#.mlp.fc2', 'encoder.layer.#.output.dense'],
-  ['norm', 'layernorm'],
-]
-
-/** Hugging Face ViTForImageClassification. */
-export const huggingFaceVit: Layout = {
-  name: 'Hugging Face ViT',
-  sign: /^(vit\.)?(?:embeddings|encoder)\./,
-  prefix: 'vit.',
-  modules: [...huggingFaceBlocks, ['head', 'classifier']],
-}
-
-/** Hugging Face DeiTForImageClassificationWithTeacher. */
-export const huggingFaceDeit: Layout = {
-  name: 'Hugging Face DeiT',
-  sign: /^(deit\.embeddings\.|cls_classifier\.|embeddings\.distillation_token)/,
-  prefix: 'deit.',
-  modules: [
-    ...huggingFaceBlocks,
-    ['head', 'cls_classifier'],
-    ['head_dist', 'distillation_classifier'],
-    // DeiTForImageClassification has one head on the class token.
-    ['head', 'classifier'],
-  ],
-}
-
-/** Evo-ViT on DeiT: attention in lists of its own, queries and keys in one matrix; they are joined to qkv afterwards. */
-export const evoVit: Layout = {
-  name: 'Evo-ViT',
-  sign: /^qks\.\d+\.qk\./,
-  prefix: '',
-  modules: [
-    ['blocks.#.norm1', 'norms.#'],
-    ['blocks.#.attn.qk', 'qks.#.qk'],
-    ['blocks.#.attn.v', 'vs.#.v'],
-    ['blocks.#.attn.proj', 'projs.#'],
-  ],
-}
-
-/** LayerScale as DeiT III, BEiT and timm's Eva call it. */
-export const gammas: Layout = {
-  name: 'DeiT III, Eva',
-  sign: /^blocks\.\d+\.gamma_1$/,
-  prefix: '',
-  modules: [
-    ['blocks.#.ls1.gamma', 'blocks.#.gamma_1'],
-    ['blocks.#.ls2.gamma', 'blocks.#.gamma_2'],
-  ],
-}
-
-/** The layouts that are not timm's own, in the order they are tried. */
-export const layouts: readonly Layout[] = [huggingFaceDeit, huggingFaceVit, evoVit, gammas]
 
 /** Buffers that hold no weights: they are recomputed or count training steps. */
 const buffers = ['relative_position_index', 'attn_mask', 'num_batches_tracked', 'out_zero_mask', 'position_ids']
@@ -100,7 +24,7 @@ function renamer(layout: Layout, direction: 'to timm' | 'from timm'): (name: str
     const pattern = new RegExp(`^${escapeText(from).replace('#', '(\\d+)')}(\\.weight|\\.bias|)$`)
     return [pattern, to] as const
   })
-  const isHead = (name: string) => /classifier\./.test(name)
+  const isHead = (name: string) => /classifier\.|^visual_projection\.|^visual\.head\./.test(name)
   return (name) => {
     const bare = direction === 'to timm' && name.startsWith(layout.prefix) ? name.slice(layout.prefix.length) : name
     for (const [pattern, to] of rules) {
@@ -109,7 +33,7 @@ function renamer(layout: Layout, direction: 'to timm' | 'from timm'): (name: str
       const renamed = to.replace('#', match.length > 2 ? (match[1] ?? '') : '') + (match.at(-1) ?? '')
       return direction === 'to timm' || isHead(renamed) ? renamed : layout.prefix + renamed
     }
-    return name
+    return layout.timmBehindPrefix && direction === 'to timm' ? bare : name
   }
 }
 
@@ -124,24 +48,43 @@ export function stripPrefixes(state: StateDict, where = ''): StateDict {
   return stripped
 }
 
+/** What a tensor is that belongs to no image encoder; undefined for the others. */
+function foreignPart(layout: Layout | undefined, names: readonly string[]): (name: string) => string | undefined {
+  const { otherTower, prefix = '' } = layout ?? {}
+  const isTower = otherTower && names.some((name) => name.startsWith(prefix))
+  return (name) => {
+    if (isTower && !name.startsWith(prefix) && otherTower.test(name)) return 'the text tower'
+    return pretrainingParts.find(([, pattern]) => pattern.test(name))?.[0]
+  }
+}
+
 /**
  * A state dict under timm's names: the layout is recognised by its keys, query, key and value become one `qkv`,
  * buffers are left out. Names that no table knows stay as they are, for the caller to report.
  *
+ * @param leftOut - hears of what is no part of an image encoder and left out: what it is, and how many tensors
  * @throws InputError when two names become one, or query, key and value do not fit together.
  */
-export function toTimmNames(state: StateDict): StateDict {
+export function toTimmNames(state: StateDict, leftOut: (what: string, tensors: number) => void = () => {}): StateDict {
   const names = [...state.keys()]
   const layout = layouts.find(({ sign }) => names.some((name) => sign.test(name)))
   const rename = layout ? renamer(layout, 'to timm') : (name: string) => name
+  const partOf = foreignPart(layout, names)
+  const foreign = new Map<string, number>()
   const renamed: StateDict = new Map()
   for (const [name, tensor] of state) {
     if (isBuffer(name)) continue
+    const part = partOf(name)
+    if (part !== undefined) {
+      foreign.set(part, (foreign.get(part) ?? 0) + 1)
+      continue
+    }
     const timm = rename(name)
     if (renamed.has(timm)) fail(`the weights hold ${nameText(timm)} twice, once as ${nameText(name)}`)
     renamed.set(timm, tensor)
   }
-  return joinQkv(renamed)
+  for (const [what, tensors] of foreign) leftOut(what, tensors)
+  return joinQkv(toTimmForm(renamed))
 }
 
 /**
@@ -172,7 +115,10 @@ function joinQkv(state: StateDict): StateDict {
     const [, path, part, kind] = match ?? []
     const k = state.get(`${path}k${kind}`)
     const v = state.get(`${path}v${kind}`)
-    if (!match || !k || !v || !state.has(`${path}q${kind}`)) joined.set(name, q)
+    // Keys without a bias, as BEiT and DINOv3 have it.
+    const keyless = kind === '.bias' && v && !k && state.has(`${path}k.weight`)
+    if (match && keyless && (part === 'v' || state.has(`${path}q${kind}`))) joined.set(`${path}${part}_bias`, q)
+    else if (!match || !k || !v || !state.has(`${path}q${kind}`)) joined.set(name, q)
     else if (part === 'q') joined.set(`${path}qkv${kind}`, stack(name, [q, k, v]))
   }
   return joined

@@ -33,6 +33,7 @@ const processors: Readonly<Record<string, Processor>> = {
   DeiT: { size: 256, crop: 224, resample: 'bicubic', ...half },
   Beit: { size: 256, crop: 224, resample: 'bicubic', ...half },
   Siglip: { size: 224, resample: 'bicubic', ...half },
+  DINOv3ViT: { size: 224, resample: 'bilinear', mean: imagenetPreprocess().mean, std: imagenetPreprocess().std },
   CLIP: { keepsAspect: true, size: 224, crop: 224, resample: 'bicubic', ...clip },
   Bit: { keepsAspect: true, size: 224, crop: 224, resample: 'bicubic', ...clip },
   ConvNext: { keepsAspect: true, size: 384, resample: 'bilinear', ...half },
