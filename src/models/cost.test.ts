@@ -95,3 +95,38 @@ describe('cost of DeiT', () => {
     )
   })
 })
+
+describe('the family, by hand', () => {
+  /** MACs of a dense model: patches, blocks of (4 + 2R) N C² + 2 N² C, and what reads out. */
+  const byHand = (tokens: number, prefix: number, C: number, depth: number, patch: number, readout: number) => {
+    const N = tokens + prefix
+    return tokens * 3 * patch ** 2 * C + depth * (12 * N * C ** 2 + 2 * N ** 2 * C) + readout
+  }
+  const dense = (name: string) => modelCost(config(name)).denseMacs
+
+  it('as many parameters as published, mask tokens of pretraining aside', () => {
+    const published = { 'dinov2-small': 22_056_576 - 384, 'clip-base-16': 86_192_640, 'siglip-base': 92_884_224 }
+    for (const [name, params] of Object.entries(published)) assert.equal(modelCost(config(name)).params, params, name)
+  })
+
+  it('DINOv2-S/14 at 518², with and without registers', () => {
+    assert.equal(dense('dinov2-small'), byHand(37 * 37, 1, 384, 12, 14, 0))
+    assert.equal(dense('dinov2-small-registers'), byHand(37 * 37, 5, 384, 12, 14, 0))
+    assert.equal((dense('dinov2-small') / 1e9).toFixed(2), '46.70') // 0.309 + 12 (2.424 + 1.441)
+  })
+
+  it('CLIP-B/16, with its projection', () => {
+    assert.equal(dense('clip-base-16'), byHand(196, 1, 768, 12, 16, 768 * 512))
+  })
+
+  it('DINOv3-S/16, whose turning multiplies no matrices', () => {
+    assert.equal(dense('dinov3-small'), byHand(196, 5, 384, 12, 16, 0))
+  })
+
+  it('SigLIP-B/16, whose pooling folds keys and values', () => {
+    const [N, C] = [196, 768]
+    const query = C * C
+    const pooling = C * C + 12 * N * C + 12 * N * C + C * C + C * C // keys of the query, logits, mixed rows, values, projection
+    assert.equal(dense('siglip-base'), byHand(N, 0, C, 12, 16, query + pooling + 8 * C * C))
+  })
+})

@@ -1,7 +1,6 @@
 /** The dense model that a student learns from: its logits and features on the same, mixed pictures. */
 import { fail } from '../errors.js'
 import { createGraph, input, output } from '../graph/graph.js'
-import { slice } from '../graph/ops/shape.js'
 import { matchLabels } from '../labels/match.js'
 import { constantWeights } from '../models/build.js'
 import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
