@@ -48,8 +48,7 @@ export function checkPool({ name, config }: { readonly name: string; readonly co
         ? `pool head: ${name} normalises the mean of its rows, which is none of its features; choose ${others}`
         : `pool head: ${name} pools by ${config.pool}, which is none of its features; choose ${others}`,
     )
-  if (pool === 'class' && config.classToken === false)
-    fail(`pool class: ${name} has no class token; choose mean`)
+  if (pool === 'class' && config.classToken === false) fail(`pool class: ${name} has no class token; choose mean`)
 }
 
 /**

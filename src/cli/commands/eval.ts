@@ -51,15 +51,23 @@ export function addEval(program: Command): void {
 async function evaluate(options: EvalOptions): Promise<void> {
   const { startDecoders } = await import('../../data/decoder.js')
   const decoders = startDecoders(options.workers) // they start while the model loads
-  const [{ openDataset }, { inModelClasses }, setup, { openNodeClassifier, throughputLanes }, { evaluateClassifier }] =
-    await Promise.all([
-      import('../../data/dataset.js'),
-      import('../../data/classes.js'),
-      import('../setup.js'),
-      import('../../runtime/node.js'),
-      import('../../evaluation/evaluate.js'),
-    ])
+  const [
+    { openDataset },
+    { inModelClasses },
+    setup,
+    { openNodeClassifier, throughputLanes },
+    { evaluateClassifier },
+    { checkHead },
+  ] = await Promise.all([
+    import('../../data/dataset.js'),
+    import('../../data/classes.js'),
+    import('../setup.js'),
+    import('../../runtime/node.js'),
+    import('../../evaluation/evaluate.js'),
+    import('../../runtime/classifier.js'),
+  ])
   const model = await setup.openModel(options)
+  checkHead(model)
   const { classes } = model.config
   const data = await openDataset(options.data, { classes })
   setup.tellDataset(data)
