@@ -173,7 +173,7 @@ test('options of methods: read by the method, refused by name', () => {
       () => read('dynamicvit', 'fuse=true'),
       '--method-option fuse: an option of evit, not of dynamicvit, which has no options',
     ],
-    [() => read(undefined, 'rate=2'), '--method-option rate: no option of idle, which has score'],
+    [() => read(undefined, 'rate=2'), '--method-option rate: no option of idle, which has score, ranking'],
     [() => read('evit', 'fuse=yes'), '--method-option fuse: wanted true or false, found yes'],
     [() => parse(['--method-option', 'r']), '--method-option: wanted name=value, found "r"'],
   ]
