@@ -127,7 +127,7 @@ describe('idlevit compare', () => {
     const { rows } = JSON.parse(stdout) as { rows: Row[] }
     assert.deepEqual(
       rows.map(({ method }) => method),
-      ['none', 'idle', 'evit', 'evovit', 'ats', 'tome'],
+      ['none', 'idle', 'group', 'evit', 'evovit', 'ats', 'tome'],
     )
     const idle = rows[1]?.gmacs as number
     for (const { method, gmacs, match } of rows.slice(2)) {
