@@ -7,7 +7,8 @@
  */
 import sharp from 'sharp'
 import { openInspector } from '../src/analysis/inspect.js'
-import { jpeg, tokenMarks } from '../src/analysis/maps.js'
+import { jpeg } from '../src/analysis/maps.js'
+import { tokenMarks } from '../src/analysis/marks.js'
 import { countStates, type TokenState } from '../src/analysis/tokens.js'
 import { scene, sceneSeeds } from '../src/data/scenes/scene.js'
 import { normalise, preprocessOf } from '../src/images/preprocess.js'

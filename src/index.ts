@@ -5,6 +5,17 @@
  * @module
  */
 
+export { ATTENTION_RANGE, attentionPlace, rankTokens, type SortedMap } from './analysis/attention.js'
+export { type BlockAttention, type Inspection, type Inspector, openInspector } from './analysis/inspect.js'
+export { stateSwatch, tokenMarks } from './analysis/marks.js'
+export {
+  countStates,
+  type IdleStatistics,
+  idleStatistics,
+  type Selection,
+  type TokenState,
+  tokenMap,
+} from './analysis/tokens.js'
 export { type Scene, scene, sceneClasses, sceneMask, sceneSeeds } from './data/scenes/scene.js'
 export { InputError } from './errors.js'
 export { type EncodeOptions, encodeOnnx, type OnnxModel } from './graph/onnx.js'

@@ -43,3 +43,12 @@ export function sortMap(map: Float32Array, prefix: number, scores: ArrayLike<num
     for (const [j, key] of order.entries()) values[i * rows + j] = map[query * rows + key] as number
   return { rows, order, values }
 }
+
+/** Attention is drawn in multiples of the even share 1/N, from this to that, on a logarithmic scale. */
+export const ATTENTION_RANGE = [1 / 16, 16] as const
+
+/** Where on that scale the attention of one of `rows` rows lies: 0 at its low end, 1 at its high end. */
+export function attentionPlace(value: number, rows: number): number {
+  const [low, high] = ATTENTION_RANGE.map(Math.log2) as [number, number]
+  return Math.min(1, Math.max(0, (Math.log2(value * rows) - low) / (high - low)))
+}

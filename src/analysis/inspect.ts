@@ -40,6 +40,8 @@ export interface Inspection {
   readonly similarity: { readonly dense: readonly number[]; readonly idle: readonly number[] }
   /** Of the last block of every stage of the idle model. */
   readonly attention: readonly BlockAttention[]
+  /** What the class token pays every image row that enters a block of the idle model, `[depth][m]`. */
+  readonly classAttention: readonly Float32Array[]
 }
 
 export interface Inspector extends ReductionPlan {
@@ -69,7 +71,8 @@ export async function openInspector(
   const plan = planReduction(options, shapeOf(config))
   const drawn = stageEnds(plan.keep)
   const dense = await openSession(tracedGraph(model, { method: 'none' }), options)
-  const idle = await openSession(tracedGraph(model, plan, drawn), options)
+  const everyBlock = Array.from({ length: depth }, (_, block) => block)
+  const idle = await openSession(tracedGraph(model, plan, everyBlock), options)
 
   const run = (session: Session, pixels: Float32Array) =>
     session.run({ pixel_values: { data: pixels, shape: [1, 3, ...pictureSize(config)] } })
@@ -97,6 +100,10 @@ export async function openInspector(
             : classAttention(map, rows, prefix)
           const kept = Math.min(plan.keep[block] as number, rows - prefix)
           return { block, prefix, kept, ...sortMap(map, prefix, scores) }
+        }),
+        classAttention: everyBlock.map((block) => {
+          const map = floats(idleOutputs, `map.${block}`) // [n, n]
+          return classAttention(map, Math.sqrt(map.length), prefix)
         }),
       }
     },

@@ -16,9 +16,11 @@ import {
   type Section,
 } from '../page/page.js'
 import { rampLegend } from '../page/ramp.js'
+import { ATTENTION_RANGE } from './attention.js'
 import type { FolderFiles } from './folder.js'
 import type { Inspection } from './inspect.js'
-import { ATTENTION_RANGE, attentionPng, jpeg, stateSwatch, tokenSvg } from './maps.js'
+import { attentionPng, jpeg, tokenSvg } from './maps.js'
+import { stateSwatch } from './marks.js'
 import { type BlockSummary, type Summary, summarise } from './summary.js'
 import { countStates, type TokenState } from './tokens.js'
 
