@@ -1,0 +1,31 @@
+/** What the page has in hand: the model, the picture, and the latest answers about them. */
+
+import type { Inspection } from 'idlevit'
+import type { Answer, ModelInfo, Seen, Tokens } from './messages.js'
+
+export interface Shown {
+  readonly info?: ModelInfo
+  /** What the model sees of the picture: an address, and its side in pixels. */
+  readonly picture?: { readonly address: string; readonly side: number }
+  readonly dense?: Answer
+  /** Of the idled model, at a keep ratio in hundredths. */
+  readonly answer?: Answer & { readonly keep: number }
+  readonly tokens?: Tokens
+  /** Medians measured while nothing else was going on, at the keep ratio of the answer. */
+  readonly times?: { readonly keep: number; readonly idled: number; readonly dense: number }
+  /** At a keep ratio in hundredths. */
+  readonly inspection?: Inspection & { readonly keep: number }
+}
+
+/** The part that {@link Seen} gives. */
+export type { Seen }
+
+/** The block that is looked at: the last one where the state says more than there are. */
+export const blockOf = (block: number, { info }: Shown): number => Math.min(block, (info?.depth ?? 1) - 1)
+
+/** The class token's attention in a block, as far as it is known by now. */
+export function attentionIn(block: number, { tokens, inspection, answer }: Shown): Float32Array | undefined {
+  // Blocks that choose nothing come before all that do: what they attend to does not depend on the keep ratio.
+  const looked = inspection?.classAttention[block]
+  return inspection?.keep === answer?.keep ? (looked ?? tokens?.scores[block]) : (tokens?.scores[block] ?? looked)
+}
