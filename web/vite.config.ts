@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { defaultClientConditions, defineConfig, type Plugin } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
 import { inks, meanings, overlay, surfaces } from '../src/page/palette.js'
 import { rampColours } from '../src/page/ramp.js'
 
@@ -52,8 +52,11 @@ function embedded(): Plugin {
   }
 }
 
-/** WebGPU needs another build of the runtime, twice as large: it is fetched when it is asked for, not before. */
-const onDemand = /\.asyncify\./
+/**
+ * What is fetched when it is asked for, not before: the runtime's build for WebGPU, which is twice as large, and the
+ * library's own worker, which the playground does without.
+ */
+const onDemand = /jsep|ort\.bundle|assets\/worker-/
 
 /** Tells the service worker which files make the playground, once they are known. */
 function precache(): Plugin {
@@ -96,12 +99,7 @@ export default defineConfig({
   publicDir: false,
   plugins: [colours(), ramp(), embedded(), precache()],
   resolve: {
-    alias: [
-      { find: /^idlevit$/, replacement: here('../src/index.ts') },
-      { find: /^onnxruntime-web$/, replacement: here('src/ort.ts') },
-    ],
-    // The runtime's binary is a file of its own, which is fetched once and kept.
-    conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions],
+    alias: { idlevit: here('../src/index.ts') },
   },
   worker: { format: 'es', plugins: () => [ramp()] },
   server: { headers: isolation, fs: { allow: [here('..')] } },

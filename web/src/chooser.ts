@@ -61,7 +61,7 @@ export function createChooser({ demo, load, cancel }: ChooserOptions): Chooser {
   byId('use-demo', HTMLElement).addEventListener('click', () => void choose(demo))
   byId('hub-form', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault()
-    void choose({ kind: 'remote', name: address.value.trim() })
+    void choose({ kind: 'remote', address: address.value.trim() })
   })
   for (const [button, input] of [
     ['open-folder', 'model-folder'],

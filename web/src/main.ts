@@ -30,9 +30,8 @@ const store = createStore({
 const demo: Source = { kind: 'demo', address: new URL('models/demo/', document.baseURI).href }
 
 let shown: Shown = {}
-let worker: Worker
 let own: RgbImage | undefined
-let ask: Ask = start()
+const ask: Ask = start()
 
 const stage = createStage(store)
 const blocks = createBlocks(store)
@@ -40,11 +39,11 @@ const answers = createAnswers()
 const closer = createCloser({
   store,
   methods: methodNames,
-  ask: ((...question) => ask(...question)) as Ask,
+  ask,
   inspect,
   shown: () => shown,
 })
-const chooser = createChooser({ demo, load: changeModel, cancel })
+const chooser = createChooser({ demo, load: changeModel, cancel: () => loading?.abort() })
 
 function show(changes: Shown): void {
   shown = { ...shown, ...changes }
@@ -56,30 +55,17 @@ function show(changes: Shown): void {
 // The engine
 
 function start(): Ask {
-  worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' })
+  const worker = new Worker(new URL('./thread.ts', import.meta.url), { type: 'module' })
   return connect(worker, (reason) => complain(`The computation broke off (${reason}). Reload the page to go on.`))
 }
 
-/** Ends what is under way; the model that was open before is opened again. */
-function cancel(): void {
-  worker.terminate()
-  cancelled?.(new Error('Cancelled.'))
-  ask = start()
-  void open(shown.info && opened ? opened : demo).catch((error) => complain(messageOf(error)))
-}
+let loading: AbortController | undefined
 
-let opened: Source | undefined
-let cancelled: ((error: Error) => void) | undefined
-
-/** Opens a model for the picture that there is. */
-async function open(source: Source, tell: (progress: Progress) => void = () => {}): Promise<ModelInfo> {
-  const info = await Promise.race([
-    ask('load', [source], tell as (event: never) => void),
-    new Promise<never>((_, reject) => {
-      cancelled = reject
-    }),
-  ])
-  opened = source
+/** Opens a model for the picture that there is. A model that cannot be opened leaves everything as it was. */
+async function open(source: Source, tell: (progress: Progress) => void): Promise<ModelInfo> {
+  loading?.abort()
+  loading = new AbortController()
+  const info = await ask('load', [source], { onEvent: tell as (event: never) => void, signal: loading.signal })
   const { answer, tokens, inspection, times, dense, ...kept } = shown
   shown = { ...kept, info }
   say(byId('model-name', HTMLElement), info.name)
@@ -94,7 +80,7 @@ async function open(source: Source, tell: (progress: Progress) => void = () => {
 async function changeModel(source: Source, tell: (progress: Progress) => void): Promise<void> {
   const info = await open(source, tell)
   calm()
-  const model = source.kind === 'demo' ? 'demo' : source.kind === 'remote' ? source.name : 'own'
+  const model = source.kind === 'demo' ? 'demo' : source.kind === 'remote' ? source.address : 'own'
   store.set({ model, ...(info.keepRatio !== undefined && { keep: Math.round(info.keepRatio * 100) }) })
 }
 
@@ -135,7 +121,7 @@ const changePictures = latestWins<undefined>(changePicture, failed)
 
 const askAnswer = latestWins<number>(async (keep) => {
   const inHand = (answer: Answer) => show({ answer: { ...answer, keep } })
-  const tokens = await ask('answer', [keep / 100], inHand as (event: never) => void)
+  const tokens = await ask('answer', [keep / 100], { onEvent: inHand as (event: never) => void })
   show({ tokens })
   arrived()
   rest()
@@ -196,7 +182,7 @@ addEventListener('hashchange', () => {
   if (next.model !== store.get().model && next.model !== 'own') void chooser.choose(sourceOf(next.model))
 })
 
-const sourceOf = (model: string): Source => (model === 'demo' ? demo : { kind: 'remote', name: model })
+const sourceOf = (model: string): Source => (model === 'demo' ? demo : { kind: 'remote', address: model })
 
 // The start
 

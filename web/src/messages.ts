@@ -5,7 +5,7 @@ import type { Device, Inspection, Precision, Prediction, RgbImage, TokenState } 
 /** Where a model comes from. */
 export type Source =
   | { readonly kind: 'demo'; readonly address: string }
-  | { readonly kind: 'remote'; readonly name: string }
+  | { readonly kind: 'remote'; readonly address: string }
   | { readonly kind: 'files'; readonly files: readonly File[] }
 
 /** How far a download is. */
@@ -62,7 +62,8 @@ export interface Times {
 /** What one method did with the picture. */
 export interface MethodView {
   readonly states: readonly (readonly TokenState[])[]
-  readonly answer: Answer
+  readonly top: readonly Prediction[]
+  readonly macs: number
 }
 
 /** One row of the bench. */

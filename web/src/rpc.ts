@@ -8,34 +8,51 @@ interface Question {
   readonly args: readonly unknown[]
 }
 
+/** Nobody waits for the answer to this question any more. */
+interface GiveUp {
+  readonly giveUp: number
+}
+
 type Reply =
   | { readonly id: number; readonly event: unknown }
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: string }
 
-/** What a handler gets besides the question: a way to say something before its answer. */
+/** What a handler gets besides the question. */
+export interface Context {
+  /** Says something before the answer. */
+  emit(event: unknown): void
+  /** Tells that nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+}
+
 export type Handlers = {
-  readonly [N in keyof Engine]: (
-    emit: (event: unknown) => void,
-    ...args: Parameters<Engine[N]>
-  ) => ReturnType<Engine[N]>
+  readonly [N in keyof Engine]: (context: Context, ...args: Parameters<Engine[N]>) => ReturnType<Engine[N]>
 }
 
 /** Answers questions, on the worker's side. */
 export function serve(handlers: Handlers, port: Pick<Worker, 'postMessage' | 'onmessage'>): void {
+  const asked = new Map<number, AbortController>()
   let tail: Promise<void> = Promise.resolve()
-  port.onmessage = ({ data }: MessageEvent<Question>) => {
-    const { id, name, args } = data
-    const handler = handlers[name] as (emit: (event: unknown) => void, ...args: unknown[]) => Promise<unknown>
-    const work = async () => {
-      try {
-        const value = await handler((event) => port.postMessage({ id, event }), ...args)
-        port.postMessage({ id, value })
-      } catch (error) {
-        port.postMessage({ id, error: messageOf(error) })
-      }
+
+  async function answer({ id, name, args }: Question, signal: AbortSignal): Promise<void> {
+    const handler = handlers[name] as (context: Context, ...args: readonly unknown[]) => Promise<unknown>
+    try {
+      signal.throwIfAborted()
+      const value = await handler({ emit: (event) => port.postMessage({ id, event }), signal }, ...args)
+      port.postMessage({ id, value })
+    } catch (error) {
+      port.postMessage({ id, error: messageOf(error) })
+    } finally {
+      asked.delete(id)
     }
-    tail = tail.then(work)
+  }
+
+  port.onmessage = ({ data }: MessageEvent<Question | GiveUp>) => {
+    if ('giveUp' in data) return asked.get(data.giveUp)?.abort(new Error('Cancelled.'))
+    const controller = new AbortController()
+    asked.set(data.id, controller)
+    tail = tail.then(() => answer(data, controller.signal))
   }
 }
 
@@ -46,8 +63,13 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 export type Ask = <N extends keyof Engine>(
   name: N,
   args: Parameters<Engine[N]>,
-  onEvent?: (event: never) => void,
+  options?: AskOptions,
 ) => ReturnType<Engine[N]>
+
+export interface AskOptions {
+  readonly onEvent?: (event: never) => void
+  readonly signal?: AbortSignal
+}
 
 /**
  * The page's side of a worker.
@@ -75,10 +97,11 @@ export function connect(worker: Worker, broken: (reason: string) => void): Ask {
     open.clear()
     broken(reason)
   }
-  return ((name, args, onEvent) =>
+  return ((name, args, { onEvent, signal } = {}) =>
     new Promise((resolve, reject) => {
       const id = count++
       open.set(id, { resolve, reject, onEvent })
       worker.postMessage({ id, name, args } satisfies Question)
+      signal?.addEventListener('abort', () => worker.postMessage({ giveUp: id } satisfies GiveUp), { once: true })
     })) as Ask
 }

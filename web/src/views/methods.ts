@@ -3,7 +3,7 @@
 import { idleStatistics, type TokenState } from 'idlevit'
 import { createBoard } from '../board.js'
 import { make } from '../dom.js'
-import { count, milliseconds, percent } from '../format.js'
+import { count, percent } from '../format.js'
 import type { MethodView } from '../messages.js'
 import type { Shown } from '../shown.js'
 
@@ -23,18 +23,18 @@ export const titleOf = (method: string): string => titles[method] ?? method
 export function methodCard(method: string, view: MethodView | string, { picture }: Shown, block: number): HTMLElement {
   const title = make('h3', {}, titleOf(method))
   if (typeof view === 'string') return make('article', { class: 'card' }, title, make('p', { class: 'hint' }, view))
-  const { states, answer } = view
+  const { states, top, macs } = view
   const board = createBoard()
   if (picture) board.show(picture.address, picture.side)
   board.mark(states[block] ?? [])
-  const [best] = answer.top
+  const [best] = top
   return make(
     'article',
     { class: 'card' },
     title,
     board.svg,
     make('p', {}, best ? `${best.label}, ${percent(best.score)}` : ''),
-    make('p', { class: 'hint' }, `${milliseconds(answer.milliseconds)}, ${count(answer.macs)} multiply-adds`),
+    make('p', { class: 'hint' }, `${count(macs)} multiply-adds`),
     make('p', { class: 'hint' }, fate(states)),
   )
 }
