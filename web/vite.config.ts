@@ -109,6 +109,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: 'es2022',
     assetsInlineLimit: 0,
+    reportCompressedSize: false,
     modulePreload: { polyfill: false },
     rollupOptions: {
       input: { index: here('index.html'), 'service-worker': here('src/service-worker.ts') },

@@ -1,62 +1,55 @@
-/** A folder of files as a web site on loopback, and what its pages say on the console. */
+/** A static host: the files of a folder under a path, with nothing set that a plain host does not set. */
 
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { extname, join } from 'node:path'
-import type { Browser } from 'playwright-core'
+import { extname, join, normalize } from 'node:path'
 
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html',
   '.js': 'text/javascript',
-  '.mjs': 'text/javascript',
+  '.css': 'text/css',
   '.json': 'application/json',
   '.wasm': 'application/wasm',
-  '.jpg': 'image/jpeg',
 }
 
-export interface Site {
+export interface Host {
+  /** Ends with the path and a slash. */
   readonly url: string
+  /** Paths that were asked for, in their order. */
+  readonly asked: string[]
+  /** Goes away: from now on nothing answers there. */
   close(): void
 }
 
-export async function serveFolder(folder: string): Promise<Site> {
+/** Serves `folder` under `path`, such as `/some/where/`. */
+export async function hostFolder(folder: string, path: string): Promise<Host> {
+  const asked: string[] = []
+  const fileOf = (pathname: string) => {
+    if (!pathname.startsWith(path)) return undefined
+    const file = join(folder, normalize(`/${decodeURIComponent(pathname.slice(path.length))}`))
+    return existsSync(file) && statSync(file).isDirectory() ? join(file, 'index.html') : file
+  }
   const server = createServer(({ url = '/' }, response) => {
     const { pathname } = new URL(url, 'http://localhost')
-    const file = join(folder, pathname === '/' ? 'index.html' : pathname)
-    if (!existsSync(file) || !statSync(file).isFile()) return void response.writeHead(404).end()
+    asked.push(pathname)
+    const file = fileOf(pathname)
+    if (!file || !existsSync(file)) {
+      response.writeHead(404).end()
+      return
+    }
     response.setHeader('Content-Type', types[extname(file)] ?? 'application/octet-stream')
+    response.setHeader('Content-Length', statSync(file).size)
+    response.setHeader('Cache-Control', 'max-age=600')
     createReadStream(file).pipe(response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() }
-}
-
-/**
- * The first `count` things that a page and its workers log.
- *
- * @throws Error with what else was on the console when the page fails, or says less within a minute
- */
-export async function pageLogs(browser: Browser, url: string, count: number): Promise<unknown[]> {
-  const page = await browser.newPage()
-  const logs: Promise<unknown>[] = []
-  const complaints: string[] = []
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const stop = (reason: string) => reject(new Error([`${url}: ${reason}`, ...complaints].join('\n')))
-      const timer = setTimeout(stop, 60_000, `${logs.length} of ${count} logs within a minute`)
-      page.on('pageerror', ({ message }) => stop(message))
-      page.on('console', (message) => {
-        if (message.type() !== 'log') return void complaints.push(message.text())
-        if (logs.push(message.args()[0]?.jsonValue() ?? Promise.resolve()) === count) {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-      page.goto(url).catch((error: Error) => stop(error.message))
-    })
-    return await Promise.all(logs)
-  } finally {
-    await page.close()
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`,
+    asked,
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
   }
 }

@@ -58,7 +58,7 @@ export function createBlocks(store: Store): { update(shown: Shown): void } {
         board.mark(states ?? [])
         if (!states) continue
         const { idle, returned } = countStates(states)
-        say(count, `${states.length - idle} computed${returned > 0 ? `, ${returned} back` : ''}`)
+        say(count, `${states.length - idle} computed${returned > 0 ? `\n${returned} back` : ''}`)
       }
       address = picture?.address
       draw()

@@ -1,0 +1,374 @@
+/** The built playground in a real browser, from a plain static host under a path of its own. */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { after, before, describe, it, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { build } from 'vite'
+import { openInspector } from '../src/analysis/inspect.js'
+import { scene, sceneSeeds } from '../src/data/scenes/scene.js'
+import { preprocessImage, preprocessOf } from '../src/images/preprocess.js'
+import { createSession, openNodeClassifier } from '../src/runtime/node.js'
+import { loadModel } from '../src/weights/load.js'
+import { launchChromium, needsChromium } from './support/chromium.js'
+import { temporaryFolder } from './support/folder.js'
+import { type Host, hostFolder } from './support/host.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = temporaryFolder()
+const dist = join(folder.path, 'playground')
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+let site: Host
+let browser: Browser
+
+interface Opened {
+  readonly page: Page
+  /** What was on the console, and what could not be loaded. */
+  readonly complaints: string[]
+}
+
+/** Opens the playground; motion is reduced, so that nothing plays by itself. */
+async function open(context: BrowserContext, hash = ''): Promise<Opened> {
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('console', (message) => complaints.push(message.text()))
+  page.on('pageerror', ({ message }) => complaints.push(message))
+  page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()}`))
+  await page.goto(site.url + hash)
+  await ready(page)
+  return { page, complaints }
+}
+
+const ready = (page: Page) => page.waitForSelector('html[data-state=ready]', { timeout: 60_000, state: 'attached' })
+
+const newContext = (more: Parameters<Browser['newContext']>[0] = {}) =>
+  browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...more })
+
+const text = async (page: Page, selector: string) => ((await page.textContent(selector)) ?? '').trim()
+
+/** Waits until an element says something. */
+const says = (page: Page, selector: string, wanted: RegExp) =>
+  page.waitForFunction(
+    ([selector, source]) => new RegExp(source).test(document.querySelector(selector)?.textContent ?? ''),
+    [selector, wanted.source] as const,
+    { timeout: 30_000 },
+  )
+
+/** Moves the slider as a hand does. */
+const slide = (page: Page, keep: number) =>
+  page.$eval(
+    '#keep',
+    (slider, value) => {
+      ;(slider as HTMLInputElement).value = String(value)
+      slider.dispatchEvent(new Event('input', { bubbles: true }))
+    },
+    keep,
+  )
+
+describe('the playground', needsChromium, () => {
+  before(async () => {
+    await build({
+      configFile: join(root, 'web/vite.config.ts'),
+      logLevel: 'warn',
+      build: { outDir: dist },
+    })
+    site = await hostFolder(dist, '/some/where/')
+    browser = await launchChromium()
+  })
+  after(async () => {
+    await browser?.close()
+    site?.close()
+  })
+
+  it('answers as Node does, in few bytes, and without a network from the second visit on', async (t) => {
+    const model = await loadModel('demo')
+    const pixels = preprocessImage(scene(sceneSeeds.test, 25).image, preprocessOf(model))
+    const node = await openNodeClassifier(model, { keepRatio: 0.5, threads: 1 })
+    const [expected] = (await node.predict(pixels))[0] ?? []
+    await node.close()
+
+    const context = await newContext()
+    const { page, complaints } = await open(context)
+    await says(page, '#labels li', /clock/)
+    const shown = await text(page, '#labels li .bar.idled >> xpath=../../span[2]')
+    assert.equal(expected?.label, 'clock')
+    assert.equal(shown, `${Math.round((expected?.score ?? 0) * 100)} %`)
+    assert.ok(site.asked.every((path) => path.startsWith('/some/where/')))
+    firstLoad(t, site.asked)
+
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.ready
+      for (let i = 0; i < 100 && !navigator.serviceWorker.controller; i++) await new Promise((r) => setTimeout(r, 100))
+    })
+    await context.setOffline(true)
+    await page.reload()
+    await ready(page)
+    await says(page, '#labels li', /clock/)
+    // The service worker also brings the isolation that threads need, on hosts that send no headers.
+    assert.ok(await page.evaluate(() => crossOriginIsolated))
+    assert.match(await text(page, '#device'), /WebAssembly on [1-4] of/)
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
+  it('never queues: one answer under way, one position waiting, the last one answered', async (t) => {
+    const context = await newContext()
+    await context.addInitScript(traceWorkers)
+    const { page, complaints } = await open(context)
+    await page.evaluate(async () => {
+      const slider = document.querySelector('#keep') as HTMLInputElement
+      for (let keep = 100; keep >= 30; keep--) {
+        slider.value = String(keep / 100)
+        slider.dispatchEvent(new Event('input', { bubbles: true }))
+        await new Promise(requestAnimationFrame)
+      }
+    })
+    await says(page, '#k', /0\.30/)
+    await page.waitForFunction(() => (window as unknown as Traced).trace.at(-1)?.end !== undefined)
+    const runs = (await page.evaluate(() => (window as unknown as Traced).trace)).filter(
+      ({ name }) => name === 'answer',
+    )
+    assert.ok(runs.length > 1)
+    for (const [i, run] of runs.entries())
+      assert.ok(i === 0 || run.start >= (runs[i - 1]?.end ?? Number.POSITIVE_INFINITY), 'one run at a time')
+    assert.equal(runs.at(-1)?.keep, 0.3)
+    assert.equal(await text(page, '#keep-value'), '0.30')
+    const beyond = runs.map(({ start, told = Number.NaN, milliseconds = 0 }) => told - start - milliseconds)
+    const median = beyond.sort((a, b) => a - b)[Math.floor(beyond.length / 2)] ?? Number.NaN
+    t.diagnostic(`${runs.length} answers to 71 positions; beyond the inference itself ${median.toFixed(1)} ms (median)`)
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
+  it('says what is wrong with a model, a picture or a camera, and goes on', async () => {
+    const context = await newContext()
+    const { page, complaints } = await open(context)
+    await page.click('#open-models')
+    await page.setInputFiles('#model-files', folder.write('model.safetensors', 'no model at all'))
+    await says(page, '#model-status', /model\.safetensors: /)
+    await page.setInputFiles('#model-files', join(root, 'models/scenes-idle/config.json'))
+    await says(page, '#model-status', /model|safetensors/)
+    await page.fill('#hub-id', 'not a model')
+    await page.click('#hub-form button')
+    await says(page, '#model-status', /unknown model not a model/)
+    await page.click('#models .close')
+
+    await page.setInputFiles('#picture-file', folder.write('picture.png', 'no picture at all'))
+    await says(page, '#notices', /picture\.png/)
+    await page.click('#open-camera')
+    await says(page, '#notices', /camera/i)
+
+    await slide(page, 0.6)
+    await says(page, '#k', /0\.60/)
+    await page.setInputFiles('#picture-file', join(root, 'docs/images/tokens.png'))
+    await page.waitForFunction(() => location.hash.includes('picture=own'))
+    assert.equal(await text(page, '#notices'), '')
+
+    // One's own exported model.
+    await page.setInputFiles(
+      '#model-files',
+      ['config.json', 'model.safetensors'].map((name) => join(root, 'models/scenes-dense', name)),
+    )
+    await page.waitForFunction(() => location.hash.includes('model=own'))
+    await says(page, '#labels li', /./)
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
+  it('keeps what is seen in the address', async () => {
+    const context = await newContext()
+    const { page } = await open(context)
+    await page.click('#thumbnails li:nth-child(3) button')
+    await slide(page, 0.72)
+    await page.click('#blocks li:nth-child(5) button')
+    await page.click('#tab-smoothing')
+    await page.check('#attention')
+    await page.focus('#stage')
+    await page.keyboard.press('ArrowRight')
+    await page.waitForFunction(() =>
+      /picture=69&keep=0.72&block=4&attention=1&patch=79&view=smoothing/.test(location.hash),
+    )
+    const hash = await page.evaluate(() => location.hash)
+    const said = await text(page, '#patch-text')
+    assert.match(said, /^Patch in row 7, column 8: computed in blocks 0–\d/)
+
+    const again = await open(context, hash)
+    await says(again.page, '#patch-text', /Patch in row 7/)
+    assert.equal(await text(again.page, '#patch-text'), said)
+    assert.equal(await text(again.page, '#keep-value'), '0.72')
+    assert.equal(await text(again.page, '#block-name'), 'block 4')
+    assert.ok(await again.page.isChecked('#attention'))
+    assert.equal(await again.page.getAttribute('#tab-smoothing', 'aria-selected'), 'true')
+    assert.equal(await again.page.evaluate(() => location.hash), hash)
+    await context.close()
+  })
+
+  it('shows the numbers of visualize', async () => {
+    const model = await loadModel('demo')
+    const inspector = await openInspector(model, { keepRatio: 0.5, threads: 1 }, createSession)
+    const { similarity, tokens } = await inspector.inspect(
+      preprocessImage(scene(sceneSeeds.test, 25).image, preprocessOf(model)),
+    )
+    await inspector.close()
+    const context = await newContext()
+    const { page } = await open(context, '#view=smoothing')
+    await page.waitForSelector('#similarity')
+    const rows = await page.$$eval('#similarity tbody tr', (rows) =>
+      rows.map((row) => [...row.children].map((cell) => Number(cell.textContent))),
+    )
+    assert.equal(rows.length, similarity.dense.length)
+    for (const [l, [block, dense = 0, idle = 0]] of rows.entries()) {
+      assert.equal(block, l)
+      assert.ok(Math.abs(dense - (similarity.dense[l] ?? 0)) <= 1e-4)
+      assert.ok(Math.abs(idle - (similarity.idle[l] ?? 0)) <= 1e-4)
+    }
+    const computed = tokens.flat().filter((state) => state !== 'idle').length
+    assert.equal(await text(page, '#computed-of'), `${computed} of ${tokens.flat().length} in all blocks`)
+    await page.click('#tab-attention')
+    await page.waitForSelector('#panel-attention figure img')
+    assert.deepEqual(await page.$$eval('#panel-attention figcaption', (all) => all.map((each) => each.textContent)), [
+      'Block 1: all 144 computed',
+      'Block 3: 72 of 144 computed',
+      'Block 5: 36 of 144 computed',
+      'Block 7: 18 of 144 computed',
+    ])
+    await context.close()
+  })
+
+  it('measures on this device, row by row, until it is stopped', async () => {
+    const context = await newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
+    const { page, complaints } = await open(context, '#view=bench')
+    assert.equal((await page.$$('#bench-table tbody tr')).length, 12)
+    await page.click('#panel-bench button.primary')
+    await says(page, '#bench-table tbody tr:nth-child(2)', /ms.*×/)
+    await page.click('#panel-bench button:has-text("Stop")')
+    await says(page, '#panel-bench .status', /Stopped/)
+    await page.click('#panel-bench button:has-text("Copy")')
+    await says(page, '#panel-bench .status', /clipboard/)
+    const table = await page.evaluate(() => navigator.clipboard.readText())
+    assert.match(table, /\| WASM \| fp32 \| dense \| [\d.]+ ms \| 1\.00× \| 143 M \|/)
+    assert.match(table, /\| WASM \| fp32 \| 0\.50 \| [\d.]+ ms \| [\d.]+× \| 72 M \|/)
+    assert.deepEqual(complaints, [])
+    await context.close()
+  })
+
+  it('explains itself in five steps, by keyboard', async () => {
+    const context = await newContext()
+    const { page } = await open(context)
+    await page.focus('#open-tour')
+    await page.keyboard.press('Enter')
+    const titles: string[] = []
+    for (let step = 1; step <= 5; step++) {
+      assert.equal(await text(page, '#tour-count'), `Step ${step} of 5`)
+      titles.push(await text(page, '#tour-title'))
+      await page.focus('#tour-next')
+      await page.keyboard.press('Enter')
+    }
+    assert.equal(new Set(titles).size, 5)
+    assert.ok(await page.isHidden('#tour'))
+    assert.equal(await page.evaluate(() => document.activeElement?.id), 'open-tour')
+    await context.close()
+  })
+
+  for (const colorScheme of ['light', 'dark'] as const)
+    it(`has no serious fault of accessibility and fits every screen, ${colorScheme}`, async () => {
+      const context = await newContext({ colorScheme })
+      const { page, complaints } = await open(context)
+      await page.evaluate(axeSource)
+      for (const tab of ['methods', 'smoothing', 'attention', 'bench']) {
+        await page.click(`#tab-${tab}`)
+        await page.waitForSelector(`#panel-${tab} :is(.card, #similarity, figure, table)`)
+        assert.deepEqual(await faults(page), [], tab)
+      }
+      for (const width of [360, 768, 1440, 2560, 3840]) {
+        await page.setViewportSize({ width, height: 900 })
+        const found = await page.evaluate(() => ({
+          scroll: document.documentElement.scrollWidth,
+          // Text that a phone's reader would have to enlarge.
+          small: [...document.querySelectorAll('body *:not(text)')].filter((element) => {
+            const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent?.trim())
+            return own && Number.parseFloat(getComputedStyle(element).fontSize) < 12
+          }).length,
+        }))
+        assert.deepEqual(found, { scroll: width, small: 0 }, `${width} px`)
+      }
+      await page.setViewportSize({ width: 360, height: 740 })
+      await page.click('#open-models')
+      assert.deepEqual(await faults(page), [], 'models')
+      await page.click('#models .close')
+      await page.click('#open-tour')
+      assert.deepEqual(await faults(page), [], 'tour')
+      assert.deepEqual(complaints, [])
+      await context.close()
+    })
+})
+
+/** What the page loads before it answers, without the runtime and the weights: compressed as hosts do it. */
+function firstLoad(t: TestContext, asked: readonly string[]): void {
+  const sizes = new Map<string, number>()
+  for (const path of new Set(asked)) {
+    const name = path.slice('/some/where/'.length) || 'index.html'
+    if (/\.wasm$|models\/|ort\.|service-worker/.test(name)) continue
+    sizes.set(name, gzipSync(readFileSync(join(dist, name)), { level: 6 }).length)
+  }
+  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  t.diagnostic(`first load without the runtime: ${total} bytes compressed, ${[...sizes.keys()].join(' ')}`)
+  assert.ok(sizes.size >= 4 && total < 150_000, `${total} bytes`)
+}
+
+interface Run {
+  readonly id: number
+  readonly name: string
+  readonly keep: unknown
+  readonly start: number
+  /** When the labels were there, and how long the inference itself took. */
+  told?: number
+  milliseconds?: number
+  end?: number
+}
+
+interface Traced {
+  readonly trace: Run[]
+}
+
+/** Writes down what pages ask of their workers and when they are answered. Runs in the page. */
+function traceWorkers(): void {
+  const trace: Run[] = []
+  Object.assign(window, { trace })
+  const post = Worker.prototype.postMessage
+  const heard = new WeakSet<Worker>()
+  Worker.prototype.postMessage = function (this: Worker, message: { id: number; name: string; args?: unknown[] }) {
+    if (!heard.has(this))
+      this.addEventListener('message', ({ data }) => {
+        const run = trace.find(({ id }) => id === data.id)
+        if (!run) return
+        if (!('event' in data)) run.end = performance.now()
+        else {
+          run.told = performance.now()
+          run.milliseconds = data.event.milliseconds
+        }
+      })
+    heard.add(this)
+    if (message.name)
+      trace.push({ id: message.id, name: message.name, keep: message.args?.[0], start: performance.now() })
+    post.call(this, message)
+  }
+}
+
+interface Axe {
+  run(): Promise<{ violations: { id: string; impact: string | null; nodes: { target: unknown; html: string }[] }[] }>
+}
+
+/** Faults that axe calls serious or critical. */
+const faults = (page: Page) =>
+  page.evaluate(async () => {
+    const { violations } = await (window as unknown as { axe: Axe }).axe.run()
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`)
+  })
