@@ -36,7 +36,9 @@ interface Opened {
 async function open(context: BrowserContext, hash = ''): Promise<Opened> {
   const page = await context.newPage()
   const complaints: string[] = []
-  page.on('console', (message) => complaints.push(message.text()))
+  page.on('console', (message) => {
+    if (message.text() !== 'No available adapters.') complaints.push(message.text()) // Chromium's own: there is no GPU
+  })
   page.on('pageerror', ({ message }) => complaints.push(message))
   page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()}`))
   await page.goto(site.url + hash)
@@ -339,25 +341,23 @@ interface Traced {
 /** Writes down what pages ask of their workers and when they are answered. Runs in the page. */
 function traceWorkers(): void {
   const trace: Run[] = []
-  Object.assign(window, { trace })
-  const post = Worker.prototype.postMessage
-  const heard = new WeakSet<Worker>()
-  Worker.prototype.postMessage = function (this: Worker, message: { id: number; name: string; args?: unknown[] }) {
-    if (!heard.has(this))
+  const Traced = class extends Worker {
+    constructor(...given: ConstructorParameters<typeof Worker>) {
+      super(...given)
       this.addEventListener('message', ({ data }) => {
         const run = trace.find(({ id }) => id === data.id)
         if (!run) return
-        if (!('event' in data)) run.end = performance.now()
-        else {
-          run.told = performance.now()
-          run.milliseconds = data.event.milliseconds
-        }
+        if ('event' in data) Object.assign(run, { told: performance.now(), milliseconds: data.event.milliseconds })
+        else run.end = performance.now()
       })
-    heard.add(this)
-    if (message.name)
-      trace.push({ id: message.id, name: message.name, keep: message.args?.[0], start: performance.now() })
-    post.call(this, message)
+    }
+    override postMessage(message: { id: number; name?: string; args?: unknown[] }) {
+      const { id, name, args } = message
+      if (name) trace.push({ id, name, keep: args?.[0], start: performance.now() })
+      super.postMessage(message)
+    }
   }
+  Object.assign(window, { trace, Worker: Traced })
 }
 
 interface Axe {
