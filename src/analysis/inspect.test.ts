@@ -26,7 +26,7 @@ describe('openInspector', () => {
     assert.ok(Math.abs(score - expected) < 1e-6) // the classifier's graph is lowered: other roundings
     assert.equal(seen.classAttention.length, 4)
     for (const { block, selected, scores } of selections?.[0] ?? []) {
-      assert.ok(maxAbsDiff(seen.classAttention[block] as Float32Array, scores) < 1e-6)
+      assert.ok(scores && maxAbsDiff(seen.classAttention[block] as Float32Array, scores) < 1e-6)
       const states = seen.tokens[block] ?? []
       const computed = states.flatMap((state, token) => (state === 'idle' ? [] : [token]))
       assert.deepEqual(computed, [...selected])

@@ -7,6 +7,8 @@ import type { Shown } from './shown.js'
 
 /** Rows that are always there, so that nothing moves when labels change. */
 const ROWS = 5
+/** Turns from which on two medians are held against each other. */
+const FEW = 3
 
 export function createAnswers(): { update(shown: Shown): void } {
   const list = byId('labels', HTMLElement)
@@ -59,7 +61,10 @@ export function createAnswers(): { update(shown: Shown): void } {
       const rested = measured?.keep === answer.keep ? measured : undefined
       const [idledTime, denseTime] = [rested?.idled ?? answer.milliseconds, rested?.dense ?? dense.milliseconds]
       write('ms', milliseconds(idledTime))
-      write('ms-dense', `dense ${milliseconds(denseTime)}${rested ? `, ${times(denseTime / idledTime)}` : ''}`)
+      write(
+        'ms-dense',
+        `dense ${milliseconds(denseTime)}${rested && rested.turns >= FEW ? `, ${times(denseTime / idledTime)}` : ''}`,
+      )
       write('macs', count(answer.macs))
       write('macs-dense', `dense ${count(dense.macs)}, ${times(dense.macs / answer.macs)}`)
       if (!tokens) return

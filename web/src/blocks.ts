@@ -57,8 +57,8 @@ export function createBlocks(store: Store): { update(shown: Shown): void } {
         const states = tokens?.states[block]
         board.mark(states ?? [])
         if (!states) continue
-        const { idle, returned } = countStates(states)
-        say(count, `${states.length - idle} computed${returned > 0 ? `\n${returned} back` : ''}`)
+        const { idle, gone, merged, returned } = countStates(states)
+        say(count, `${states.length - idle - gone - merged} computed${returned > 0 ? `\n${returned} back` : ''}`)
       }
       address = picture?.address
       draw()

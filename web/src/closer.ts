@@ -49,7 +49,11 @@ export function createCloser({ store, methods, ask, inspect, shown }: CloserOpti
       return view === undefined ? [] : [methodCard(method, view, shown(), block)]
     })
     panel('methods').replaceChildren(
-      make('p', { class: 'hint' }, `The same picture and keep ratio, in block ${block}.`),
+      make(
+        'p',
+        { class: 'hint' },
+        `The same picture, weights and keep ratio in every method, seen in block ${block}. The embedded model was trained to be idled, not for the others.`,
+      ),
       make('div', { class: 'cards' }, found),
     )
   }
@@ -58,6 +62,7 @@ export function createCloser({ store, methods, ask, inspect, shown }: CloserOpti
     const asked = key()
     if (compared?.key === asked) return drawMethods()
     const found = new Map<string, MethodView | string>()
+    if (!compared) panel('methods').replaceChildren(waiting())
     for (const method of methods) {
       found.set(method, await ask('compare', [method, store.get().keep / 100]).catch(messageOf))
       if (key() !== asked) return // somebody moved on

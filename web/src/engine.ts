@@ -80,7 +80,7 @@ export function engine(): Handlers {
         times.idled.push((await timed(() => elastic.forward(seen(), { keepRatio }))).milliseconds)
         times.dense.push((await timed(() => dense.forward(seen()))).milliseconds)
       }
-      return { idled: median(times.idled), dense: median(times.dense) }
+      return { idled: median(times.idled), dense: median(times.dense), turns: times.dense.length }
     },
 
     async inspect(_context, keepRatio) {
@@ -88,13 +88,13 @@ export function engine(): Handlers {
     },
 
     async compare(_context, name, keepRatio) {
-      const { model, cost } = current()
+      const { model } = current()
       const method = name as Method
       const traced = await openWebClassifier(model, { method, ...planOf(method, keepRatio), trace: true })
       try {
         const result = await traced.forward(seen())
-        const answer = { top: topPredictions(result.logits, TOP, model.labels), macs: cost(keepRatio, method).macs }
-        return { ...answer, ...tokensOf(model, result) }
+        const { macs, varies } = modelCost(model.config, { ...traced.plan, trace: false, blocks: false, counts: false })
+        return { top: topPredictions(result.logits, TOP, model.labels), macs, varies, ...tokensOf(model, result) }
       } finally {
         await traced.close()
       }

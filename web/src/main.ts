@@ -1,6 +1,6 @@
 /** The playground: what is asked of the engine when something changes, and who shows the answers. */
 
-import type { Inspection, RgbImage } from 'idlevit'
+import { type Inspection, methodNames, type RgbImage } from 'idlevit'
 import { createAnswers } from './answers.js'
 import { createBlocks } from './blocks.js'
 import { createChooser } from './chooser.js'
@@ -9,7 +9,6 @@ import { byId, calm, complain, say } from './dom.js'
 import { count, megabytes, ratio } from './format.js'
 import { latestWins } from './latest.js'
 import type { Answer, ModelInfo, Progress, Source } from './messages.js'
-import { methodNames } from './methods.js'
 import { startPicker } from './picker.js'
 import { addressOf, generated } from './pictures.js'
 import { type Ask, connect, messageOf } from './rpc.js'

@@ -57,13 +57,16 @@ export interface Tokens {
 export interface Times {
   readonly idled: number
   readonly dense: number
+  readonly turns: number
 }
 
 /** What one method did with the picture. */
 export interface MethodView {
   readonly states: readonly (readonly TokenState[])[]
   readonly top: readonly Prediction[]
+  /** The most they can be, where pictures decide. */
   readonly macs: number
+  readonly varies: boolean
 }
 
 /** One row of the bench. */

@@ -12,7 +12,7 @@ export interface Shown {
   readonly answer?: Answer & { readonly keep: number }
   readonly tokens?: Tokens
   /** Medians measured while nothing else was going on, at the keep ratio of the answer. */
-  readonly times?: { readonly keep: number; readonly idled: number; readonly dense: number }
+  readonly times?: { readonly keep: number; readonly idled: number; readonly dense: number; readonly turns: number }
   /** At a keep ratio in hundredths. */
   readonly inspection?: Inspection & { readonly keep: number }
 }

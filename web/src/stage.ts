@@ -13,6 +13,8 @@ export const stateNames: Readonly<Record<string, string>> = {
   selected: 'computed',
   idle: 'idle',
   returned: 'back from idling',
+  merged: 'in one row with others',
+  gone: 'gone',
 }
 
 export interface Stage {

@@ -23,7 +23,7 @@ export const titleOf = (method: string): string => titles[method] ?? method
 export function methodCard(method: string, view: MethodView | string, { picture }: Shown, block: number): HTMLElement {
   const title = make('h3', {}, titleOf(method))
   if (typeof view === 'string') return make('article', { class: 'card' }, title, make('p', { class: 'hint' }, view))
-  const { states, top, macs } = view
+  const { states, top, macs, varies } = view
   const board = createBoard()
   if (picture) board.show(picture.address, picture.side)
   board.mark(states[block] ?? [])
@@ -34,7 +34,7 @@ export function methodCard(method: string, view: MethodView | string, { picture 
     title,
     board.svg,
     make('p', {}, best ? `${best.label}, ${percent(best.score)}` : ''),
-    make('p', { class: 'hint' }, `${count(macs)} multiply-adds`),
+    make('p', { class: 'hint' }, `${varies ? 'at most ' : ''}${count(macs)} multiply-adds`),
     make('p', { class: 'hint' }, fate(states)),
   )
 }

@@ -44,7 +44,7 @@ function chart({ dense, idle }: Inspection['similarity']): HTMLElement {
   svg.setAttribute('viewBox', `0 0 ${width} ${height}`)
   svg.setAttribute('role', 'img')
   svg.setAttribute('aria-label', 'Similarity of patches by block, dense and idled; the table has the numbers')
-  const ticks = Array.from({ length: 5 }, (_, i) => low + ((high - low) * i) / 4)
+  const ticks = Array.from({ length: 6 }, (_, i) => low + ((high - low) * i) / 5)
   const path = (values: readonly number[]) =>
     values.map((v, l) => `${l ? 'L' : 'M'}${x(l).toFixed(1)} ${y(v).toFixed(1)}`).join('')
   // Names stand at the ends of their lines, apart where the lines meet.
