@@ -14,8 +14,6 @@ import { smoothing } from './views/smoothing.js'
 
 export interface CloserOptions {
   readonly store: Store
-  /** The methods that there are, the dense model among them. */
-  readonly methods: readonly string[]
   readonly ask: Ask
   /** Looks into the model at the slider's keep ratio; remembers the answer. */
   inspect(): Promise<Inspection>
@@ -29,7 +27,7 @@ export interface Closer {
   reset(): void
 }
 
-export function createCloser({ store, methods, ask, inspect, shown }: CloserOptions): Closer {
+export function createCloser({ store, ask, inspect, shown }: CloserOptions): Closer {
   const panel = (view: View) => byId(`panel-${view}`, HTMLElement)
   const bench = createBench(panel('bench'), {
     keep: () => store.get().keep,
@@ -44,21 +42,19 @@ export function createCloser({ store, methods, ask, inspect, shown }: CloserOpti
 
   function drawMethods(): void {
     const block = blockOf(store.get().block, shown())
-    const found = methods.flatMap((method) => {
-      const view = compared?.views.get(method)
-      return view === undefined ? [] : [methodCard(method, view, shown(), block)]
-    })
+    const found = [...(compared?.views ?? [])].map(([method, view]) => methodCard(method, view, shown(), block))
     panel('methods').replaceChildren(
       make(
         'p',
         { class: 'hint' },
-        `The same picture, weights and keep ratio in every method, seen in block ${block}. The embedded model was trained to be idled, not for the others.`,
+        `The same picture, weights and keep ratio in every method, seen in block ${block}.${store.get().model === 'demo' ? ' The embedded model was trained to be idled, not for the others.' : ''}`,
       ),
       make('div', { class: 'cards' }, found),
     )
   }
 
   async function compare(): Promise<void> {
+    const { methods } = shown().info ?? { methods: [] }
     const asked = key()
     if (compared?.key === asked) return drawMethods()
     const found = new Map<string, MethodView | string>()

@@ -8,6 +8,7 @@ import {
   type Inspector,
   type Method,
   type ModelCost,
+  methodNames,
   modelCost,
   normalise,
   openInspector,
@@ -177,6 +178,7 @@ function infoOf({ model, elastic, cost }: Opened): ModelInfo {
     params: cost(1, 'none').params,
     ...(keepRatio !== undefined && { keepRatio }),
     warnings: [...model.warnings, ...elastic.warnings],
+    methods: methodNames,
     runsOn: runsOn(),
   }
 }

@@ -1,6 +1,6 @@
 /** The playground: what is asked of the engine when something changes, and who shows the answers. */
 
-import { type Inspection, methodNames, type RgbImage } from 'idlevit'
+import type { Inspection, RgbImage } from 'idlevit'
 import { createAnswers } from './answers.js'
 import { createBlocks } from './blocks.js'
 import { createChooser } from './chooser.js'
@@ -37,7 +37,6 @@ const blocks = createBlocks(store)
 const answers = createAnswers()
 const closer = createCloser({
   store,
-  methods: methodNames,
   ask,
   inspect,
   shown: () => shown,

@@ -27,6 +27,8 @@ export interface ModelInfo {
   /** How the model was left to be idled, when its files say so. */
   readonly keepRatio?: number
   readonly warnings: readonly string[]
+  /** The methods that the library has, the dense model among them. */
+  readonly methods: readonly string[]
   /** Where it is computed, and why there. */
   readonly runsOn: string
 }
