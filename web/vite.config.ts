@@ -101,6 +101,7 @@ export default defineConfig({
   resolve: {
     alias: { idlevit: here('../src/index.ts') },
   },
+  optimizeDeps: { exclude: ['onnxruntime-web'] }, // or its binary would not lie beside it
   worker: { format: 'es', plugins: () => [ramp()] },
   server: { headers: isolation, fs: { allow: [here('..')] } },
   preview: { headers: isolation },

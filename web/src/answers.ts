@@ -65,9 +65,9 @@ export function createAnswers(): { update(shown: Shown): void } {
         'ms-dense',
         `dense ${milliseconds(denseTime)}${rested && rested.turns >= FEW ? `, ${times(denseTime / idledTime)}` : ''}`,
       )
-      write('macs', count(answer.macs))
-      write('macs-dense', `dense ${count(dense.macs)}, ${times(dense.macs / answer.macs)}`)
       if (!tokens) return
+      write('macs', count(tokens.macs))
+      write('macs-dense', `dense ${count(dense.macs)}, ${times(dense.macs / tokens.macs)}`)
       const all = tokens.states.length * (tokens.states[0]?.length ?? 0)
       const computed = all - tokens.states.reduce((sum, states) => sum + states.filter((s) => s === 'idle').length, 0)
       const { idled, returned } = idleStatistics(tokens.states)

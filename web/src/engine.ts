@@ -64,13 +64,14 @@ export function engine(): Handlers {
       const { preprocess } = model
       const rgb = resizeCrop(image, preprocess.resize, preprocess.crop, preprocess) // [S, S, 3]
       pixels = normalise(rgb, preprocess)
-      return { rgb, dense: await answerOf(dense, pixels, cost(1, 'none')) }
+      return { rgb, dense: await answerOf(dense, pixels), macs: cost(1, 'none').macs }
     },
 
     async answer({ emit }, keepRatio) {
       const { elastic, traced, cost, model } = current()
-      emit(await answerOf(elastic, seen(), cost(keepRatio), keepRatio))
-      return tokensOf(model, await (await traced()).forward(seen(), { keepRatio }))
+      emit(await answerOf(elastic, seen(), keepRatio))
+      const result = await (await traced()).forward(seen(), { keepRatio })
+      return { ...tokensOf(model, result), macs: cost(keepRatio).macs }
     },
 
     async time(_context, keepRatio) {
@@ -191,16 +192,11 @@ function runsOn(): string {
   return `WebAssembly on ${Math.max(1, Math.min(4, Math.ceil(cores / 2)))} of ${cores} threads.`
 }
 
-async function answerOf(
-  classifier: Classifier,
-  pixels: Float32Array,
-  { macs }: ModelCost,
-  keepRatio?: number,
-): Promise<Answer> {
+async function answerOf(classifier: Classifier, pixels: Float32Array, keepRatio?: number): Promise<Answer> {
   const { result, milliseconds } = await timed(() =>
     classifier.forward(pixels, keepRatio === undefined ? undefined : { keepRatio }),
   )
-  return { top: topPredictions(result.logits, TOP, classifier.model.labels), milliseconds, macs }
+  return { top: topPredictions(result.logits, TOP, classifier.model.labels), milliseconds }
 }
 
 function tokensOf({ config }: BuiltModel, { selections }: ForwardResult) {

@@ -92,11 +92,11 @@ const currentImage = (): RgbImage => {
 
 async function changePicture(): Promise<void> {
   if (!shown.info) return
-  const { rgb, dense } = await ask('picture', [currentImage()])
+  const { rgb, dense, macs } = await ask('picture', [currentImage()])
   const { imageSize } = shown.info
   const { answer, tokens, inspection, times, ...kept } = shown
   shown = kept
-  show({ dense, picture: { address: addressOf(rgb, imageSize), side: imageSize } })
+  show({ dense: { ...dense, macs }, picture: { address: addressOf(rgb, imageSize), side: imageSize } })
   askAnswer(store.get().keep)
 }
 
@@ -118,7 +118,10 @@ const failed = (error: unknown): void => complain(messageOf(error))
 const changePictures = latestWins<undefined>(changePicture, failed)
 
 const askAnswer = latestWins<number>(async (keep) => {
-  const inHand = (answer: Answer) => show({ answer: { ...answer, keep } })
+  const inHand = (answer: Answer) => {
+    show({ answer: { ...answer, keep } })
+    document.documentElement.dataset.state = 'ready'
+  }
   const tokens = await ask('answer', [keep / 100], { onEvent: inHand as (event: never) => void })
   show({ tokens })
   arrived()
@@ -184,11 +187,12 @@ const sourceOf = (model: string): Source => (model === 'demo' ? demo : { kind: '
 
 // The start
 
-/** The first answer is there. */
+let hasArrived = false
+
+/** The first answer is there, with what became of the patches. */
 function arrived(): void {
-  if (document.documentElement.dataset.state === 'ready') return
-  document.documentElement.dataset.state = 'ready'
-  performance.mark('first answer')
+  if (hasArrived) return
+  hasArrived = true
   const calmly = matchMedia('(prefers-reduced-motion: reduce)').matches
   if (!calmly && asked.block === LAST_BLOCK) stage.play()
 }

@@ -37,7 +37,6 @@ export interface ModelInfo {
 export interface Answer {
   readonly top: readonly Prediction[]
   readonly milliseconds: number
-  readonly macs: number
 }
 
 /** What the model sees of a picture, and what the dense model says of it. */
@@ -45,6 +44,8 @@ export interface Seen {
   /** 8-bit RGB `[S, S, 3]` */
   readonly rgb: Uint8Array
   readonly dense: Answer
+  /** Multiply-adds of the dense model. */
+  readonly macs: number
 }
 
 /** What became of every patch at one keep ratio. */
@@ -53,6 +54,8 @@ export interface Tokens {
   readonly states: readonly (readonly TokenState[])[]
   /** The scores that idle blocks chose by, by block; a block that chose nothing has none. */
   readonly scores: readonly (Float32Array | undefined)[]
+  /** Multiply-adds at this keep ratio. */
+  readonly macs: number
 }
 
 /** Medians of runs that took turns. */

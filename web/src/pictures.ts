@@ -2,7 +2,7 @@
 
 import { type RgbImage, scene, sceneClasses, sceneSeeds } from 'idlevit'
 
-/** Generated pictures to begin with: kinds of objects apart, most of them recognised, one of them not at low ratios. */
+/** Generated pictures to begin with: kinds of objects apart, all recognised but one, which is not at a third of the ratios. */
 export const builtIn: readonly number[] = [25, 68, 69, 20, 22, 27, 61, 53, 6, 71, 18, 38]
 
 /** A generated picture and what it shows. */

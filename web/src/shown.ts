@@ -7,7 +7,7 @@ export interface Shown {
   readonly info?: ModelInfo
   /** What the model sees of the picture: an address, and its side in pixels. */
   readonly picture?: { readonly address: string; readonly side: number }
-  readonly dense?: Answer
+  readonly dense?: Answer & { readonly macs: number }
   /** Of the idled model, at a keep ratio in hundredths. */
   readonly answer?: Answer & { readonly keep: number }
   readonly tokens?: Tokens
