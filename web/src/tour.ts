@@ -14,31 +14,31 @@ interface Step {
 const steps: readonly Step[] = [
   {
     title: 'A picture becomes patches',
-    text: 'A vision transformer cuts a picture into square patches and passes all of them through one block after another. Every block lets every patch look at every other, which is most of the work. Here, in the first block, all patches are computed.',
+    text: 'A vision transformer cuts a picture into square patches and takes all of them through one block after another. Each block compares the patches and works on every one. Here, in the first, all are computed.',
     target: 'stage-section',
     shows: { block: 0, keep: 50, attention: false },
   },
   {
     title: 'Not every patch matters',
-    text: 'From the third block on only the patches that the model pays most attention to are computed. The hatched ones idle: they wait as they are and cost nothing. Sky and wall go first.',
+    text: 'From the third block on only those that the model attends to most are computed. The hatched ones idle: they wait as they are, at next to no cost. Background goes first.',
     target: 'stage-section',
     shows: { block: 4, keep: 50 },
   },
   {
     title: 'Idle is not gone',
-    text: 'Framed patches idled in the block before and are computed again: the model changed its mind. Methods that throw patches away cannot do that. Point at a patch to follow it through the blocks.',
+    text: 'Framed patches idled just before and are computed again: the model changed its mind. Methods that throw patches away cannot. Point at a patch to follow it through the blocks.',
     target: 'all-blocks',
     shows: { block: 6, keep: 50 },
   },
   {
     title: 'Less work, the same answer',
-    text: 'The keep ratio says how many patches stay from stage to stage. Drag it down: time and multiply-adds fall, and for long the answer stays what the dense model says.',
+    text: 'The keep ratio says how many patches stay from stage to stage. Drag it down: time and multiply-adds fall, and the answer stays what the dense model says for long.',
     target: 'answers',
     shows: { block: LAST_BLOCK, keep: 60 },
   },
   {
     title: 'Now your own',
-    text: 'Choose another picture, drop one of yours, or use the camera. Below are the methods side by side, what happens inside, and a bench for this device. The address always holds what you see: send it on.',
+    text: 'Choose another picture, drop one of yours, or use the camera. Further down: methods side by side, a look inside, and a bench for this device. The address holds what you see: send it on.',
     target: 'pictures',
     shows: {},
   },
