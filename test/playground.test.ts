@@ -205,12 +205,13 @@ describe('the playground', needsChromium, () => {
     await page.waitForFunction(() =>
       /picture=69&keep=0.72&block=4&attention=1&patch=79&view=smoothing/.test(location.hash),
     )
+    await says(page, '#panel-smoothing', /k = 0\.72/) // the last thing that follows from it
     const hash = await page.evaluate(() => location.hash)
     const said = await text(page, '#patch-text')
     assert.match(said, /^Patch in row 7, column 8: computed in blocks 0–\d/)
 
     const again = await open(context, hash)
-    await says(again.page, '#patch-text', /Patch in row 7/)
+    await says(again.page, '#panel-smoothing', /k = 0\.72/)
     assert.equal(await text(again.page, '#patch-text'), said)
     assert.equal(await text(again.page, '#keep-value'), '0.72')
     assert.equal(await text(again.page, '#block-name'), 'block 4')

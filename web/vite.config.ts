@@ -68,7 +68,7 @@ function precache(): Plugin {
       const worker = bundle['service-worker.js']
       if (worker?.type !== 'chunk') throw new Error('no service-worker.js was built')
       const files = Object.keys(bundle).filter((name) => name !== 'service-worker.js' && !name.endsWith('.map'))
-      const list = ['./', ...files.filter((name) => !onDemand.test(name) && name !== 'index.html')]
+      const list = ['./', ...files.filter((name) => !onDemand.test(name))]
       const version = hash(files.map((name) => contentOf(bundle[name] as never)).join('\0'))
       worker.code = worker.code
         .replace(/(["'`])PRECACHE\1/, JSON.stringify(JSON.stringify(list)))

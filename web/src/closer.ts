@@ -32,7 +32,7 @@ export function createCloser({ store, ask, inspect, shown }: CloserOptions): Clo
   const bench = createBench(panel('bench'), {
     keep: () => store.get().keep,
     about: () => [shown().info?.name, shown().info?.runsOn, navigator.userAgent].filter(Boolean).join('; '),
-    run: (row) => ask('bench', [row]),
+    run: (row, signal) => ask('bench', [row], { signal }),
   })
   startTabs(store)
   for (const view of ['methods', 'smoothing', 'attention'] as const) panel(view).replaceChildren(waiting())
@@ -76,7 +76,7 @@ export function createCloser({ store, ask, inspect, shown }: CloserOptions): Clo
 
   store.subscribe((state, before) => {
     if (state.block !== before.block && state.view === 'methods' && compared) drawMethods()
-    if (state.keep !== before.keep && state.view === 'bench') bench.reset()
+    if (state.keep !== before.keep) bench.reset()
   })
 
   return {

@@ -14,7 +14,7 @@ export const milliseconds = (value: number): string => `${value.toFixed(value < 
 export const percent = (share: number): string => `${Math.round(share * 100)} %`
 
 /** `1.52×` */
-export const times = (ratio: number): string => `${ratio.toFixed(2)}×`
+export const times = (ratio: number): string => `${ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(2)}×`
 
 /** `1.8 MB` */
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`

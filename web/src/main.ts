@@ -14,7 +14,7 @@ import { addressOf, generated } from './pictures.js'
 import { type Ask, connect, messageOf } from './rpc.js'
 import type { Shown } from './shown.js'
 import { createStage } from './stage.js'
-import { createStore, FIRST_PICTURE, fromHash, LAST_BLOCK, toHash } from './state.js'
+import { createStore, FIRST_PICTURE, fromHash, KEEP, LAST_BLOCK, toHash } from './state.js'
 import { startTour } from './tour.js'
 
 /** How long the slider must rest before what takes longer is worked out, in milliseconds. */
@@ -79,7 +79,10 @@ async function changeModel(source: Source, tell: (progress: Progress) => void): 
   const info = await open(source, tell)
   calm()
   const model = source.kind === 'demo' ? 'demo' : source.kind === 'remote' ? source.address : 'own'
-  store.set({ model, ...(info.keepRatio !== undefined && { keep: Math.round(info.keepRatio * 100) }) })
+  store.set({
+    model,
+    ...(info.keepRatio !== undefined && { keep: Math.max(KEEP.least, Math.round(info.keepRatio * 100)) }),
+  })
 }
 
 // The picture

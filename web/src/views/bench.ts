@@ -16,7 +16,7 @@ export interface BenchOptions {
   keep(): number
   /** The model and the device, for the head of the copied table. */
   about(): string
-  run(row: BenchRow): Promise<BenchResult>
+  run(row: BenchRow, signal: AbortSignal): Promise<BenchResult>
 }
 
 export function createBench(panel: HTMLElement, { keep, about, run }: BenchOptions): { reset(): void } {
@@ -28,8 +28,9 @@ export function createBench(panel: HTMLElement, { keep, about, run }: BenchOptio
   const head = make('tr', {}, ...columns.map((name) => make('th', { scope: 'col' }, name)))
   const caption = make('caption', {}, 'Median time of one picture')
   const table = make('table', { id: 'bench-table' }, caption, make('thead', {}, head), body)
+  const notes = make('ul', { class: 'hint' })
   let cells: string[][] = []
-  let stopped = false
+  let measuring = new AbortController()
 
   panel.replaceChildren(
     make(
@@ -40,6 +41,7 @@ export function createBench(panel: HTMLElement, { keep, about, run }: BenchOptio
     make('div', { class: 'actions' }, start, stop, copy),
     status,
     make('div', { class: 'scroll', role: 'region', 'aria-label': 'Bench', tabindex: 0 }, table),
+    notes,
   )
 
   function show(): void {
@@ -51,7 +53,8 @@ export function createBench(panel: HTMLElement, { keep, about, run }: BenchOptio
   }
 
   function reset(): void {
-    stopped = true
+    measuring.abort(new Error('Stopped.'))
+    notes.replaceChildren()
     cells = planned(keep()).map((row) => [...named(row), '–', '–', '–'])
     copy.disabled = true
     show()
@@ -59,38 +62,39 @@ export function createBench(panel: HTMLElement, { keep, about, run }: BenchOptio
 
   async function measure(): Promise<void> {
     reset()
-    stopped = false
+    measuring = new AbortController()
+    const { signal } = measuring
     start.hidden = true
     stop.hidden = false
-    const reasons: Partial<Record<Device, string>> = (await hasWebGpu()) ? {} : { webgpu: 'no WebGPU here' }
+    const objection = await gpuObjections()
     let first: number | undefined
     for (const [i, row] of planned(keep()).entries()) {
-      if (stopped) break
+      if (signal.aborted) break
       say(status, `${named(row).join(', ')} …`)
-      const reason = reasons[row.device]
+      const reason = row.device === 'webgpu' ? objection(row.precision) : undefined
       if (reason !== undefined) cells[i] = [...named(row), reason, '', '']
       else
         try {
-          const { milliseconds: time, macs } = await run(row)
+          const { milliseconds: time, macs, warnings } = await run(row, signal)
+          if (signal.aborted) break
+          for (const warning of warnings) notes.append(make('li', {}, `${named(row).join(', ')}: ${warning}`))
           first ??= time
           cells[i] = [...named(row), milliseconds(time), times(first / time), count(macs)]
         } catch (error) {
+          if (signal.aborted) break
           cells[i] = [...named(row), 'does not run', '', '']
-          say(status, messageOf(error))
-          if (row.device === 'webgpu') reasons.webgpu = messageOf(error).slice(0, 60)
+          notes.append(make('li', {}, `${named(row).join(', ')}: ${messageOf(error)}`))
         }
       show()
     }
-    say(status, stopped ? 'Stopped.' : 'Done.')
+    say(status, signal.aborted ? 'Stopped.' : 'Done.')
     start.hidden = false
     stop.hidden = true
     copy.disabled = false
   }
 
   start.addEventListener('click', () => void measure())
-  stop.addEventListener('click', () => {
-    stopped = true
-  })
+  stop.addEventListener('click', () => measuring.abort(new Error('Stopped.')))
   copy.addEventListener('click', () => void copyText(markdown(about(), cells), status))
   reset()
   return { reset }
@@ -107,9 +111,13 @@ const named = ({ device, precision, keepRatio }: BenchRow): string[] => [
   keepRatio === 1 ? 'dense' : ratio(keepRatio * 100),
 ]
 
-async function hasWebGpu(): Promise<boolean> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } }
-  return Boolean(await gpu?.requestAdapter().catch(() => undefined))
+/** What speaks against a number format on WebGPU here: nothing, or why it cannot be. */
+async function gpuObjections(): Promise<(precision: Precision) => string | undefined> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<{ features: ReadonlySet<string> } | null> } }
+  const adapter = await gpu?.requestAdapter().catch(() => null)
+  if (!adapter) return () => 'no WebGPU here'
+  const half = adapter.features.has('shader-f16')
+  return (precision) => (precision === 'fp16' && !half ? 'no float16 on this GPU' : undefined)
 }
 
 /** The table as Markdown. */
