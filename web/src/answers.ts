@@ -56,18 +56,16 @@ export function createAnswers(): { update(shown: Shown): void } {
             : `Dense says ${denseBest.label}, idled says ${idledBest.label}.`,
         )
       if (info) write('device', `${info.name}, ${count(info.params)} weights. ${info.runsOn}`)
-      if (!answer || !dense) return
+      if (!answer) return
       write('k', ratio(answer.keep))
       const rested = measured?.keep === answer.keep ? measured : undefined
-      const [idledTime, denseTime] = [rested?.idled ?? answer.milliseconds, rested?.dense ?? dense.milliseconds]
+      const [idledTime, denseTime] = [rested?.idled ?? answer.milliseconds, rested?.dense ?? dense?.milliseconds]
       write('ms', milliseconds(idledTime))
-      write(
-        'ms-dense',
-        `dense ${milliseconds(denseTime)}${rested && rested.turns >= FEW ? `, ${times(denseTime / idledTime)}` : ''}`,
-      )
+      const speedup = rested && rested.turns >= FEW ? `, ${times(rested.dense / rested.idled)}` : ''
+      write('ms-dense', denseTime === undefined ? '' : `dense ${milliseconds(denseTime)}${speedup}`)
       if (!tokens) return
       write('macs', count(tokens.macs))
-      write('macs-dense', `dense ${count(dense.macs)}, ${times(dense.macs / tokens.macs)}`)
+      write('macs-dense', dense ? `dense ${count(dense.macs)}, ${times(dense.macs / tokens.macs)}` : '')
       const all = tokens.states.length * (tokens.states[0]?.length ?? 0)
       const computed = all - tokens.states.reduce((sum, states) => sum + states.filter((s) => s === 'idle').length, 0)
       const { idled, returned } = idleStatistics(tokens.states)

@@ -33,8 +33,9 @@ interface Opened {
   readonly model: BuiltModel
   /** One session for every keep ratio, and nothing but the logits. */
   readonly elastic: Classifier
-  readonly dense: Classifier
-  /** The same for every keep ratio with what every block did; opened when it is first wanted. */
+  /** Opened when it is first wanted, as is the next: the first answer does not wait for them. */
+  dense(): Promise<Classifier>
+  /** The session for every keep ratio with what every block did. */
   traced(): Promise<Classifier>
   inspector(keepRatio: number): Promise<Inspector>
   cost(keepRatio: number, method?: Method): ModelCost
@@ -60,11 +61,15 @@ export function engine(): Handlers {
     },
 
     async picture(_context, image) {
-      const { model, dense, cost } = current()
-      const { preprocess } = model
+      const { preprocess } = current().model
       const rgb = resizeCrop(image, preprocess.resize, preprocess.crop, preprocess) // [S, S, 3]
       pixels = normalise(rgb, preprocess)
-      return { rgb, dense: await answerOf(dense, pixels), macs: cost(1, 'none').macs }
+      return rgb
+    },
+
+    async dense() {
+      const { dense, cost } = current()
+      return { ...(await answerOf(await dense(), seen())), macs: cost(1, 'none').macs }
     },
 
     async answer({ emit }, keepRatio) {
@@ -75,7 +80,8 @@ export function engine(): Handlers {
     },
 
     async time(_context, keepRatio) {
-      const { elastic, dense } = current()
+      const { elastic } = current()
+      const dense = await current().dense()
       const times = { idled: [] as number[], dense: [] as number[] }
       const start = performance.now()
       for (let turn = 0; turn < TURNS && (turn === 0 || performance.now() - start < PATIENCE); turn++) {
@@ -138,14 +144,17 @@ function planOf(method: Method, keepRatio: number, { idle }: BuiltModel) {
 async function open(model: BuiltModel): Promise<Opened> {
   const score = model.idle?.score ?? 'softmax'
   const elastic = await openWebClassifier(model, { elastic: true, score })
-  const dense = await openWebClassifier(model, { method: 'none' })
+  let dense: Promise<Classifier> | undefined
   let traced: Promise<Classifier> | undefined
   let inspected: { readonly keepRatio: number; readonly inspector: Inspector } | undefined
   const costs = new Map<string, ModelCost>()
   return {
     model,
     elastic,
-    dense,
+    dense() {
+      dense ??= openWebClassifier(model, { method: 'none' })
+      return dense
+    },
     traced() {
       traced ??= openWebClassifier(model, { elastic: true, score, trace: true })
       return traced
@@ -167,13 +176,13 @@ async function open(model: BuiltModel): Promise<Opened> {
       return cost
     },
     async close() {
-      const all = [elastic, dense, ...(traced ? [await traced] : []), ...(inspected ? [inspected.inspector] : [])]
-      for (const each of all) await each.close()
+      const all = [elastic, await dense, await traced, inspected?.inspector]
+      for (const each of all) await each?.close()
     },
   }
 }
 
-function infoOf({ model, elastic, cost }: Opened): ModelInfo {
+function infoOf({ model, elastic }: Opened): ModelInfo {
   const { config, idle } = model
   const [keepRatio] = idle?.keepRatios?.filter((ratio) => ratio < 1) ?? []
   return {
@@ -181,7 +190,7 @@ function infoOf({ model, elastic, cost }: Opened): ModelInfo {
     imageSize: config.imageSize,
     grid: config.imageSize / config.patchSize,
     depth: config.depth,
-    params: cost(1, 'none').params,
+    params: [...model.state.values()].reduce((sum, { data }) => sum + (data as Float32Array).length, 0),
     ...(keepRatio !== undefined && { keepRatio }),
     warnings: [...model.warnings, ...elastic.warnings],
     methods: methodNames,

@@ -58,12 +58,23 @@ function start(): Ask {
 }
 
 let loading: AbortController | undefined
+/** Whether the engine has the picture. */
+let isSeen = false
 
 /** Opens a model for the picture that there is. A model that cannot be opened leaves everything as it was. */
 async function open(source: Source, tell: (progress: Progress) => void): Promise<ModelInfo> {
   loading?.abort()
   loading = new AbortController()
-  const info = await ask('load', [source], { onEvent: tell as (event: never) => void, signal: loading.signal })
+  const before = isSeen
+  isSeen = false // the slider waits for the model
+  const info = await ask('load', [source], {
+    onEvent: tell as (event: never) => void,
+    signal: loading.signal,
+  }).catch((error) => {
+    isSeen = before
+    if (before) askAnswer(store.get().keep)
+    throw error
+  })
   const { answer, tokens, inspection, times, dense, ...kept } = shown
   shown = { ...kept, info }
   say(byId('model-name', HTMLElement), info.name)
@@ -95,12 +106,16 @@ const currentImage = (): RgbImage => {
 
 async function changePicture(): Promise<void> {
   if (!shown.info) return
-  const { rgb, dense, macs } = await ask('picture', [currentImage()])
+  const rgb = await ask('picture', [currentImage()])
   const { imageSize } = shown.info
-  const { answer, tokens, inspection, times, ...kept } = shown
+  const { answer, tokens, inspection, times, dense, ...kept } = shown
   shown = kept
-  show({ dense: { ...dense, macs }, picture: { address: addressOf(rgb, imageSize), side: imageSize } })
+  isSeen = true
+  const picture = { address: addressOf(rgb, imageSize), side: imageSize }
+  show({ picture })
   askAnswer(store.get().keep)
+  const answered = await ask('dense', [])
+  if (picture === shown.picture) show({ dense: answered })
 }
 
 startPicker({
@@ -141,7 +156,7 @@ async function whenResting(): Promise<void> {
   const { keep, attention } = store.get()
   const hash = toHash(store.get())
   history.replaceState(null, '', hash ? `#${hash}` : location.pathname + location.search)
-  if (!shown.answer || shown.answer.keep !== keep) return
+  if (!isSeen || shown.answer?.keep !== keep) return
   if (shown.times?.keep !== keep) {
     const times = await ask('time', [keep / 100])
     if (shown.answer?.keep === keep) show({ times: { keep, ...times } })
@@ -175,7 +190,7 @@ function drawSlider(): void {
 store.subscribe((state, before) => {
   drawSlider()
   if (state.picture !== before.picture) changePictures(undefined)
-  else if (state.keep !== before.keep && shown.dense) askAnswer(state.keep)
+  else if (state.keep !== before.keep && isSeen) askAnswer(state.keep)
   rest()
 })
 

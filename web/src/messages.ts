@@ -39,12 +39,9 @@ export interface Answer {
   readonly milliseconds: number
 }
 
-/** What the model sees of a picture, and what the dense model says of it. */
-export interface Seen {
-  /** 8-bit RGB `[S, S, 3]` */
-  readonly rgb: Uint8Array
-  readonly dense: Answer
-  /** Multiply-adds of the dense model. */
+/** The dense model's answer, and what it costs. */
+export interface DenseAnswer extends Answer {
+  /** Multiply-adds. */
   readonly macs: number
 }
 
@@ -92,7 +89,9 @@ export interface BenchResult {
 /** The engine: one job at a time, in the order of the questions. */
 export interface Engine {
   load(source: Source): Promise<ModelInfo>
-  picture(image: RgbImage): Promise<Seen>
+  /** What the model sees of a picture from now on: 8-bit RGB `[S, S, 3]`. */
+  picture(image: RgbImage): Promise<Uint8Array>
+  dense(): Promise<DenseAnswer>
   /** Sends the {@link Answer} as an event as soon as it is known, and what became of the patches at the end. */
   answer(keepRatio: number): Promise<Tokens>
   time(keepRatio: number): Promise<Times>

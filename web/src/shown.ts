@@ -1,13 +1,13 @@
 /** What the page has in hand: the model, the picture, and the latest answers about them. */
 
 import type { Inspection } from 'idlevit'
-import type { Answer, ModelInfo, Seen, Tokens } from './messages.js'
+import type { Answer, DenseAnswer, ModelInfo, Tokens } from './messages.js'
 
 export interface Shown {
   readonly info?: ModelInfo
   /** What the model sees of the picture: an address, and its side in pixels. */
   readonly picture?: { readonly address: string; readonly side: number }
-  readonly dense?: Answer & { readonly macs: number }
+  readonly dense?: DenseAnswer
   /** Of the idled model, at a keep ratio in hundredths. */
   readonly answer?: Answer & { readonly keep: number }
   readonly tokens?: Tokens
@@ -16,9 +16,6 @@ export interface Shown {
   /** At a keep ratio in hundredths. */
   readonly inspection?: Inspection & { readonly keep: number }
 }
-
-/** The part that {@link Seen} gives. */
-export type { Seen }
 
 /** The block that is looked at: the last one where the state says more than there are. */
 export const blockOf = (block: number, { info }: Shown): number => Math.min(block, (info?.depth ?? 1) - 1)
