@@ -103,6 +103,8 @@ function startTabs(store: Store): void {
       tab.setAttribute('aria-selected', String(view === chosen))
       tab.tabIndex = view === chosen ? 0 : -1
       byId(`panel-${view}`, HTMLElement).hidden = view !== chosen
+      // On narrow screens the row of tabs scrolls by itself.
+      if (view === chosen && tab.parentElement) tab.parentElement.scrollLeft = tab.offsetLeft - tab.offsetWidth
     }
   }
   for (const [i, { view, tab }] of tabs.entries()) {

@@ -10,6 +10,7 @@ import type { Shown } from '../shown.js'
 const titles: Readonly<Record<string, string>> = {
   none: 'Dense',
   idle: 'IdleViT',
+  group: 'Grouped idling',
   evit: 'EViT',
   dynamicvit: 'DynamicViT',
   evovit: 'Evo-ViT',
