@@ -259,7 +259,7 @@ describe('a model of the hub', { ...needsChromium, timeout: 300_000 }, () => {
         const unknown = await load(page, 'resnet', { endpoint })
         assert.match(
           unknown.error ?? '',
-          /^InputError: unknown model resnet: neither an address \(http:.*deit-base-distilled$/,
+          /^InputError: unknown model resnet: neither an address \(http:.*deit-base-distilled/,
         )
       },
       true,
