@@ -1,7 +1,7 @@
 /** Reading and writing whole files on Node, so that a crash never leaves half a file. */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { type FileHandle, open, readdir, realpath, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { beforeEnd, breakOff, unbroken } from './ending.js'
@@ -83,6 +83,12 @@ export const readWholeFile = (path: string, limit = READABLE): Promise<Uint8Arra
 export const readShared = (path: string, limit = READABLE): Promise<Uint8Array<SharedArrayBuffer>> =>
   withFile(path, (file, size) => fill(new Uint8Array(new SharedArrayBuffer(checked(path, size, limit))), file, 0))
 
+/** A file from `start` on, piece by piece. */
+export async function* pieces(path: string, start: number, length = 2 ** 22): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { size } = await stat(path)
+  for (let at = start; at < size; at += length) yield await withFile(path, (file) => readAt(file, at, length))
+}
+
 /** The most bytes that are read at once. */
 const READABLE = 2 ** 32 - 1
 
@@ -130,11 +136,17 @@ export async function removeUnfinished(folder: string): Promise<void> {
 /** Bytes written at once. */
 const PIECE = 2 ** 24
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+/**
+ * All of the bytes into an open file, however few the system takes at once.
+ *
+ * @param position - where in the file; without it behind what was written last
+ */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
   let done = 0
   while (done < bytes.byteLength) {
     breakOff()
-    const { bytesWritten } = await file.write(bytes, done, Math.min(PIECE, bytes.byteLength - done))
+    const at = position === undefined ? null : position + done
+    const { bytesWritten } = await file.write(bytes, done, Math.min(PIECE, bytes.byteLength - done), at)
     done += bytesWritten
   }
 }

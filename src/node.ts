@@ -11,7 +11,6 @@ export type { LeftOut } from './data/left-out.js'
 export { type Batch, type LoaderOptions, loadBatches } from './data/loader.js'
 export type { Comparison, NeighbourAgreement, Spread } from './embed/compare.js'
 export { type EmbedOptions, type EmbedReport, embedPictures, type FeatureOptions } from './embed/embed.js'
-export { type Pool, poolFeatures, type RowLayout } from './embed/pool.js'
 export { type EvaluationOptions, type EvaluationReport, evaluateClassifier } from './evaluation/evaluate.js'
 export { type ExportOptions, type ExportReport, exportModel } from './export/folder.js'
 export { decodeImage } from './images/decode.js'
@@ -81,6 +80,7 @@ export {
   loadClassifier,
   type PictureClassifier,
 } from './runtime/pictures.js'
+export { type Pool, poolFeatures, type RowLayout } from './runtime/pool.js'
 export { type Check, type Verification, verify } from './verify/verify.js'
 export { readCheckpoint } from './weights/checkpoint.js'
 export { type LoadedModel, type LoadOptions, loadModel } from './weights/load.js'

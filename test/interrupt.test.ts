@@ -37,6 +37,8 @@ describe('an interrupt', () => {
   })
 
   const commands: Record<string, string[]> = {
+    classify: ['classify', ...Array(3000).fill(golden('images/3-waves.jpg')), ...demo],
+    verify: ['verify', ...Array(500).fill(golden('idlevit-deit.safetensors'))],
     bench: ['bench', ...demo, '--rounds', '1000'],
     visualize: ['visualize', ...Array(50).fill(golden('images/3-waves.jpg')), ...demo, '--limit', '50', '--out', 'new'],
     demo: ['demo', '--images', '10000', '--out', 'new.html'],

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { Command, CommanderError } from 'commander'
 import { InputError } from '../errors.js'
 import { makeRecipe, presets } from '../training/options.js'
-import { addFinetuneOptions, type FinetuneOptions, recipeChanges } from './finetune-options.js'
+import { addFinetuneOptions, type FinetuneOptions } from './finetune-options.js'
+import { recipeChanges } from './finetune-recipe.js'
 
 const needed = ['--model', 'deit-tiny', '--data', 'train', '--val', 'val', '--out', 'out']
 

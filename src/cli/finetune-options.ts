@@ -1,18 +1,25 @@
-/** The options of `idlevit finetune`, and how they change a preset's recipe. */
+/** The options of `idlevit finetune`. */
 
 import { type Command, Option } from 'commander'
-import { fail } from '../errors.js'
 import type { AugmentRecipe } from '../images/augment/augment.js'
-import { parseRandAugment, type RandAugment } from '../images/augment/randaugment.js'
-import type { CutBlocks, CutKind, CutReduction } from '../losses/cut.js'
-import { checkSetting, methodNames } from '../reduction/registry.js'
+import type { CutBlocks, CutReduction } from '../losses/cut.js'
+import { methodNames } from '../reduction/registry.js'
 import { type HeadChoice, headChoices } from '../training/classes.js'
-import { checkLosses, ownLosses } from '../training/losses.js'
-import { type KeepRatio, type PresetName, presets, type Recipe, type RecipeChanges } from '../training/options.js'
+import { ownLosses } from '../training/losses.js'
+import { type KeepRatio, type PresetName, presets, type Recipe } from '../training/options.js'
 import type { Rate } from '../training/rates.js'
+import {
+  epochsReader,
+  initReader,
+  keepRatioReader,
+  type NamedNumber,
+  namedNumber,
+  rateReader,
+  scaleReader,
+} from './finetune-values.js'
 import { mustBeGiven } from './help.js'
-import { addOptions, dataText, pictureOptions, readChoice, type SharedOptions } from './options.js'
-import { list, number, oneOf, type Reader, ratio, seed, text, whole } from './values.js'
+import { addOptions, dataText, pictureOptions, type SharedOptions } from './options.js'
+import { list, number, oneOf, type Reader, text, whole } from './values.js'
 
 type Both = 'both' | 'inter' | 'intra' | 'none'
 
@@ -66,59 +73,6 @@ export interface FinetuneOptions extends Omit<SharedOptions, 'keepRatio'> {
   readonly evalEvery?: number
   readonly saveEvery?: number
   readonly half?: boolean
-}
-
-/** `K`, or `LOW..HIGH` for an elastic run. */
-export const keepRatioReader: Reader<KeepRatio> = (given, option) => {
-  const [low = '', high, ...more] = given.split('..')
-  if (high === undefined) return ratio(given, option)
-  const range = { low: ratio(low.trim(), option), high: ratio(high.trim(), option) }
-  if (more.length > 0 || range.low >= range.high)
-    fail(`${option}: wanted a ratio, or LOW..HIGH with LOW below HIGH, found ${JSON.stringify(given)}`)
-  return range
-}
-
-/** `LEAST..MOST`, two shares of the area. */
-const scaleReader: Reader<readonly [number, number]> = (given, option) => {
-  const [least, most, ...more] = given.split('..')
-  if (least === undefined || most === undefined || more.length > 0)
-    return fail(`${option}: wanted two shares, as in 0.08..1, found ${JSON.stringify(given)}`)
-  return [ratio(least, option), ratio(most, option)]
-}
-
-/** A number by name, as in `ratio=2`. */
-interface NamedNumber {
-  readonly name: string
-  readonly value: number
-}
-
-const namedNumber: Reader<NamedNumber> = (given, option) => {
-  const at = given.lastIndexOf('=')
-  if (at < 1) return fail(`${option}: wanted name=number, found ${JSON.stringify(given)}`)
-  return { name: given.slice(0, at), value: number(given.slice(at + 1), option) }
-}
-
-/** `PATTERN=FACTOR`, or `PATTERN=FACTOR@EPOCH`. */
-const rateReader: Reader<Rate> = (given, option) => {
-  const [, rate = given, epoch] = /^(.*)@(\d+)$/.exec(given) ?? []
-  const { name, value } = namedNumber(rate, option)
-  return { names: name, factor: value, ...(epoch !== undefined && { from: Number(epoch) }) }
-}
-
-/** `FROM..UNTIL`, two epochs. */
-const epochsReader: Reader<{ readonly from: number; readonly until: number }> = (given, option) => {
-  const [from, until, ...more] = given.split('..')
-  if (from === undefined || until === undefined || more.length > 0)
-    return fail(`${option}: wanted two epochs, as in 10..110, found ${JSON.stringify(given)}`)
-  return { from: number(from, option), until: number(until, option) }
-}
-
-/** `random`, or `random:SEED`. */
-const initReader: Reader<string> = (given, option) => {
-  const [, digits] =
-    /^random(?::(\d+))?$/.exec(given) ?? fail(`${option}: wanted random or random:SEED, found ${given}`)
-  if (digits !== undefined) seed(digits, option)
-  return given
 }
 
 const count = whole(1)
@@ -366,83 +320,3 @@ const ownLossesHelp = (): string =>
       return names.length > 0 ? [`${names.join(', ')} of ${method}`] : []
     })
     .join('; ')
-
-/** Options of the token cut loss. */
-const cutOptions = {
-  cutLoss: '--cut-loss',
-  cutWeight: '--cut-weight',
-  cutReduction: '--cut-reduction',
-  cutBlocks: '--cut-blocks',
-} as const
-
-/**
- * What the options change of the preset.
- *
- * @throws InputError on an option of another method
- */
-export function recipeChanges(options: FinetuneOptions): RecipeChanges {
-  const { method = 'idle', lossWeight = [] } = options
-  for (const [name, called] of Object.entries(cutOptions))
-    if (options[name as keyof typeof cutOptions] !== undefined) checkLosses(['cut'], method, () => called)
-  if (options.score !== undefined) checkSetting(method, 'score', '--score')
-  checkLosses(
-    lossWeight.map(({ name }) => name),
-    method,
-    (part) => `--loss-weight ${part}`,
-  )
-  const { method: _, score, ...settings } = readChoice(shared(options))
-  const { keepRatio, keepRatios, keepTokens, cutLoss, augment } = options
-  const keep = {
-    ...(keepRatio !== undefined && { keepRatio }),
-    ...(keepRatios !== undefined && { keepRatios }),
-    ...(keepTokens !== undefined && { keepTokens }),
-  }
-  const changes: RecipeChanges = {
-    method: method === 'idle' ? undefined : method,
-    settings: Object.keys(settings).length > 0 ? settings : undefined,
-    rates: options.lrFactor,
-    shrink: options.shrink,
-    seed: options.seed,
-    epochs: options.epochs,
-    batch: options.batch,
-    accumulate: options.accumulate,
-    lr: options.lr,
-    minLr: options.minLr,
-    warmupEpochs: options.warmupEpochs,
-    weightDecay: options.weightDecay,
-    clip: options.clip,
-    emaDecay: options.ema,
-    keep: Object.keys(keep).length > 0 ? keep : undefined,
-    score,
-    form: options.form,
-    loss: {
-      classification: options.classificationWeight,
-      distillation: options.distillationWeight,
-      feature: options.featureWeight,
-      ...(method === 'idle' && { cut: cutLoss === 'none' ? 0 : options.cutWeight }),
-      ...Object.fromEntries(lossWeight.map(({ name, value }) => [name, value])),
-    },
-    cut: {
-      kind: cutLoss === 'none' ? undefined : (cutLoss satisfies CutKind | undefined),
-      reduction: options.cutReduction,
-      blocks: options.cutBlocks,
-    },
-    featureRows: options.featureRows,
-    smoothing: options.smoothing,
-    mix: { mixup: options.mixup, cutmix: options.cutmix },
-    augment: { scale: options.cropScale, flip: options.flip, erase: options.erase },
-    repeats: options.repeats,
-    dropPath: options.dropPath,
-    freeze: options.freeze,
-  }
-  return augment === undefined
-    ? changes
-    : { ...changes, augment: { ...changes.augment, randAugment: policyOf(augment) } }
-}
-
-/** The options that other commands have as well. */
-const shared = ({ keepRatio: _, ...options }: FinetuneOptions): SharedOptions => options
-
-/** A RandAugment policy; `none` does nothing. */
-const policyOf = (policy: string): RandAugment =>
-  policy === 'none' ? { operations: 0, probability: 0, magnitude: 0, deviation: 0 } : parseRandAugment(policy)

@@ -132,3 +132,16 @@ export function tellDataset({ name, leftOut = [], warnings = [] }: Dataset): voi
 export function tellLeftOut(leftOut: readonly LeftOut[], where = ''): void {
   for (const line of countByReason(leftOut)) warn(`${where}left out: ${line}`)
 }
+
+/** Pictures that are told one by one when they cannot be read. */
+const TOLD_SKIPS = 10
+
+/** Prints the first pictures that cannot be read, one by one. */
+export function tellSkips(): (skipped: Pick<LeftOut, 'path' | 'reason'>) => void {
+  let count = 0
+  return ({ path, reason }) => {
+    count++
+    if (count <= TOLD_SKIPS) warn(`${path} skipped: ${reason}`)
+    if (count === TOLD_SKIPS) warn('more skipped pictures are only counted, at the end')
+  }
+}

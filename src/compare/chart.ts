@@ -2,15 +2,17 @@
 
 import type { Meaning } from '../page/palette.js'
 import type { MeasuredPoint, PointSeries } from '../page/points.js'
+import type { MethodName } from '../reduction/registry.js'
 import type { CompareRow } from './results.js'
 
 /** What accuracy is drawn against. */
 export type Cost = 'gmacs' | 'speed'
 
-/** What each method is drawn in; models of one's own, and methods that have no tone, in ink. */
-const tones: Readonly<Record<string, Meaning>> = {
+/** What each method is drawn in; models of one's own in ink. */
+const tones: Readonly<Record<MethodName, Meaning>> = {
   none: 'dense',
   idle: 'idled',
+  group: 'group',
   evit: 'evit',
   dynamicvit: 'dynamicvit',
   evovit: 'evovit',
@@ -34,7 +36,7 @@ export function seriesOf(rows: readonly CompareRow[], dense: CompareRow, cost: C
     ...methods.map(
       (method): PointSeries => ({
         name: method,
-        meaning: tones[method] ?? 'quantity',
+        meaning: tones[method],
         points: points('method', ({ keepRatio }) => String(keepRatio), method),
       }),
     ),

@@ -17,7 +17,7 @@ import {
 import { MANY, pointChart } from '../page/points.js'
 import { type Cost, seriesOf, told } from './chart.js'
 import type { CompareReport } from './compare.js'
-import type { CompareRow } from './results.js'
+import { type CompareRow, matchCells, matchHeadings } from './results.js'
 
 /** What the page is drawn from. */
 export interface Findings extends CompareReport {
@@ -182,16 +182,8 @@ function matchSection(rows: readonly CompareRow[]): Section {
         : html`<p>Each method’s rate is the one whose executed multiply-adds come nearest to the target’s. Methods count in whole tokens, so most cannot meet it exactly.</p>
 ${dataTable(
   'How near they came.',
-  ['row', 'matched to', 'knob', 'value', 'GMACs', 'wanted', 'off'],
-  matched.map(({ name, precision, gmacs, match }) => [
-    `${name}, ${precision}`,
-    match.to,
-    match.knob,
-    match.value,
-    gmacs.toFixed(4),
-    match.gmacs.toFixed(4),
-    `${signed(100 * (gmacs / match.gmacs - 1))} %`,
-  ]),
+  ['row', ...matchHeadings],
+  matched.map(({ name, precision, gmacs, match }) => [`${name}, ${precision}`, ...matchCells(gmacs, match, signed)]),
 )}`,
   }
 }

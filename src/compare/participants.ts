@@ -41,7 +41,8 @@ export function participantsOf(
     const { classes } = model.config
     if (classes !== first.model.config.classes)
       warn(`${model.name} chooses among ${classes} classes, ${first.model.name} among ${first.model.config.classes}`)
-    const { samples } = inModelClasses(data, { ...model, classes }, warn)
+    const { samples, warnings = [] } = inModelClasses(data, { ...model, classes })
+    for (const warning of warnings) if (!data.warnings?.includes(warning)) warn(warning)
     return { model, labels: Int32Array.from(samples, ({ label }) => label), ...(stored && { stored }) }
   }
   return [take(first), ...others.map(take)]

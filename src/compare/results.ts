@@ -1,6 +1,7 @@
 /** What the rows of a comparison reached. */
 
 import { type Interval, pairedDifference, wilson } from '../evaluation/intervals.js'
+import type { MethodName } from '../reduction/registry.js'
 import { type Answers, countRight } from './answers.js'
 import { bestPoints } from './front.js'
 import { mcNemar } from './mcnemar.js'
@@ -12,7 +13,7 @@ export interface CompareRow extends Speed {
   readonly name: string
   readonly kind: PlannedRow['kind']
   readonly model: string
-  readonly method: string
+  readonly method: MethodName
   /** Base keep ratio; null where a model's own plan has none. */
   readonly keepRatio: number | null
   readonly precision: string
@@ -110,3 +111,24 @@ export function compareAnswers(now: Pick<Answers, 'places'>, before: Pick<Answer
   const [gained, lost] = [count(own, other), count(other, own)]
   return { gained, lost, points: 100 * difference, interval: percent(interval), p: mcNemar(gained, lost) }
 }
+
+/** Headings of {@link matchCells}. */
+export const matchHeadings = ['matched to', 'knob', 'value', 'GMACs', 'wanted', 'off'] as const
+
+/**
+ * A row's match for a table.
+ *
+ * @param signed - how a number with its sign is written
+ */
+export const matchCells = (
+  gmacs: number,
+  { to, knob, value, gmacs: wanted }: Match,
+  signed: (value: number) => string,
+): (string | number)[] => [
+  to,
+  knob,
+  value,
+  gmacs.toFixed(4),
+  wanted.toFixed(4),
+  `${signed(100 * (gmacs / wanted - 1))} %`,
+]

@@ -18,21 +18,23 @@ export interface ModelClasses {
 /**
  * The same pictures with the model's class indices for labels.
  *
- * @param warn - told where names of the data are taken for classes by their order, because the model has no names
+ * Where names of the data are taken for classes by their order, because the model has no names, its `warnings` say so.
+ *
  * @throws InputError naming the classes of the data that are none of the model's, or a label out of range
  */
-export function inModelClasses(data: Dataset, model: ModelClasses, warn: (message: string) => void): Dataset {
+export function inModelClasses(data: Dataset, model: ModelClasses): Dataset {
   const { classNames } = data
   if (classNames === undefined) {
     checkLabels(data, model)
     return data
   }
-  const indices = indicesOf(data.name, classNames, model, warn)
+  const { indices, warning } = indicesOf(data.name, classNames, model)
   const { labels } = model
   const { classNames: _, ...rest } = data
   return {
     ...rest,
     ...(labels && { classNames: labels }),
+    ...(warning !== undefined && { warnings: [...(data.warnings ?? []), warning] }),
     samples: data.samples.map((sample) => ({ ...sample, label: indices[sample.label] as number })),
   }
 }
@@ -47,8 +49,7 @@ function indicesOf(
   data: string,
   classNames: readonly string[],
   { name, classes, labels }: ModelClasses,
-  warn: (message: string) => void,
-): readonly number[] {
+): { readonly indices: readonly number[]; readonly warning?: string } {
   if (labels) {
     const { indices, unknown, ambiguous } = matchLabels(classNames, labels)
     const knows = `${name} knows ${classes} classes (${few(labels)})`
@@ -58,16 +59,16 @@ function indicesOf(
       )
     const [first] = ambiguous
     if (first) fail(`${data}: '${first.name}' ${whySeveral(first.classes, labels)}; ${knows}`)
-    return indices
+    return { indices }
   }
   const numbers = classNumbers(classNames, classes)
-  if (numbers) return numbers
+  if (numbers) return { indices: numbers }
   if (classNames.length !== classes)
     fail(
       `${data}: ${classNames.length} classes (${few(classNames)}), but ${name} has ${classes} without names: --labels FILE names them`,
     )
-  warn(`${data}: ${name} has no class names, so its classes are taken in this order: ${few(classNames)}`)
-  return classNames.map((_, index) => index)
+  const warning = `${data}: ${name} has no class names, so its classes are taken in this order: ${few(classNames)}`
+  return { indices: classNames.map((_, index) => index), warning }
 }
 
 const whySeveral = (classes: readonly number[], labels: readonly string[]): string =>

@@ -3,9 +3,9 @@
  * search among the pictures finds the same ones.
  */
 
+import { pieces } from '../files.js'
 import type { ForwardResult } from '../runtime/classifier.js'
-import { pieces } from './formats.js'
-import { isGone, normaliseRows, type Pool, poolFeatures, type RowLayout } from './pool.js'
+import { isGone, normaliseRows, type Pool, poolFeatures, type RowLayout } from '../runtime/pool.js'
 
 /** Cosine of two rows; 1 for two rows of zeros, 0 where one is. */
 export function cosine(a: Float32Array, b: Float32Array): number {

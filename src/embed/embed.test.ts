@@ -16,10 +16,10 @@ import { readSource } from '../data/source.js'
 import { openUnlabelled } from '../data/unlabelled.js'
 import { imagenetPreprocess, preprocessImage } from '../images/preprocess.js'
 import { openNodeClassifier } from '../runtime/node.js'
+import { checkPool } from '../runtime/pool.js'
 import { loadModel } from '../weights/load.js'
 import { parseSafetensors } from '../weights/safetensors.js'
 import { embedPictures } from './embed.js'
-import { checkPool } from './pool.js'
 
 const folder = temporaryFolder()
 const COUNT = 11

@@ -9,17 +9,17 @@ import { countByReason, type LeftOut } from '../data/left-out.js'
 import { type LoaderOptions, loadBatches } from '../data/loader.js'
 import { NO_LABEL } from '../data/unlabelled.js'
 import { fail } from '../errors.js'
-import { toFloat16 } from '../float16.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
 import type { MethodName } from '../reduction/registry.js'
 import type { Classifier, ForwardResult } from '../runtime/classifier.js'
 import { checkMemory } from '../runtime/free-memory.js'
+import { checkPool, countGone, layoutOf, normaliseRows, type Pool, poolFeatures, splitRows } from '../runtime/pool.js'
 import { type BatchComparison, type Comparison, compare, comparisonOf } from './compare.js'
 import { type Content, formatOf, headroomOf, type RowFile, type WrittenFile, writeFeatures } from './formats.js'
-import { checkPool, countGone, layoutOf, normaliseRows, type Pool, poolFeatures, splitRows } from './pool.js'
 import { metadataOf, settingsOf } from './settings.js'
 import { openSpool, removeSpool, type Settings, type Stream, spooledRows, spoolSettings } from './spool.js'
+import { bytesOf, checkFinite, narrowed, pathOf } from './values.js'
 
 /** Which features of a picture are written. */
 export interface FeatureOptions {
@@ -303,44 +303,6 @@ export async function embedPictures(
     ...(report && { report }),
   }
 }
-
-/** What a picture is called in the file: its path where it is a file. */
-function pathOf(dataset: Dataset, index: number): string {
-  const source = dataset.source(index)
-  return source.kind === 'file' ? source.path : (dataset.samples[index]?.name ?? '')
-}
-
-/**
- * Features as they came.
- *
- * @throws InputError naming a picture whose features hold a value that is no finite number
- */
-function checkFinite(features: Float32Array, dataset: Dataset, indices: Int32Array): Float32Array {
-  const wrong = features.findIndex((value) => !Number.isFinite(value))
-  if (wrong >= 0) {
-    const index = indices[Math.floor((wrong * indices.length) / features.length)] as number
-    fail(`${pathOf(dataset, index)}: the model gives features that are no finite numbers`)
-  }
-  return features
-}
-
-/**
- * The nearest float16 numbers.
- *
- * @throws InputError naming a picture with a value beyond them
- */
-function narrowed(values: Float32Array, dataset: Dataset, indices: Int32Array): Uint16Array {
-  const halves = toFloat16(values)
-  const wrong = halves.findIndex((bits) => (bits & 0x7c00) === 0x7c00)
-  if (wrong >= 0) {
-    const index = indices[Math.floor((wrong * indices.length) / values.length)] as number
-    fail(`${pathOf(dataset, index)}: ${values[wrong]} is beyond float16 (65504); leave --half out`)
-  }
-  return halves
-}
-
-const bytesOf = (array: Float32Array | Uint16Array): Uint8Array =>
-  new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
 

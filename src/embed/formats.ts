@@ -9,7 +9,7 @@
 import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { fail } from '../errors.js'
-import { fileError, readAt, withFile, writeFileAtomic } from '../files.js'
+import { fileError, pieces, writeAll, writeFileAtomic } from '../files.js'
 import { safetensorsHeader, type TensorEntry } from '../weights/safetensors.js'
 import { NPY_HEADER, npyHeader } from './npy.js'
 
@@ -155,11 +155,12 @@ async function finishInPlace(
   try {
     file = await open(rows, 'r+')
     let end = (await file.stat()).size
-    await file.write(header, 0, header.byteLength, 0)
-    await behind(async (bytes) => {
-      await file?.write(bytes, 0, bytes.byteLength, end)
+    await writeAll(file, header, 0)
+    const append = async (bytes: Uint8Array) => {
+      await writeAll(file as FileHandle, bytes, end)
       end += bytes.byteLength
-    })
+    }
+    await behind(append)
     await file.sync()
     await file.close()
     file = undefined
@@ -168,15 +169,6 @@ async function finishInPlace(
     await file?.close()
     throw fileError(error, out)
   }
-}
-
-/** Bytes that are read at once. */
-const PIECE = 2 ** 22
-
-/** A file from `start` on, piece by piece. */
-export async function* pieces(path: string, start: number, length = PIECE): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const size = (await stat(path)).size
-  for (let at = start; at < size; at += length) yield await withFile(path, (file) => readAt(file, at, length))
 }
 
 async function* withHeader(header: Uint8Array, path: string): AsyncGenerator<Uint8Array> {

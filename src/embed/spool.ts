@@ -9,7 +9,7 @@
 import { type FileHandle, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../errors.js'
-import { fileError } from '../files.js'
+import { fileError, writeAll } from '../files.js'
 
 /** Rows of one kind: all of one length, in one file, behind room for a header. */
 export interface Stream {
@@ -84,7 +84,7 @@ export async function openSpool<Name extends string>(
     }
     journal = await openFile(path('journal'))
     await journal.truncate(Buffer.byteLength(lines))
-    await journal.write(lines, 0)
+    await writeAll(journal, Buffer.from(lines), 0)
     let end = Buffer.byteLength(lines)
     const marks = [...whole]
     let pending = ''
@@ -93,7 +93,7 @@ export async function openSpool<Name extends string>(
     const flush = async () => {
       if (pending === '') return
       for (const name of names) await files[name].datasync()
-      await writeAt(journal as FileHandle, Buffer.from(pending), end)
+      await writeAll(journal as FileHandle, Buffer.from(pending), end)
       await journal?.datasync()
       end += Buffer.byteLength(pending)
       pending = ''
@@ -109,7 +109,7 @@ export async function openSpool<Name extends string>(
           for (const name of names) {
             const { headroom, bytesPerRow } = streams[name]
             if (rows[name].byteLength !== (mark.rows - before) * bytesPerRow) throw new Error(`${name}: not whole rows`)
-            await writeAt(files[name], rows[name], headroom + before * bytesPerRow)
+            await writeAll(files[name], rows[name], headroom + before * bytesPerRow)
           }
           marks.push(mark)
           pending += `${JSON.stringify(mark)}\n`
@@ -136,11 +136,6 @@ const openFile = (path: string): Promise<FileHandle> =>
     if (error.code === 'ENOENT') return open(path, 'w+')
     throw error
   })
-
-async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; )
-    done += (await file.write(bytes, done, bytes.byteLength - done, position + done)).bytesWritten
-}
 
 /** What a journal says, up to its last whole line; undefined where there is no folder. */
 async function readJournal(folder: string): Promise<{ settings: Settings; marks: Mark[] } | undefined> {

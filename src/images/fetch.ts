@@ -1,5 +1,6 @@
 /** Picture files from the network and from streams: bytes, bounded in size and in waiting. */
 
+import { joinBytes } from '../bytes.js'
 import { fail, InputError } from '../errors.js'
 
 /** The largest picture file that is read, in bytes. */
@@ -92,13 +93,7 @@ async function collect(
     chunks.push(chunk)
     onProgress(received)
   }
-  const bytes = new Uint8Array(received)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return bytes
+  return joinBytes(chunks)
 }
 
 function refuseSize(name: string, bytes: number): never {

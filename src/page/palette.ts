@@ -47,7 +47,8 @@ export const meanings = {
   reference: tone('#5b636b', '#a0a8b0'),
   fp32: tone('#4a35a5', '#a895f5'),
   int8: tone('#c03a86', '#ff9ccf'),
-  /** Methods that drop, merge or sample tokens. */
+  /** Methods that group, drop, merge or sample tokens. */
+  group: tone('#f024f0', '#fc6cfc'),
   evit: tone('#11957a', '#2cf0a8'),
   dynamicvit: tone('#c04de8', '#a45fa4'),
   evovit: tone('#5c3206', '#bb5544'),
@@ -79,6 +80,6 @@ export const overlay = {
 export const figuresOf = {
   tokens: ['computed', 'returned', 'idle'],
   models: ['dense', 'idled', 'reference'],
-  methods: ['dense', 'idled', 'evit', 'dynamicvit', 'evovit', 'ats', 'tome', 'quantity'],
+  methods: ['dense', 'idled', 'group', 'evit', 'dynamicvit', 'evovit', 'ats', 'tome', 'quantity'],
   precisions: ['fp32', 'int8'],
 } as const satisfies Record<string, readonly Meaning[]>

@@ -1,6 +1,5 @@
 /** From pictures, however they are given, to their labels, in one call. */
 
-import { checkPool, layoutOf, normaliseRows, type Pool, poolFeatures } from '../embed/pool.js'
 import { fail } from '../errors.js'
 import type { ReadOptions } from '../images/fetch.js'
 import { nameOfPicture, type PictureInput } from '../images/input.js'
@@ -12,6 +11,7 @@ import { withStored } from '../reduction/registry.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
 import type { Classifier, ClassifierOptions, Prediction } from './classifier.js'
 import { openNodeClassifier } from './node.js'
+import { checkPool, layoutOf, normaliseRows, type Pool, poolFeatures } from './pool.js'
 
 export interface LoadClassifierOptions extends ClassifierOptions, LoadOptions {
   /** Class names; default: the model's own, or ImageNet-1K's for 1000 classes. */

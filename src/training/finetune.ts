@@ -127,6 +127,7 @@ export async function finetune(given: FinetuneOptions): Promise<TrainingSummary>
       saveBest: (state) => saveModel(options, state),
       folder: out,
       names: { model: model.name, data: training.name },
+      leftOut: [...(training.leftOut ?? []), ...(options.validation.leftOut ?? [])],
       fingerprint: fingerprint(options),
       ...(resume !== undefined && { resume }),
       ...(evaluateEvery !== undefined && { evaluateEvery }),

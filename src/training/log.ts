@@ -6,6 +6,7 @@
  */
 import { appendFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import type { LeftOut } from '../data/left-out.js'
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Recipe } from './options.js'
 import type { EpochSummary, Evaluation } from './run.js'
@@ -22,6 +23,8 @@ export interface StartEntry {
   readonly pictures: number
   /** Of these, draws at the end of an epoch that fill no whole update and are left out. */
   readonly dropped?: number
+  /** What the training and validation data hold and no reader uses. */
+  readonly leftOut?: readonly LeftOut[]
   readonly recipe: Recipe
 }
 

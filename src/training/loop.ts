@@ -60,6 +60,7 @@ export async function train(run: TrainingRun): Promise<TrainingSummary> {
     data: run.names?.data ?? '',
     pictures: data.pictures,
     dropped: data.pictures - perEpoch * recipe.batch * recipe.accumulate,
+    ...(run.leftOut && run.leftOut.length > 0 && { leftOut: run.leftOut }),
     recipe,
   }
   const kept = found ? await cutLog(logPath, progress.step, progress.epoch) : []

@@ -4,6 +4,7 @@
  * until the run has ended.
  */
 import { join } from 'node:path'
+import { countByReason } from '../data/left-out.js'
 import { writeFileAtomic } from '../files.js'
 import {
   dataTable,
@@ -106,6 +107,7 @@ function headline({ before, dense, epochs, steps }: Run) {
 
 /** Pictures that training does not see, in a line each. */
 function leftOut({ start, skips }: Run): Html[] {
+  const unused = countByReason(start?.leftOut ?? [])
   const dropped = start?.dropped ?? 0
   const { batch = 1, accumulate = 1 } = start?.recipe ?? {}
   return [
@@ -116,6 +118,7 @@ function leftOut({ start, skips }: Run): Html[] {
           ),
         ]
       : []),
+    ...unused.map((line) => notice(html`<strong>Left out of the data:</strong> ${line}.`)),
     ...(skips.length > 0
       ? [
           notice(

@@ -1,4 +1,5 @@
 /** What a training run consists of, and what it tells: the types that loop, log, report and command share. */
+import type { LeftOut } from '../data/left-out.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
@@ -106,6 +107,8 @@ export interface TrainingRun {
   /** Tells model, teacher and pictures from others: a run is resumed with the same only. */
   readonly fingerprint?: string
   readonly names?: { readonly model: string; readonly data: string }
+  /** What the data hold and no reader uses, for the log. */
+  readonly leftOut?: readonly LeftOut[]
   readonly onEntry?: (entry: LogEntry, progress: Progress, updates: number) => void | Promise<void>
   readonly warn?: (message: string) => void
 }

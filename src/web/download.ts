@@ -1,5 +1,6 @@
 /** One file over the network: its bytes with progress, and one plain line for every way in which that fails. */
 
+import { joinBytes } from '../bytes.js'
 import { fail, InputError } from '../errors.js'
 
 /** How far a file is. */
@@ -108,7 +109,7 @@ export async function readBody(
   }
   if (total !== undefined && bytes !== total)
     throw new NetworkError(`${name}: the server sent ${bytes} of ${total} bytes`)
-  const whole = joined(chunks, bytes)
+  const whole = joinBytes(chunks)
   const sum = expected.sha256 === undefined ? undefined : await sha256(whole)
   if (sum !== undefined && sum !== expected.sha256)
     fail(`${name}: damaged on the way: its SHA-256 is ${sum.slice(0, 16)}…, wanted ${expected.sha256?.slice(0, 16)}…`)
@@ -119,16 +120,6 @@ export async function readBody(
 function announced({ headers }: Response): number | undefined {
   const length = headers.get('content-length')
   return length === null || headers.get('content-encoding') !== null ? undefined : Number(length)
-}
-
-function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(bytes)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return whole
 }
 
 /** Undefined on pages without https, which browsers give no such function. */

@@ -6,7 +6,7 @@ import { fail, InputError } from '../../errors.js'
 import type { Prediction } from '../../runtime/classifier.js'
 import { addExamples } from '../help.js'
 import { addOptions, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
-import { emit, table } from '../output.js'
+import { emit, startProgress, table } from '../output.js'
 import { whole } from '../values.js'
 
 interface Classified {
@@ -63,6 +63,7 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   setup.warnAll(classifier.warnings)
   const results: Classified[] = []
   const failures: LeftOut[] = []
+  const progress = startProgress('classifying', paths.length)
   for (const [i, image] of paths.entries()) {
     const picture = await next
     next = load(i + 1)
@@ -72,7 +73,9 @@ async function classify(images: string[], options: SharedOptions & { readonly to
       const [predictions = []] = await classifier.predict(picture, options.top)
       results.push({ image, predictions, milliseconds: performance.now() - start })
     } else if (picture) failures.push({ path: image, reason: withoutName(picture.message, image) })
+    progress.update(i + 1)
   }
+  progress.stop()
   await classifier.close()
   const [first] = failures
   if (paths.length === 1 && first) fail(`${first.path}: ${first.reason}`)

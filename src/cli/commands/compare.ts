@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { CompareReport } from '../../compare/compare.js'
 import type { Entrant } from '../../compare/participants.js'
+import { matchCells, matchHeadings } from '../../compare/results.js'
 import { countByReason } from '../../data/left-out.js'
 import { fail } from '../../errors.js'
 import type { Precision } from '../../graph/passes/precision.js'
@@ -13,9 +14,6 @@ import { addExamples } from '../help.js'
 import { addOptions, addRequired, dataText, pictureOptions, precisions, type SharedOptions } from '../options.js'
 import { createStages, emit, table, warn } from '../output.js'
 import { list, oneOf, ratio, text, whole } from '../values.js'
-
-/** Pictures that are told one by one when they cannot be read. */
-const TOLD_SKIPS = 10
 
 interface CompareOptions extends Omit<SharedOptions, 'model' | 'keepRatio' | 'precision'> {
   readonly data: string
@@ -94,7 +92,6 @@ async function runCompare(options: CompareOptions): Promise<void> {
   const decoders = startDecoders(options.workers) // they start while the models load
   const display = createStages()
   let close = async () => {}
-  let skips = 0
   try {
     const [
       setup,
@@ -156,11 +153,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       ...(device && { device }),
       ...(threads !== undefined && { threads }),
       onProgress: display.show,
-      onSkip({ name, reason }) {
-        skips++
-        if (skips <= TOLD_SKIPS) warn(`${name} skipped: ${reason}`)
-        if (skips === TOLD_SKIPS) warn('more skipped pictures are only counted, at the end')
-      },
+      onSkip: setup.tellSkips(),
       onWarning: warn,
     })
     const report = {
@@ -229,20 +222,8 @@ function show({ model, data, images, skipped, rows, rounds, batch, matched, out,
   if (matches.length > 0) {
     process.stdout.write('\nmatched in multiply-adds\n')
     table([
-      ['row', 'to', 'knob', 'value', 'GMACs', 'wanted', 'off'],
-      ...matches.map(({ name, gmacs, match }) =>
-        match
-          ? [
-              name,
-              match.to,
-              match.knob,
-              match.value,
-              gmacs.toFixed(4),
-              match.gmacs.toFixed(4),
-              `${signed(100 * (gmacs / match.gmacs - 1))} %`,
-            ]
-          : [],
-      ),
+      ['row', ...matchHeadings],
+      ...matches.map(({ name, gmacs, match }) => (match ? [name, ...matchCells(gmacs, match, signed)] : [])),
     ])
   }
   process.stdout.write(

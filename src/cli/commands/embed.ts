@@ -6,12 +6,12 @@ import { countByReason } from '../../data/left-out.js'
 import type { Comparison } from '../../embed/compare.js'
 import type { EmbedReport } from '../../embed/embed.js'
 import type { WrittenFile } from '../../embed/formats.js'
-import { type Pool, pools } from '../../embed/pool.js'
 import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
 import { present } from '../../present.js'
 import { methodOf } from '../../reduction/registry.js'
 import type { ClassifierOptions } from '../../runtime/classifier.js'
+import { type Pool, pools } from '../../runtime/pool.js'
 import type { LoadedModel } from '../../weights/load.js'
 import { addExamples } from '../help.js'
 import {
@@ -25,9 +25,6 @@ import {
 } from '../options.js'
 import { emit, startProgress, table, warn } from '../output.js'
 import { oneOf, text, whole } from '../values.js'
-
-/** Pictures that are told one by one when they cannot be read. */
-const TOLD_SKIPS = 10
 
 interface EmbedCommandOptions extends SharedOptions {
   readonly out: string
@@ -135,7 +132,6 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
     warn('interrupted: keeping what is done (once more ends at once)')
     interrupt.abort()
   })
-  let skips = 0
   try {
     const report = await embedPictures(classifier, dataset, {
       out,
@@ -152,11 +148,7 @@ async function embed(images: string[], options: EmbedCommandOptions, command: Co
       manner: { precision: options.precision ?? 'fp32', device: options.device ?? 'cpu' },
       signal: interrupt.signal,
       onProgress: (done) => progress.update(done),
-      onSkip({ path, reason }) {
-        skips++
-        if (skips <= TOLD_SKIPS) warn(`${path} skipped: ${reason}`)
-        if (skips === TOLD_SKIPS) warn('more skipped pictures are only counted, at the end')
-      },
+      onSkip: setup.tellSkips(),
     })
     progress.stop()
     tellShrinking(report)

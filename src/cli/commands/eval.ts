@@ -13,11 +13,8 @@ import {
   runtimeOptions,
   type SharedOptions,
 } from '../options.js'
-import { emit, startProgress, table, warn } from '../output.js'
+import { emit, startProgress, table } from '../output.js'
 import { text, whole } from '../values.js'
-
-/** Pictures that are told one by one when they cannot be read. */
-const TOLD_SKIPS = 10
 
 interface EvalOptions extends SharedOptions {
   readonly data: string
@@ -69,15 +66,13 @@ async function evaluate(options: EvalOptions): Promise<void> {
   const model = await setup.openModel(options)
   checkHead(model)
   const { classes } = model.config
-  const data = await openDataset(options.data, { classes })
-  setup.tellDataset(data)
-  const dataset = inModelClasses(data, { ...model, classes }, warn)
+  const dataset = inModelClasses(await openDataset(options.data, { classes }), { ...model, classes })
+  setup.tellDataset(dataset)
   const asked = setup.classifierOptions(options, model)
   const classifier = await openNodeClassifier(model, { ...asked, lanes: throughputLanes(model, asked) })
   setup.warnAll(classifier.warnings)
   const total = Math.min(options.limit ?? dataset.samples.length, dataset.samples.length)
   const progress = startProgress('evaluating', total)
-  let skips = 0
   try {
     const report = await evaluateClassifier(classifier, dataset, {
       preprocess: setup.preprocessFor(options, model),
@@ -85,11 +80,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
       decoders,
       limit: total,
       onProgress: ({ images, top1 }) => progress.update(images, `top-1 ${((100 * top1) / images).toFixed(1)} %`),
-      onSkip({ name, reason }) {
-        skips++
-        if (skips <= TOLD_SKIPS) warn(`${name} skipped: ${reason}`)
-        if (skips === TOLD_SKIPS) warn('more skipped pictures are only counted, at the end')
-      },
+      onSkip: setup.tellSkips(),
     })
     progress.stop()
     const preprocessing = setup.preprocessingReport(model)

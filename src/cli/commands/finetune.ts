@@ -8,7 +8,8 @@ import type { Preprocess } from '../../images/preprocess.js'
 import type { LogEntry } from '../../training/log.js'
 import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
 import type { LoadedModel } from '../../weights/load.js'
-import { addFinetuneOptions, type FinetuneOptions, recipeChanges } from '../finetune-options.js'
+import { addFinetuneOptions, type FinetuneOptions } from '../finetune-options.js'
+import { recipeChanges } from '../finetune-recipe.js'
 import { addExamples } from '../help.js'
 import { emit, type Progress, startProgress, table, warn } from '../output.js'
 
@@ -57,11 +58,10 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   const preprocess = setup.preprocessFor(withoutRatio(options), model)
   const teacher = await openTeacher(options, pretrained ?? model, preprocess)
   const known = { ...model, classes: model.config.classes }
-  const training = inModelClasses(pictures, known, warn)
-  const held = await openDataset(val)
-  const validation = inModelClasses(held, known, warn)
-  for (const dataset of val === data ? [pictures] : [pictures, held]) setup.tellDataset(dataset)
-  const leftOut = [...(pictures.leftOut ?? []), ...(held.leftOut ?? [])]
+  const training = inModelClasses(pictures, known)
+  const validation = inModelClasses(await openDataset(val), known)
+  for (const dataset of val === data ? [training] : [training, validation]) setup.tellDataset(dataset)
+  const leftOut = [...(training.leftOut ?? []), ...(validation.leftOut ?? [])]
   if (teacher && recipe.loss.distillation > 0 && !hasSameClasses(teacher, model))
     note(`teacher ${teacher.name}: its classes are others, so its features are distilled and its answers are not`)
   const interrupt = new AbortController()

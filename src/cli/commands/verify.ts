@@ -5,7 +5,7 @@ import { fail } from '../../errors.js'
 import type { Verification } from '../../verify/verify.js'
 import { paint } from '../color.js'
 import { addExamples } from '../help.js'
-import { emit, table } from '../output.js'
+import { emit, startProgress, table } from '../output.js'
 
 interface VerifyOptions {
   readonly strict?: boolean
@@ -31,10 +31,13 @@ export function addVerify(program: Command): void {
 async function verifyFiles(files: string[], options: VerifyOptions): Promise<void> {
   const { verify } = await import('../../verify/verify.js')
   const results: Verification[] = []
+  const progress = startProgress('verifying', files.length)
   for (const file of files) {
     const result = await verify(file)
     results.push(options.strict && result.unknown.length > 0 ? { ...result, pass: false } : result)
+    progress.update(results.length)
   }
+  progress.stop()
   emit(options.json, results, show)
   const failed = results.filter(({ pass }) => !pass)
   if (failed.length > 0) fail(`${failed.map(({ file }) => file).join(', ')}: not as the reference says`)

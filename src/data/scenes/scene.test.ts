@@ -143,7 +143,7 @@ describe('scenes as a data set', () => {
     await assert.rejects(openDataset('scenes:1:0'), {
       message: 'scenes:1:0: the number of pictures must be from 1 to 2000000, found 0',
     })
-    assert.throws(() => inModelClasses(openScenes('scenes:1:9'), { name: 'm', classes: 10 }, () => {}), {
+    assert.throws(() => inModelClasses(openScenes('scenes:1:9'), { name: 'm', classes: 10 }), {
       message:
         'scenes:1:9: 16 classes (bird, boat, car, chair and 12 more), but m has 10 without names: --labels FILE names them',
     })
