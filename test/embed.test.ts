@@ -17,7 +17,7 @@ const demo = ['--model', 'demo', '--keep-ratio', '0.5', '--threads', '1']
 
 describe('idlevit embed', () => {
   it('killed twice ends in the same bytes as never killed', async () => {
-    const args = ['embed', ...demo, '--data', 'scenes:4:200', '--tokens', '--batch', '8', '--json', '--out']
+    const args = ['embed', ...demo, '--data', 'scenes:4:400', '--tokens', '--batch', '8', '--json', '--out']
     const [whole, killed] = [at('whole.safetensors'), at('killed.safetensors')]
     const plain = await idlevit(...args, whole)
     assert.equal(plain.code, 0, plain.stderr)
@@ -25,23 +25,25 @@ describe('idlevit embed', () => {
       const journal = join(`${killed}.partial`, 'journal')
       return existsSync(journal) ? readFileSync(journal, 'utf8').split('\n').length - 2 : 0
     }
-    let before = 0
-    for (let kill = 0; kill < 2; kill++) {
-      const { signal } = await interruptCommand([...args, killed, '--resume'], 'SIGKILL', () => lines() > before)
+    const rows = () => statSync(join(`${killed}.partial`, 'features'), { throwIfNoEntry: false })?.size ?? 0
+    let [before, written] = [0, Number.POSITIVE_INFINITY]
+    // Once when the journal counts rows, once when there are rows that it does not count yet.
+    for (const ready of [() => lines() > before, () => rows() > written]) {
+      const { signal } = await interruptCommand([...args, killed, '--resume'], 'SIGKILL', ready)
       assert.equal(signal, 'SIGKILL')
       assert.ok(!existsSync(killed))
-      before = lines()
+      ;[before, written] = [lines(), rows()]
     }
     const refused = await idlevit(...args, killed)
     assert.equal(refused.code, 1)
     assert.match(
       refused.stderr,
-      /^error: .*partial: an unfinished run is there \(\d+ of 200 pictures\): --resume goes/m,
+      /^error: .*partial: an unfinished run is there \(\d+ of 400 pictures\): --resume goes/m,
     )
     const { code, stdout, stderr } = await idlevit(...args, killed, '--resume')
     assert.equal(code, 0, stderr)
     const report = JSON.parse(stdout) as EmbedReport
-    assert.deepEqual([report.images, report.width, report.tokens, report.out], [200, 96, 144, killed])
+    assert.deepEqual([report.images, report.width, report.tokens, report.out], [400, 96, 144, killed])
     assert.equal(report.resumed, 8 * before)
     assert.ok(readFileSync(killed).equals(readFileSync(whole)))
     assert.ok(!existsSync(`${killed}.partial`))
