@@ -47,13 +47,16 @@ export const meanings = {
   reference: tone('#5b636b', '#a0a8b0'),
   fp32: tone('#4a35a5', '#a895f5'),
   int8: tone('#c03a86', '#ff9ccf'),
-  /** Methods that group, drop, merge or sample tokens. */
-  group: tone('#f024f0', '#fc6cfc'),
-  evit: tone('#11957a', '#2cf0a8'),
-  dynamicvit: tone('#c04de8', '#a45fa4'),
-  evovit: tone('#5c3206', '#bb5544'),
-  ats: tone('#98205c', '#ee6677'),
-  tome: tone('#1a1f8f', '#8855ee'),
+  /** Methods that group, drop, merge or sample tokens, skip heads or go through several nets. */
+  group: tone('#34988b', '#24ff64'),
+  evit: tone('#9649ff', '#005fff'),
+  dynamicvit: tone('#542d64', '#e75ab6'),
+  evovit: tone('#713d00', '#f32f0a'),
+  ats: tone('#9d3072', '#ffb0b8'),
+  tome: tone('#320599', '#eebfff'),
+  adavit: tone('#283bb4', '#3c90e8'),
+  spvit: tone('#c569c2', '#b31acf'),
+  dvt: tone('#ff0b5d', '#c85963'),
   /** A quantity that is alone in its figure, a model of the reader's own. */
   quantity: tone('#1c2024', '#e6e8ea'),
 } as const satisfies Record<string, Tone>
@@ -80,6 +83,19 @@ export const overlay = {
 export const figuresOf = {
   tokens: ['computed', 'returned', 'idle'],
   models: ['dense', 'idled', 'reference'],
-  methods: ['dense', 'idled', 'group', 'evit', 'dynamicvit', 'evovit', 'ats', 'tome', 'quantity'],
+  methods: [
+    'dense',
+    'idled',
+    'group',
+    'evit',
+    'dynamicvit',
+    'evovit',
+    'ats',
+    'tome',
+    'adavit',
+    'spvit',
+    'dvt',
+    'quantity',
+  ],
   precisions: ['fp32', 'int8'],
 } as const satisfies Record<string, readonly Meaning[]>

@@ -1,0 +1,15 @@
+/**
+ * Runs the test files that are named, one for every processor at a time: `npm run unit`.
+ *
+ * `node --test` leaves one processor idle, and older releases of Node 20 have no option for it.
+ */
+
+import { availableParallelism } from 'node:os'
+import { run } from 'node:test'
+import { spec, tap } from 'node:test/reporters'
+
+const results = run({ files: process.argv.slice(2), concurrency: availableParallelism() })
+results.on('test:fail', () => {
+  process.exitCode = 1
+})
+results.compose(process.stdout.isTTY ? new spec() : tap).pipe(process.stdout)
