@@ -8,6 +8,7 @@ import {
   modelOptions,
   pictureOptions,
   type Reduction,
+  readOptionsOfAll,
   readPictureOverrides,
   readReduction,
   runtimeOptions,
@@ -176,6 +177,24 @@ test('options of methods: read by the method, refused by name', () => {
     [() => read(undefined, 'rate=2'), '--method-option rate: no option of idle, which has score, ranking'],
     [() => read('evit', 'fuse=yes'), '--method-option fuse: wanted true or false, found yes'],
     [() => parse(['--method-option', 'r']), '--method-option: wanted name=value, found "r"'],
+  ]
+  for (const [run, message] of cases) assert.throws(run, new InputError(message))
+})
+
+test('options of methods side by side: each goes to those that have it', () => {
+  const read = (name: string, value: string, score?: 'logits') =>
+    readOptionsOfAll({ ...(score && { score }), methodOption: [{ name, value }] }, ['idle', 'evit', 'tome'])
+  assert.deepEqual(read('fuse', 'false', 'logits'), { score: 'logits', fuse: false })
+  const cases: readonly (readonly [run: () => unknown, message: string])[] = [
+    [
+      () => read('layerwise', 'true'),
+      '--method-option layerwise: wanted an option of idle, evit, tome, none of which has it',
+    ],
+    [
+      () => read('r', '13'),
+      '--method-option r: says how many tokens there are, which --keep-ratio and --match-gmacs say here',
+    ],
+    [() => read('proportional', 'maybe'), '--method-option proportional: wanted true or false, found maybe'],
   ]
   for (const [run, message] of cases) assert.throws(run, new InputError(message))
 })

@@ -9,6 +9,7 @@ import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
 import { present } from '../present.js'
 import type { Score } from '../reduction/idle.js'
+import type { Setting } from '../reduction/method.js'
 import {
   checkSetting,
   type MethodChoice,
@@ -275,12 +276,34 @@ export const readChoice = (options: SharedOptions): MethodChoice => ({
 function readMethodOptions({ score, methodOption = [] }: SharedOptions, method: MethodName): MethodSettings {
   const entries = methodOption.map(({ name, value }) => {
     const called = `--method-option ${name}`
-    const setting = checkSetting(method, name, called)
-    const parsed = setting.parse(value)
-    return [name, parsed ?? fail(`${called}: wanted ${setting.wanted}, found ${value}`)] as const
+    return [name, settingValue(checkSetting(method, name, called), called, value)] as const
   })
   return { ...present({ score }), ...Object.fromEntries(entries) }
 }
+
+/**
+ * The options of methods that stand side by side: each goes to those that have it.
+ *
+ * @throws InputError on an option that none of them has, or that says how many tokens there are, which `--keep-ratio` says
+ */
+export function readOptionsOfAll(
+  { score, methodOption = [] }: Pick<SharedOptions, 'score' | 'methodOption'>,
+  compared: readonly MethodName[],
+): MethodSettings {
+  const entries = methodOption.map(({ name, value }) => {
+    const called = `--method-option ${name}`
+    const owner = compared.find((method) => Object.hasOwn(settingsOf(method), name))
+    if (!owner) return fail(`${called}: wanted an option of ${compared.join(', ')}, none of which has it`)
+    const setting = checkSetting(owner, name, called)
+    if (setting.schedules)
+      fail(`${called}: says how many tokens there are, which --keep-ratio and --match-gmacs say here`)
+    return [name, settingValue(setting, called, value)] as const
+  })
+  return { ...present({ score }), ...Object.fromEntries(entries) }
+}
+
+const settingValue = (setting: Setting<unknown>, called: string, value: string): unknown =>
+  setting.parse(value) ?? fail(`${called}: wanted ${setting.wanted}, found ${value}`)
 
 /** What the options override of a model's preprocessing; absent is the model's own. */
 export type PictureOverrides = Pick<SharedOptions, (typeof pictureOptions)[number]>

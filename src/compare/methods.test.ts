@@ -30,6 +30,16 @@ describe('the methods of a comparison', () => {
     })
   })
 
+  it('take those of the options that are theirs', () => {
+    const known = comparedMethods(tiny, { fuse: false, proportional: false, score: 'logits' })
+    const at = (name: string) => known.find((method) => method.name === name)?.at(0.5)
+    assert.deepEqual(at('evit'), { method: 'evit', keepRatio: 0.5, fuse: false })
+    assert.deepEqual(at('idle'), { method: 'idle', keepRatio: 0.5, score: 'logits' })
+    assert.deepEqual(at('ats'), { method: 'ats', keepRatio: 0.5 })
+    const tome = known.find(({ name }) => name === 'tome')
+    assert.deepEqual(tome?.knob.at(2), { method: 'tome', r: 2, proportional: false })
+  })
+
   it('let faults of our own through', () => {
     const broken: ComparedMethod = {
       ...idle,

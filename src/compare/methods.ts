@@ -11,11 +11,13 @@ import { macsOfPicture, modelCost } from '../models/cost.js'
 import { shapeOf } from '../models/vit.js'
 import {
   type MethodName,
+  type MethodSettings,
   methodNames,
   methodOf,
   planReduction,
   type ReductionRequest,
   type StoredReduction,
+  settingsOf,
 } from '../reduction/registry.js'
 
 /** A method and its settings, as a classifier takes them. */
@@ -75,29 +77,33 @@ const keepRatioKnob = (count: number, around: number, at: Knob['at']): Knob => (
 })
 
 /** Tokens merged in every block: no keep ratio asks for as many as there may be. */
-const mergeKnob = (most: number): Knob => ({
+const mergeKnob = (most: number, own: MethodSettings): Knob => ({
   name: 'r',
   count: most + 1,
   around: 1,
   value: (i) => most - i,
-  at: (r) => ({ method: 'tome', r }),
+  at: (r) => ({ ...own, method: 'tome', r }),
 })
 
-/** The methods of the registry, for models of these sizes; `none`, the dense model, always takes part. */
-export function comparedMethods(
-  config: VitConfig,
-  { score }: Pick<ReductionRequest, 'score'> = {},
-): readonly ComparedMethod[] {
+/**
+ * The methods of the registry, for models of these sizes; `none`, the dense model, always takes part.
+ *
+ * @param settings - options of methods: each takes those that it has
+ */
+export function comparedMethods(config: VitConfig, settings: MethodSettings = {}): readonly ComparedMethod[] {
   const { tokens } = shapeOf(config)
   return methodNames
     .filter((name) => name !== 'none')
     .map((method) => {
-      const at = (keepRatio: number): Reduction => ({ method, keepRatio, ...(method === 'idle' && score && { score }) })
-      return { name: method, at, knob: knobOf(method, at), check: (model) => checkWeights(model, at(0.5)) }
+      const own = Object.fromEntries(
+        Object.entries(settings).filter(([name]) => Object.hasOwn(settingsOf(method), name)),
+      )
+      const at = (keepRatio: number): Reduction => ({ ...own, method, keepRatio })
+      return { name: method, at, knob: knobOf(method, at, own), check: (model) => checkWeights(model, at(0.5)) }
     })
 
-  function knobOf(method: MethodName, at: Knob['at']): Knob {
-    if (method === 'tome') return mergeKnob(Math.floor(tokens / 2))
+  function knobOf(method: MethodName, at: Knob['at'], own: MethodSettings): Knob {
+    if (method === 'tome') return mergeKnob(Math.floor(tokens / 2), own)
     if (costOf({ config }, at(0.5)).gmacsOf) return keepRatioKnob(COARSE, 1, at)
     return keepRatioKnob(FINE, Math.ceil((UNEVEN * FINE) / tokens), at)
   }

@@ -9,16 +9,24 @@ import { matchCells, matchHeadings } from '../../compare/results.js'
 import { countByReason } from '../../data/left-out.js'
 import { fail } from '../../errors.js'
 import type { Precision } from '../../graph/passes/precision.js'
-import { methodNames } from '../../reduction/registry.js'
+import { type MethodName, methodNames } from '../../reduction/registry.js'
 import { addExamples } from '../help.js'
-import { addOptions, addRequired, dataText, pictureOptions, precisions, type SharedOptions } from '../options.js'
+import {
+  addOptions,
+  addRequired,
+  dataText,
+  pictureOptions,
+  precisions,
+  readOptionsOfAll,
+  type SharedOptions,
+} from '../options.js'
 import { createStages, emit, table, warn } from '../output.js'
 import { list, oneOf, ratio, text, whole } from '../values.js'
 
 interface CompareOptions extends Omit<SharedOptions, 'model' | 'keepRatio' | 'precision'> {
   readonly data: string
   readonly model: string
-  readonly methods?: readonly string[]
+  readonly methods?: readonly MethodName[]
   readonly keepRatio: readonly number[]
   readonly matchGmacs?: boolean
   readonly precision: readonly Precision[]
@@ -66,9 +74,13 @@ export function addCompare(program: Command): void {
     .option('--workers <N>', 'threads that decode pictures (default: a quarter of the cores)', (given) =>
       whole(1, 64)(given, '--workers'),
     )
-  addOptions(command, ['init', 'heads', 'score', 'labels', ...pictureOptions, 'device', 'threads', 'batch'], {
-    defaults: { batch: 16 },
-  }).action(runCompare)
+  addOptions(
+    command,
+    ['init', 'heads', 'score', 'methodOption', 'labels', ...pictureOptions, 'device', 'threads', 'batch'],
+    {
+      defaults: { batch: 16 },
+    },
+  ).action(runCompare)
   addExamples(
     command,
     ['idlevit compare --model demo --data scenes:2:200', 'the embedded model on generated pictures'],
@@ -126,7 +138,8 @@ async function runCompare(options: CompareOptions): Promise<void> {
     setup.tellDataset(data)
     const all = participants.participantsOf([base, ...others], data, warn)
     const score = options.score ?? base.model.idle?.score
-    const known = methods.comparedMethods(base.model.config, { ...(score && { score }) })
+    const settings = readOptionsOfAll({ ...options, ...(score && { score }) }, options.methods ?? methodNames)
+    const known = methods.comparedMethods(base.model.config, settings)
     const chosen = methods.chooseMethods(known, options.methods, base.model)
     const { preprocess } = base
     const limit = Math.min(options.limit ?? data.samples.length, data.samples.length)
