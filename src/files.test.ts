@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { lstat, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdtemp, open, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { InputError } from './errors.js'
-import { readWholeFile, writeFileAtomic } from './files.js'
+import { readWholeFile, writeAll, writeFileAtomic } from './files.js'
 
 let folder = ''
 before(async () => {
@@ -19,6 +19,19 @@ test('chunks are joined and read back', async () => {
   assert.equal(new TextDecoder().decode(await readWholeFile(path)), 'hello world')
   await writeFileAtomic(path, 'short')
   assert.equal(await readFile(path, 'utf8'), 'short')
+})
+
+test('all bytes are written, behind the last or at a place, however few the system takes at once', async () => {
+  const path = join(folder, 'slow.txt')
+  const file = await open(path, 'w')
+  const slow = {
+    write: (bytes: Uint8Array, from: number, length: number, at: number | null) =>
+      file.write(bytes, from, Math.min(length, 2), at),
+  } as FileHandle
+  await writeAll(slow, Buffer.from('hello world'))
+  await writeAll(slow, Buffer.from('HELLO'), 3)
+  await file.close()
+  assert.equal(await readFile(path, 'utf8'), 'helHELLOrld')
 })
 
 test('behind a link the file is replaced, not the link', async () => {

@@ -46,6 +46,16 @@ test('a run learns, keeps the best of weights and average, and tells what it did
   assert.equal((await readdir(join(out, 'checkpoints'))).length, 2)
 })
 
+test('the log begins with what training does not see', async () => {
+  const out = await folder()
+  const leftOut = [{ path: 'train/notes.txt', reason: '.txt is not a picture format that is read' }]
+  const run = toyRun(out, { epochs: 1 }, { leftOut })
+  await train(run)
+  const [start] = await readLog(join(out, 'log.jsonl'))
+  assert.ok(start?.kind === 'start')
+  assert.deepEqual([start.leftOut, start.pictures, start.dropped], [leftOut, 51, 3])
+})
+
 test('weight decay is for matrices alone', async () => {
   const run = toyRun(await folder())
   await train(run)

@@ -216,7 +216,10 @@ describe('the page of a run', () => {
     assert.match(page, /1 picture<\/strong> could not be read/)
     assert.match(page, /a&lt;i&gt;\.jpg<\/dt><dd>damaged/)
     const whole = await reportHtml([{ ...start, pictures: 1728, dropped: 0 } as LogEntry], 'running')
-    assert.doesNotMatch(whole, /left out of every epoch|could not be read/)
+    assert.doesNotMatch(whole, /left out of every epoch|could not be read|Left out of the data/)
+    const notes = [1, 2].map((i) => ({ path: `notes-${i}.txt`, reason: '.txt is no picture' }))
+    const picked = await reportHtml([{ ...start, leftOut: notes } as LogEntry], 'running')
+    assert.match(picked, /Left out of the data:<\/strong> [^<]*2[^<]*\.txt is no picture/)
   })
 
   it('reads itself again while the run goes on, and not behind its end', async () => {
