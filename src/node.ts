@@ -5,10 +5,11 @@
  */
 
 export { type BenchmarkReport, type BenchmarkRequest, type BenchmarkRow, benchmark } from './bench/models.js'
-export { type Dataset, openDataset, type Sample } from './data/dataset.js'
+export type { Dataset, Sample } from './data/dataset.js'
 export { type Decoder, startDecoders } from './data/decoder.js'
 export type { LeftOut } from './data/left-out.js'
 export { type Batch, type LoaderOptions, loadBatches } from './data/loader.js'
+export { openDataset } from './data/open.js'
 export type { Comparison, NeighbourAgreement, Spread } from './embed/compare.js'
 export { type EmbedOptions, type EmbedReport, embedPictures, type FeatureOptions } from './embed/embed.js'
 export { type EvaluationOptions, type EvaluationReport, evaluateClassifier } from './evaluation/evaluate.js'

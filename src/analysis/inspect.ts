@@ -11,12 +11,11 @@ import { putBack } from '../reduction/rows.js'
 import {
   type ClassifierOptions,
   type Model,
-  type OpenSession,
   type Prediction,
   selectionsOf,
   topPredictions,
 } from '../runtime/classifier.js'
-import type { Session, Values } from '../runtime/session.js'
+import type { OpenSession, Session, Values } from '../runtime/session.js'
 import { classAttention, type SortedMap, sortMap } from './attention.js'
 import { meanCosineSimilarity } from './similarity.js'
 import { type TokenState, tokenMap } from './tokens.js'

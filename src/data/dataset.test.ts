@@ -8,7 +8,8 @@ import { type Header, pack } from 'tar-stream'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { encode, HEIGHT, rgb, WIDTH } from '../../test/support/pictures.js'
 import { needs, sharedPath } from '../../test/support/shared.js'
-import { type Dataset, type DatasetOptions, openDataset } from './dataset.js'
+import type { Dataset, DatasetOptions } from './dataset.js'
+import { openDataset } from './open.js'
 import { readSource } from './source.js'
 
 const folder = temporaryFolder()

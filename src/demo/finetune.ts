@@ -1,6 +1,6 @@
 /** Learning to be idled, live: the embedded dense model before and after a short finetuning. */
 
-import { openDataset } from '../data/dataset.js'
+import { openDataset } from '../data/open.js'
 import { sceneSeeds } from '../data/scenes/scene.js'
 import { preprocessOf } from '../images/preprocess.js'
 import { finetune } from '../training/finetune.js'

@@ -11,37 +11,17 @@ import { extname } from 'node:path'
 import { fail } from '../errors.js'
 import { fileError, pieces, writeAll, writeFileAtomic } from '../files.js'
 import { safetensorsHeader, type TensorEntry } from '../weights/safetensors.js'
+import type { Content, RowFile } from './content.js'
 import { NPY_HEADER, npyHeader } from './npy.js'
 
 export const formats = ['npy', 'parquet', 'safetensors'] as const
 export type Format = (typeof formats)[number]
-
-/** What a file of features holds. */
-export interface Content {
-  /** Pictures n. */
-  readonly rows: number
-  /** Of one picture's features: `[C]`, or `[N0, C]` with all tokens. */
-  readonly shape: readonly number[]
-  /** Of one picture's prefix rows, `[P, C]`, where they are kept. */
-  readonly prefix?: readonly number[]
-  readonly half: boolean
-  /** By row. */
-  readonly paths: readonly string[]
-  /** By row, where the pictures have labels. */
-  readonly labels?: Int32Array
-  readonly classNames?: readonly string[]
-  /** Free text: the model, how its tokens were reduced, how pictures were made. */
-  readonly metadata: Readonly<Record<string, string>>
-}
 
 /** A file that was written. */
 export interface WrittenFile {
   readonly path: string
   readonly bytes: number
 }
-
-/** Names of the files in a spool. */
-export type RowFile = 'features' | 'prefix'
 
 /**
  * The format that a file's ending says.

@@ -8,7 +8,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import { fileError, pieces } from '../files.js'
 import { decode } from '../weights/dtypes.js'
-import type { Content, RowFile } from './formats.js'
+import type { Content, RowFile } from './content.js'
 
 /** Values in memory at once: a row group holds as many rows as fit. */
 const GROUP_VALUES = 2 ** 18

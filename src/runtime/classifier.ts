@@ -2,7 +2,6 @@
 
 import { fail } from '../errors.js'
 import type { Bindings } from '../graph/dims.js'
-import type { Graph } from '../graph/graph.js'
 import { peakMemory } from '../graph/memory.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
 import type { Preprocess } from '../images/preprocess.js'
@@ -13,7 +12,7 @@ import { planReduction, type ReductionPlan, type ReductionRequest } from '../red
 import { firstIdleBlock, KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
 import { computesHalf } from './half.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
-import type { Session, SessionOptions, Values } from './session.js'
+import type { OpenSession, SessionOptions, Values } from './session.js'
 
 /** A model's sizes and weights, and what else is known about it. */
 export interface Model {
@@ -102,9 +101,6 @@ export interface Classifier {
   predict(pixels: Float32Array, top?: number): Promise<Prediction[][]>
   close(): Promise<void>
 }
-
-/** Opens a graph as a session: `createSession` of the platform. */
-export type OpenSession = (graph: Graph, options: SessionOptions) => Promise<Session>
 
 /**
  * Builds the model's graph under the plan that the options ask for and opens it.

@@ -3,8 +3,7 @@
 import { createGraph, input, output } from '../graph/graph.js'
 import { add } from '../graph/ops/elementwise.js'
 import { toHalf } from '../graph/passes/half.js'
-import type { OpenSession } from './classifier.js'
-import type { SessionOptions } from './session.js'
+import type { OpenSession, SessionOptions } from './session.js'
 
 /** Adds two numbers in float16 on the device and sees whether it can. */
 export async function computesHalf(openSession: OpenSession, options: SessionOptions): Promise<boolean> {

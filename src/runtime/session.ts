@@ -62,6 +62,9 @@ export interface Session {
   close(): Promise<void>
 }
 
+/** Opens a graph as a session: `createSession` of the platform. */
+export type OpenSession = (graph: Graph, options: SessionOptions) => Promise<Session>
+
 /** What a platform's ONNX Runtime package exports. */
 export interface OrtPackage {
   readonly InferenceSession: { create(model: Uint8Array, options: object): Promise<InferenceSession> }

@@ -3,10 +3,9 @@ import { lineChart } from '../page/curves.js'
 import { type HtmlValue, html, type Picture } from '../page/page.js'
 import { type Range, rangeOf } from '../page/range.js'
 import type { LineStyle, Series } from '../page/series.js'
-import type { EpochEntry, LogEntry, ReferenceEntry, StartEntry, StepEntry } from './log.js'
+import type { EpochEntry, Evaluation, LogEntry, ReferenceEntry, StartEntry, StepEntry } from './log.js'
 import { updatesPerEpoch } from './loop.js'
 import { lossLabel } from './losses.js'
-import type { Evaluation } from './run.js'
 
 /** One chart of a run: curves over updates or epochs. */
 export interface RunChart {

@@ -9,7 +9,18 @@ import { readFile } from 'node:fs/promises'
 import type { LeftOut } from '../data/left-out.js'
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Recipe } from './options.js'
-import type { EpochSummary, Evaluation } from './run.js'
+
+/** Accuracy on the validation pictures. */
+export interface Evaluation {
+  readonly images: number
+  readonly top1: number
+  readonly top5: number
+  readonly top1Percent: number
+  readonly top5Percent: number
+  readonly loss: number
+  /** Of an elastic run: the same at each ratio; the numbers above are over all of them. */
+  readonly byKeepRatio?: Readonly<Record<string, Omit<Evaluation, 'byKeepRatio'>>>
+}
 
 /** What a run was started with. */
 export interface StartEntry {
@@ -44,6 +55,20 @@ export interface StepEntry {
   readonly imagesPerSecond: number
   /** Share of the time that was spent waiting for pictures. */
   readonly waiting: number
+}
+
+/** An epoch that is done. */
+export interface EpochSummary {
+  readonly epoch: number
+  /** Means over the epoch. */
+  readonly loss: number
+  readonly parts: Readonly<Record<string, number>>
+  readonly seconds: number
+  readonly imagesPerSecond: number
+  /** Absent where this epoch was not evaluated. */
+  readonly evaluation?: Evaluation
+  /** Of the moving average of the weights. */
+  readonly average?: Evaluation
 }
 
 /** The end of an epoch. */

@@ -9,10 +9,11 @@ import { fileError, removeUnfinished } from '../files.js'
 import { loadLatestCheckpoint, saveCheckpoint } from './checkpoint.js'
 import { checkRunFolder } from './folder.js'
 import { createLearner, type Learner, restore, tensorsOf } from './learner.js'
+import type { EpochSummary, Evaluation } from './log.js'
 import { appendLog, beginLog, cutLog, type LogEntry } from './log.js'
 import { type Recipe, recipeDifferences } from './options.js'
 import { stateOf } from './parameters.js'
-import type { Best, EpochSummary, Evaluation, Progress, TrainingRun, TrainingSummary } from './run.js'
+import type { Best, Progress, TrainingRun, TrainingSummary } from './run.js'
 import { addParts, applyUpdate, learningRate, type Update, updatesOf } from './update.js'
 
 /** Updates in an epoch: the last, incomplete one is left out. */

@@ -20,9 +20,9 @@ import {
   type Section,
 } from '../page/page.js'
 import { chartsOf, drawRunChart } from './charts.js'
+import type { Evaluation } from './log.js'
 import { type EpochEntry, type LogEntry, type ReferenceEntry, readLog, type SkipEntry, type StartEntry } from './log.js'
 import { recipeTable } from './recipe-table.js'
-import type { Evaluation } from './run.js'
 
 /** How a run stands. */
 export type RunState = 'running' | 'finished' | 'interrupted' | 'failed'

@@ -4,7 +4,7 @@ import type { KeepRequest } from '../reduction/schedule.js'
 import type { Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
 import type { Position } from './checkpoint.js'
-import type { LogEntry, ReferenceEntry } from './log.js'
+import type { Evaluation, LogEntry, ReferenceEntry } from './log.js'
 import type { Recipe } from './options.js'
 import type { Parameters } from './parameters.js'
 import type { GraphPlan } from './plan.js'
@@ -28,36 +28,10 @@ export interface TrainingData {
   batches(epoch: number, drawn: number, onSkip: (name: string, reason: string) => void): AsyncIterable<DrawnBatch>
 }
 
-/** Accuracy on the validation pictures. */
-export interface Evaluation {
-  readonly images: number
-  readonly top1: number
-  readonly top5: number
-  readonly top1Percent: number
-  readonly top5Percent: number
-  readonly loss: number
-  /** Of an elastic run: the same at each ratio; the numbers above are over all of them. */
-  readonly byKeepRatio?: Readonly<Record<string, Omit<Evaluation, 'byKeepRatio'>>>
-}
-
 /** The best evaluation so far: after which epoch, of the weights or of their moving average. */
 export interface Best extends Evaluation {
   readonly epoch: number
   readonly of: 'weights' | 'average'
-}
-
-/** An epoch that is done. */
-export interface EpochSummary {
-  readonly epoch: number
-  /** Means over the epoch. */
-  readonly loss: number
-  readonly parts: Readonly<Record<string, number>>
-  readonly seconds: number
-  readonly imagesPerSecond: number
-  /** Absent where this epoch was not evaluated. */
-  readonly evaluation?: Evaluation
-  /** Of the moving average of the weights. */
-  readonly average?: Evaluation
 }
 
 /** How far a run is and what it has found: what a checkpoint holds besides tensors. */

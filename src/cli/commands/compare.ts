@@ -117,7 +117,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       { drawPage },
     ] = await Promise.all([
       import('../setup.js'),
-      import('../../data/dataset.js'),
+      import('../../data/open.js'),
       import('../../compare/participants.js'),
       import('../../compare/methods.js'),
       import('../../compare/rows.js'),

@@ -199,7 +199,7 @@ function described(options: SharedOptions, model: LoadedModel, setup: typeof imp
 }
 
 async function openPictures(images: readonly string[], data: string | undefined): Promise<Dataset> {
-  if (data !== undefined) return (await import('../../data/dataset.js')).openDataset(data)
+  if (data !== undefined) return (await import('../../data/open.js')).openDataset(data)
   const [{ expandPictures, closeStdin }, { openUnlabelled }] = await Promise.all([
     import('../../data/pictures.js'),
     import('../../data/unlabelled.js'),

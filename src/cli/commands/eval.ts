@@ -56,7 +56,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
     { evaluateClassifier },
     { checkHead },
   ] = await Promise.all([
-    import('../../data/dataset.js'),
+    import('../../data/open.js'),
     import('../../data/classes.js'),
     import('../setup.js'),
     import('../../runtime/node.js'),

@@ -41,7 +41,7 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
       import('../../training/options.js'),
       import('../../training/finetune.js'),
       import('../../training/teacher.js'),
-      import('../../data/dataset.js'),
+      import('../../data/open.js'),
       import('../../data/classes.js'),
       import('../setup.js'),
     ])
