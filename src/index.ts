@@ -51,19 +51,19 @@ export {
 export { type Device, type OrtPackage, openSession, type Session, type SessionOptions } from './runtime/session.js'
 export { createSession, openWebClassifier, type WebRuntimeOptions } from './runtime/web.js'
 export type { Backend, WebDevice } from './web/backend.js'
-export {
-  type LoadWebClassifierOptions,
-  type LoadWebModelOptions,
-  loadWebClassifier,
-  loadWebModel,
-  type WebClassifier,
-  type WebClassifyOptions,
-} from './web/classifier.js'
+export { loadWebClassifier, loadWebModel } from './web/classifier.js'
 export type { WebProgress } from './web/download.js'
 export type { HubAccess } from './web/hub.js'
 export type { ModelFormat } from './web/model.js'
+export type {
+  LoadWebClassifierOptions,
+  LoadWebModelOptions,
+  WebClassifier,
+  WebClassifyOptions,
+  WorkerChoice,
+} from './web/options.js'
 export { readWebImage, type WebPicture, type WebReadOptions } from './web/picture.js'
-export type { WorkerChoice } from './web/remote.js'
+
 export type { ModelSource } from './web/source.js'
 export {
   type BuildModelOptions,

@@ -13,8 +13,8 @@ import type { BuiltModel } from '../weights/build.js'
 import type { ModelConfigFile, SaidSize } from '../weights/config-file.js'
 import { readModelConfig } from '../weights/config-file.js'
 import { findPreprocess } from '../weights/pictures.js'
+import type { ModelFiles } from './files.js'
 import { onnxNames, type ReadModelOptions, type SideFiles } from './model.js'
-import type { ModelFiles } from './source.js'
 
 /** The model that a config.json describes, without weights. */
 export function describedModel(

@@ -10,7 +10,7 @@ import { type HubId, isCommit } from '../weights/hub-id.js'
 import { isObject } from '../weights/json.js'
 import { type FetchOptions, fetchFile } from './cache.js'
 import { type Expected, NetworkError, request, statusReason } from './download.js'
-import type { ModelFiles } from './source.js'
+import type { ModelFiles } from './files.js'
 
 /** How to reach the hub. */
 export interface HubAccess {

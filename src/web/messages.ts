@@ -5,8 +5,8 @@ import type { PixelData } from '../images/pixels.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { ForwardResult, Prediction } from '../runtime/classifier.js'
 import type { RuntimeAddresses } from '../runtime/web.js'
-import type { LoadWebClassifierOptions, WebClassifier } from './classifier.js'
 import type { WebProgress } from './download.js'
+import type { LoadWebClassifierOptions, WebClassifier } from './options.js'
 import type { ModelSource } from './source.js'
 
 /** Options without what cannot cross to another thread. */

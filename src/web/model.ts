@@ -12,7 +12,7 @@ import { type BuildModelOptions, type BuiltModel, buildModel } from '../weights/
 import { isObject, type JsonObject } from '../weights/json.js'
 import { parseSafetensors } from '../weights/safetensors.js'
 import { isPickle, isZip } from '../weights/torch-format.js'
-import type { ModelFiles } from './source.js'
+import type { ModelFiles } from './files.js'
 
 /** Which of a folder's files is taken. */
 export type ModelFormat = 'auto' | 'safetensors' | 'onnx'

@@ -2,13 +2,10 @@
 
 import { fail, InputError } from '../errors.js'
 import { mappedAddresses } from '../runtime/web.js'
-import type { LoadWebClassifierOptions, WebClassifier } from './classifier.js'
 import { type Answers, errorOf, type FromWorker, memoryIn, type Question, type ToWorker } from './messages.js'
+import type { LoadWebClassifierOptions, WebClassifier, WorkerChoice } from './options.js'
 import { isBitmap, nameOfWebPicture, portable, type WebPicture } from './picture.js'
 import { absolute, isAddress, type ModelSource } from './source.js'
-
-/** Whether to start a worker; or a worker whose module imports `idlevit/worker`. */
-export type WorkerChoice = boolean | Worker | (() => Worker)
 
 /** Loads a model in a worker: `loadWebClassifier` with the option `worker`. */
 export async function openRemote(

@@ -4,6 +4,7 @@ import { fail } from '../errors.js'
 import { presets } from '../models/presets.js'
 import { parseHubId } from '../weights/hub-id.js'
 import { type FetchOptions, fetchFile } from './cache.js'
+import type { ModelFiles } from './files.js'
 import { type HubAccess, hubFiles } from './hub.js'
 
 /**
@@ -16,24 +17,6 @@ import { type HubAccess, hubFiles } from './hub.js'
  * - files that were chosen or dropped (`File`, `FileList`, `File[]`): weights, alone or with what lies beside them.
  */
 export type ModelSource = string | URL | Blob | ArrayLike<File>
-
-/** The files of one model. */
-export interface ModelFiles {
-  /** What the model is called. */
-  readonly name: string
-  /** The hub id, where it is known. */
-  readonly id?: string
-  /** What messages put before the names of files. */
-  readonly where: string
-  /** The one file that was asked for, and none else. */
-  readonly weights?: string
-  /** What lies beside that file may be of other weights. */
-  readonly unsure?: boolean
-  /** Whether there is such a file; undefined where only asking for it tells. */
-  has(file: string): boolean | undefined
-  /** The bytes of a file; undefined when there is none. */
-  read(file: string): Promise<Uint8Array<ArrayBuffer> | undefined>
-}
 
 /**
  * Finds out what a source is.

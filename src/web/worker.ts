@@ -1,7 +1,7 @@
 /** The worker of `loadWebClassifier(…, { worker: true })`: one classifier that answers a page. */
 
 import { useAddresses } from '../runtime/web.js'
-import { loadWebClassifier, type WebClassifier } from './classifier.js'
+import { loadWebClassifier } from './classifier.js'
 import {
   type FromWorker,
   failureOf,
@@ -11,6 +11,7 @@ import {
   type Result,
   type ToWorker,
 } from './messages.js'
+import type { WebClassifier } from './options.js'
 
 /** Of a worker's global scope what is used here. */
 interface Port {
