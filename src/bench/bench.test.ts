@@ -8,6 +8,8 @@ import { InputError } from '../errors.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { buildGraph } from '../models/build.js'
 import { modelCost } from '../models/cost.js'
+import { shapeOf } from '../models/vit.js'
+import { planReduction } from '../reduction/registry.js'
 import { KEEP_INPUT } from '../reduction/schedule.js'
 import { createSession } from '../runtime/node.js'
 import { type BenchmarkReport, benchmark } from './models.js'
@@ -66,6 +68,28 @@ describe('benchmark', () => {
       assert.ok(0 < min && min <= median && median <= max)
       assert.ok(Math.abs(row.imagesPerSecond - 3000 / median) < 1e-9)
     }
+  })
+
+  it('times several methods in one run, the dense model once', async () => {
+    const drawn = { ...request, precisions: ['fp32'] as const, methods: ['evit', 'dynamicvit', 'tome'] as const }
+    await assert.rejects(benchmark(model, { ...drawn, fuse: false }), {
+      name: 'InputError',
+      message: /^dynamicvit: wanted weights trained for it, found a model without score_predictor/,
+    })
+    const { rows } = await benchmark(model, { ...drawn, fuse: false, missing: 0 })
+    const macs = (method: 'evit' | 'dynamicvit', fuse?: false) =>
+      modelCost(tiny, planReduction({ method, keepRatio: 0.5, ...(fuse === false && { fuse }) }, shapeOf(tiny))).macs /
+      1e9
+    assert.deepEqual(
+      rows.slice(0, 4).map(({ model, method, keepRatio, gmacs }) => [model, method, keepRatio, gmacs]),
+      [
+        ['plain', 'none', 1, modelCost(tiny, {}).denseMacs / 1e9],
+        ['idlevit', 'none', 1, modelCost(tiny, { method: 'none' }).macs / 1e9],
+        ['idlevit', 'evit', 0.5, macs('evit', false)],
+        ['idlevit', 'dynamicvit', 0.5, macs('dynamicvit')],
+      ],
+    )
+    assert.deepEqual([rows.length, rows[4]?.method, rows[4]?.keepRatio], [5, 'tome', 0.5])
   })
 
   it('measures memory in a process of its own', () => {

@@ -16,19 +16,32 @@ import { pictureSize } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
 import { shapeOf } from '../models/vit.js'
 import { createRandom } from '../random.js'
-import { type MethodChoice, type MethodName, planReduction, schedulingSetting } from '../reduction/registry.js'
+import {
+  type MethodChoice,
+  type MethodName,
+  methodOf,
+  planReduction,
+  schedulingSetting,
+  settingsOf,
+} from '../reduction/registry.js'
 import { KEEP_INPUT } from '../reduction/schedule.js'
 import { defaultMicroBatch, type Model, needsRewriting } from '../runtime/classifier.js'
 import { inMicroBatches } from '../runtime/microbatch.js'
 import { createSession } from '../runtime/node.js'
 import type { Device, Session, SessionOptions, Values } from '../runtime/session.js'
+import { withMissing } from '../weights/init.js'
+import type { StateDict } from '../weights/state.js'
 import { type Contender, interleave, speedup, type Timing } from './interleave.js'
 import { describeMachine, type Machine, matrixSide, openMatrixProduct } from './machine.js'
 import { peakBytes } from './memory.js'
 import { type OperatorTime, profileOperators } from './profile.js'
 
-/** A method with its options (default `idle`), and what it is timed at. */
+/** A method with its options (default `idle`), or several, and what they are timed at. */
 export interface BenchmarkRequest extends MethodChoice {
+  /** Several methods in one run; each takes those of the options that it has. */
+  readonly methods?: readonly MethodName[]
+  /** Draw weights that a method reads and the model lacks, from this seed: for models whose own are drawn, too. */
+  readonly missing?: number
   readonly keepRatios: readonly number[]
   readonly batches: readonly number[]
   readonly precisions: readonly Precision[]
@@ -245,16 +258,18 @@ const pictureInput = ({ inputs }: Session): string => inputs.find((name) => name
 
 function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   const { config } = model
-  const { elastic = false, precisions, device = 'cpu', keepRatios: asked, ...choice } = request
-  const keepRatios = schedulingSetting(choice) === undefined ? asked : [1, undefined]
+  const { elastic = false, precisions, device = 'cpu', missing } = request
   const microBatch = request.microBatch ?? defaultMicroBatch(config, { device })
   const lanes = request.lanes ?? (device === 'cpu' ? availableParallelism() : 1)
+  const reductions = reductionsOf(request)
   return precisions.flatMap((precision) =>
-    keepRatios.flatMap((keepRatio): Entry[] => {
-      const plan = planReduction(keepRatio === 1 ? { method: 'none' } : { ...choice, keepRatio }, shapeOf(config))
+    reductions.flatMap(({ keepRatio, ...choice }): Entry[] => {
+      const plan = planReduction({ ...choice, ...(keepRatio !== 1 && { keepRatio }) }, shapeOf(config))
       const { method, keep } = plan
+      const own = methodOf(method).parameters?.(shapeOf(config), keep)
+      const state = missing === undefined ? model.state : withMissing(model.state as StateDict, own, missing)
       const graph = (plan: BuildOptions) => () =>
-        lower(buildGraph(config, model.state, plan), { precision, computesHalf: device !== 'cpu' })
+        lower(buildGraph(config, state, plan), { precision, computesHalf: device !== 'cpu' })
       const { macs, varies } = modelCost(config, plan)
       const row = {
         model: 'idlevit',
@@ -267,10 +282,36 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
       const fixed = { row, microBatch, lanes, ...fromGraph(graph(plan), request, how) }
       if (!elastic) return [fixed]
       const feeds = { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
-      const free = fromGraph(graph({ ...plan, method: request.method ?? 'idle', elastic }), request, how)
+      const free = fromGraph(
+        graph({ ...plan, method: method === 'none' ? (request.method ?? 'idle') : method, elastic }),
+        request,
+        how,
+      )
       return [fixed, { row: { ...row, model: 'elastic' }, microBatch, lanes, feeds, ...free }]
     }),
   )
+}
+
+/** What is timed: every method at every keep ratio; at 1 all are the dense model, which is timed once. */
+function reductionsOf(request: BenchmarkRequest): (MethodChoice & { readonly keepRatio?: number })[] {
+  const { method = 'idle', methods = [method], keepRatios } = request
+  const choices = methods
+    .filter((name) => name !== 'none')
+    .map((name): MethodChoice => {
+      const own = Object.entries(request).filter(([option]) => Object.hasOwn(settingsOf(name), option))
+      return { ...Object.fromEntries(own), method: name }
+    })
+  const dense = { method: 'none', keepRatio: 1 } as const
+  const reduced = choices.flatMap((choice) =>
+    schedulingSetting(choice) === undefined
+      ? keepRatios.filter((keepRatio) => keepRatio !== 1).map((keepRatio) => ({ ...choice, keepRatio }))
+      : [choice],
+  )
+  const asksForDense =
+    keepRatios.includes(1) ||
+    methods.includes('none') ||
+    choices.some((choice) => schedulingSetting(choice) !== undefined)
+  return [...(asksForDense ? [dense] : []), ...reduced]
 }
 
 function otherEntries({ against = [], ...request }: BenchmarkRequest): Entry[] {

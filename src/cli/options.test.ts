@@ -190,10 +190,7 @@ test('options of methods side by side: each goes to those that have it', () => {
       () => read('layerwise', 'true'),
       '--method-option layerwise: wanted an option of idle, evit, tome, none of which has it',
     ],
-    [
-      () => read('r', '13'),
-      '--method-option r: says how many tokens there are, which --keep-ratio and --match-gmacs say here',
-    ],
+    [() => read('r', '13'), '--method-option r: says how many tokens there are, which --keep-ratio says for all'],
     [() => read('proportional', 'maybe'), '--method-option proportional: wanted true or false, found maybe'],
   ]
   for (const [run, message] of cases) assert.throws(run, new InputError(message))

@@ -295,8 +295,7 @@ export function readOptionsOfAll(
     const owner = compared.find((method) => Object.hasOwn(settingsOf(method), name))
     if (!owner) return fail(`${called}: wanted an option of ${compared.join(', ')}, none of which has it`)
     const setting = checkSetting(owner, name, called)
-    if (setting.schedules)
-      fail(`${called}: says how many tokens there are, which --keep-ratio and --match-gmacs say here`)
+    if (setting.schedules) fail(`${called}: says how many tokens there are, which --keep-ratio says for all`)
     return [name, settingValue(setting, called, value)] as const
   })
   return { ...present({ score }), ...Object.fromEntries(entries) }

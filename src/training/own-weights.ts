@@ -3,9 +3,8 @@
 import { fail } from '../errors.js'
 import { type VitConfig, vitParameters } from '../models/config.js'
 import { shapeOf } from '../models/vit.js'
-import { createRandom } from '../random.js'
 import { methodOf } from '../reduction/registry.js'
-import { randomWeights } from '../weights/init.js'
+import { withMissing } from '../weights/init.js'
 import type { StateDict } from '../weights/state.js'
 import { ownLossesWant } from './losses.js'
 import type { Recipe } from './options.js'
@@ -24,10 +23,8 @@ export function withOwnWeights<M extends Weighed>(model: M, recipe: Recipe): M {
   const headed = withClassHead(model, recipe)
   const { config, state } = headed
   const keep = stepPlan(recipe, config).keep.map(Number)
-  const own = methodOf(recipe.method ?? 'idle').parameters?.(shapeOf(config), keep) ?? new Map()
-  const missing = new Map([...own].filter(([name]) => !state.has(name)))
-  if (missing.size === 0) return headed
-  return { ...headed, state: new Map([...state, ...randomWeights(missing, createRandom(recipe.seed))]) }
+  const own = methodOf(recipe.method ?? 'idle').parameters?.(shapeOf(config), keep)
+  return { ...headed, state: withMissing(state, own, recipe.seed) }
 }
 
 function withClassHead<M extends Weighed>(model: M, { method, loss }: Recipe): M {

@@ -27,3 +27,13 @@ export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, ra
 /** A ViT or DeiT with random weights, complete under timm's names. */
 export const randomVit = (config: VitConfig, seed: number): StateDict =>
   randomWeights(vitParameters(config), createRandom(seed))
+
+/** Weights with random ones for those parameters that are missing. */
+export function withMissing(
+  state: StateDict,
+  shapes: ReadonlyMap<string, readonly number[]> | undefined,
+  seed: number,
+): StateDict {
+  const missing = new Map([...(shapes ?? [])].filter(([name]) => !state.has(name)))
+  return missing.size === 0 ? state : new Map([...state, ...randomWeights(missing, createRandom(seed))])
+}

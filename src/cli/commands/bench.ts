@@ -2,13 +2,16 @@
 
 import type { Command } from 'commander'
 import type { BenchmarkReport, BenchmarkRow } from '../../bench/models.js'
+import { fail } from '../../errors.js'
 import type { Precision } from '../../graph/passes/precision.js'
+import { type MethodName, methodNames } from '../../reduction/registry.js'
 import { addExamples } from '../help.js'
-import { addOptions, precisions, readChoice, type SharedOptions } from '../options.js'
+import { addOptions, precisions, readChoice, readOptionsOfAll, type SharedOptions } from '../options.js'
 import { emit, startProgress, table } from '../output.js'
 import { list, oneOf, positive, ratio, whole } from '../values.js'
 
 interface BenchOptions extends Omit<SharedOptions, 'keepRatio' | 'batch' | 'precision'> {
+  readonly methods?: readonly MethodName[]
   readonly keepRatio: readonly number[]
   readonly batch: readonly number[]
   readonly precision: readonly Precision[]
@@ -26,6 +29,9 @@ export function addBench(program: Command): void {
   const command = program
     .command('bench')
     .description('time a model against the plain dense one, side by side')
+    .option('--methods <a,b,…>', 'several methods in one run, each with those of the options that it has', (text) =>
+      list(oneOf(...methodNames))(text, '--methods'),
+    )
     .option('--keep-ratio <K,…>', 'keep ratios', (text) => list(ratio)(text, '--keep-ratio'), [1, 0.7, 0.5])
     .option('--batch <N,…>', 'batch sizes', (text) => list(whole(1, 4096))(text, '--batch'), [1, 16])
     .option(
@@ -57,20 +63,26 @@ export function addBench(program: Command): void {
       'the time does not depend on the weights: none are downloaded',
     ],
     ['idlevit bench --model deit-small --init random:0 --batch 16 --profile', 'where the time goes'],
+    [
+      'idlevit bench --model deit-small --init random:0 --methods idle,evit,tome \\\n    --keep-ratio 0.7',
+      'methods side by side',
+    ],
   )
 }
 
 async function bench(options: BenchOptions): Promise<void> {
   const [{ benchmark }, setup] = await Promise.all([import('../../bench/models.js'), import('../setup.js')])
-  const { keepRatio, batch, precision, ...shared } = options
+  const { keepRatio, batch, precision, methods, ...shared } = options
+  if (methods && shared.method) fail('--methods and --method: wanted one of them')
   const model = await setup.openModel(shared)
   const progress = startProgress('benchmark', undefined)
   try {
     const report = await benchmark(model, {
       keepRatios: keepRatio,
+      ...(shared.init && { missing: 0 }),
       batches: batch,
       precisions: precision,
-      ...readChoice(shared),
+      ...(methods ? { methods, ...readOptionsOfAll(shared, methods) } : readChoice(shared)),
       ...(shared.device && { device: shared.device }),
       ...(shared.threads !== undefined && { threads: shared.threads }),
       ...(options.microBatch !== undefined && { microBatch: options.microBatch }),
