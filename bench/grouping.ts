@@ -36,8 +36,8 @@ import {
 } from '../src/graph/ops/rows.js'
 import { concat, expandBatch, reshape, slice } from '../src/graph/ops/shape.js'
 import { lower } from '../src/graph/passes/precision.js'
+import { forward, shapeOf } from '../src/models/backbone.js'
 import { buildGraph, constantWeights } from '../src/models/build.js'
-import { shapeOf, vit } from '../src/models/vit.js'
 import { createSession, imagenetPreprocess, loadBatches, loadModel, openDataset } from '../src/node.js'
 import { type Block, residual } from '../src/reduction/block.js'
 import { foldedLogits } from '../src/reduction/folded.js'
@@ -157,7 +157,7 @@ const selected = (k: number) => keptTokens(shape.tokens, stageRatios(shape.depth
 function graphOf(form: Form): Graph {
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
-  output('logits', vit(constantWeights(graph, state), pixels, config, { form }).logits)
+  output('logits', forward(constantWeights(graph, state), pixels, config, { form }).logits)
   return graph
 }
 const planned = (request: ReductionRequest) => buildGraph(config, state, planReduction(request, shape))

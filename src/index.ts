@@ -23,11 +23,11 @@ export { lower, type Precision, type Target } from './graph/passes/precision.js'
 export { imagenetPreprocess, normalise, type Preprocess, preprocessImage } from './images/preprocess.js'
 export { type Interpolation, type ResizeManner, type RgbImage, resizeCrop } from './images/resample.js'
 export { imagenetLabels } from './labels/imagenet.js'
+export { shapeOf } from './models/backbone.js'
 export { type BuildOptions, buildGraph } from './models/build.js'
 export type { VitConfig } from './models/config.js'
 export { type ModelCost, modelCost } from './models/cost.js'
 export { type Preset, presets } from './models/presets.js'
-export { shapeOf } from './models/vit.js'
 export type { Score } from './reduction/idle.js'
 export {
   type MethodName,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { createGraph, input, output } from '../src/graph/graph.js'
+import { forward, shapeOf } from '../src/models/backbone.js'
 import { constantWeights, methodBuild } from '../src/models/build.js'
-import { shapeOf, vit } from '../src/models/vit.js'
 import { homeOf } from '../src/reduction/rows.js'
 import { random } from './examples/random.js'
 import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from './support/models.js'
@@ -18,7 +18,7 @@ async function run(keepTokens: readonly number[]) {
   const weight = constantWeights(graph, weights)
   const plan = random.plan({ keepTokens }, shapeOf(tiny))
   const form = random.open(methodBuild(graph, weight, tiny), plan)
-  const model = vit(weight, input(graph, 'pixel_values', ['batch', 3, 32, 32]), tiny, { form, allTokens: true })
+  const model = forward(weight, input(graph, 'pixel_values', ['batch', 3, 32, 32]), tiny, { form, allTokens: true })
   output('logits', model.logits)
   output('home', homeOf(model.rows))
   return evaluate(graph, { pixel_values: pixels, noise })
@@ -46,7 +46,7 @@ describe('the worked example', () => {
     const graph = createGraph()
     output(
       'logits',
-      vit(constantWeights(graph, weights), input(graph, 'pixel_values', ['batch', 3, 32, 32]), tiny).logits,
+      forward(constantWeights(graph, weights), input(graph, 'pixel_values', ['batch', 3, 32, 32]), tiny).logits,
     )
     const dense = await evaluate(graph, { pixel_values: pixels })
     assert.ok(maxAbsDiff(floats(all.logits), floats(dense.logits)) < 1e-5)

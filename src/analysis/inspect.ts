@@ -2,9 +2,10 @@
 
 import { output } from '../graph/graph.js'
 import { reduceMean } from '../graph/ops/reduce.js'
+import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildForward } from '../models/build.js'
 import { imageTokens, pictureSize, prefixTokens } from '../models/config.js'
-import { type BlockRecord, shapeOf } from '../models/vit.js'
+import type { BlockRecord } from '../models/vit.js'
 import { attentionMap } from '../reduction/maps.js'
 import { planReduction, type ReductionPlan } from '../reduction/registry.js'
 import { putBack } from '../reduction/rows.js'

@@ -11,10 +11,10 @@ import { readWholeFile } from '../files.js'
 import type { Graph } from '../graph/graph.js'
 import { encodeOnnx } from '../graph/onnx.js'
 import { lower, type Precision } from '../graph/passes/precision.js'
+import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph } from '../models/build.js'
 import { pictureSize } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
-import { shapeOf } from '../models/vit.js'
 import { createRandom } from '../random.js'
 import {
   type MethodChoice,

@@ -5,10 +5,10 @@
 
 import { fail, InputError } from '../errors.js'
 import type { Bindings } from '../graph/dims.js'
+import { shapeOf } from '../models/backbone.js'
 import type { BuildOptions, WeightValues } from '../models/build.js'
 import type { VitConfig } from '../models/config.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
-import { shapeOf } from '../models/vit.js'
 import {
   type MethodName,
   type MethodSettings,

@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { evaluate, floats } from '../../test/support/models.js'
 import { golden } from '../../test/support/shared.js'
 import { createGraph, input, output } from '../graph/graph.js'
+import { forward } from '../models/backbone.js'
 import { constantWeights, methodBuild } from '../models/build.js'
 import { imageTokens } from '../models/config.js'
-import { vit } from '../models/vit.js'
 import { openMethod } from '../reduction/registry.js'
 import { readReference, tensorOf, tensorsUnder, valuesOf, vitConfigOf } from '../verify/reference.js'
 import { blockCut, type CutKind, type CutReduction, cutLogits, tokenCut } from './cut.js'
@@ -111,7 +111,7 @@ describe('token cut of the reference model', async () => {
   const weights = constantWeights(graph, tensorsUnder(reference, 'state.'))
   const keep = [...new Array<number>(3).fill(imageTokens(config)), ...kept]
   const form = openMethod(methodBuild(graph, weights, config), { keep, score: 'logits', traces: () => true })
-  const { blocks } = vit(weights, pixels, config, { form })
+  const { blocks } = forward(weights, pixels, config, { form })
   const attentions = blocks.flatMap(({ step }) => step.attention ?? [])
   for (const reduction of reductions) {
     for (const kind of kinds) {

@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
 import { type MethodName, planReduction } from '../reduction/registry.js'
+import { shapeOf } from './backbone.js'
 import { largestKeepRatio } from './budget.js'
 import { executedMacs, modelCost } from './cost.js'
-import { shapeOf } from './vit.js'
 
 const config = { ...tiny, imageSize: 48, depth: 6 }
 const shape = shapeOf(config)

@@ -2,9 +2,9 @@
 
 import { fail } from '../errors.js'
 import { type MethodChoice, planReduction, schedulingSetting } from '../reduction/registry.js'
+import { shapeOf } from './backbone.js'
 import type { VitConfig } from './config.js'
 import { executedMacs } from './cost.js'
-import { shapeOf } from './vit.js'
 
 /** Keep ratios are tried in steps of this. */
 const STEP = 1e-3

@@ -6,8 +6,9 @@ import { gatherLast } from '../graph/ops/rows.js'
 import type { Build, MethodPlan } from '../reduction/method.js'
 import { elasticPlan, type MethodChoice, methodOf, openMethod } from '../reduction/registry.js'
 import { byToken, valuesByToken } from '../reduction/rows.js'
+import { forward, shapeOf } from './backbone.js'
 import { imageTokens, pictureSize, type VitConfig } from './config.js'
-import { type BlockRecord, shapeOf, type VitOutput, vit, type Weights } from './vit.js'
+import type { BlockRecord, VitOutput, Weights } from './vit.js'
 
 /** Weights by timm name, PyTorch layout. */
 export type WeightValues = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: unknown }>
@@ -75,7 +76,7 @@ export function buildForward(
   const weights = constantWeights(graph, values)
   checkOwnWeights(config, values, options)
   const form = openMethod(methodBuild(graph, weights, config), { ...options, ...methodPlan(config, options) })
-  const result = vit(weights, pixels, config, { form, allTokens: features || blocks })
+  const result = forward(weights, pixels, config, { form, allTokens: features || blocks })
   output(config.classes === 0 ? 'pooled' : 'logits', result.logits)
   if (features) output('features', byToken({ ...result.rows, x: result.features }))
   if (blocks) {

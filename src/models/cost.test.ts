@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { planReduction, type ReductionRequest } from '../reduction/registry.js'
 import { planKeep } from '../reduction/schedule.js'
+import { shapeOf } from './backbone.js'
 import type { VitConfig } from './config.js'
 import { modelCost } from './cost.js'
 import { presets } from './presets.js'
-import { shapeOf } from './vit.js'
 
 const config = (name: string) => presets[name]?.config as VitConfig
 const gmacs = (macs: number) => Number((macs / 1e9).toFixed(3))

@@ -5,9 +5,9 @@ import { macsByScope, totalMacs } from '../graph/graph.js'
 import type { Counting } from '../reduction/method.js'
 import { type MethodName, methodOf } from '../reduction/registry.js'
 import { keptSymbol } from '../reduction/schedule.js'
+import { parametersOf, shapeOf } from './backbone.js'
 import { type BuildOptions, buildForward, buildGraph, type WeightValues } from './build.js'
-import { type VitConfig, vitParameters } from './config.js'
-import { shapeOf } from './vit.js'
+import type { VitConfig } from './config.js'
 
 export interface BlockCost {
   readonly block: number
@@ -50,7 +50,7 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
   const { method = 'idle', keep } = options
   const shape = shapeOf(config)
   const extra = keep && methodOf(method).parameters?.(shape, keep)
-  const values = shapesOnly(new Map([...vitParameters(config), ...(extra ?? [])]))
+  const values = shapesOnly(new Map([...parametersOf(config), ...(extra ?? [])]))
   /** Sizes that pictures decide, at most what they can be. */
   const bindings = { batch: 1, ...Object.fromEntries((keep ?? []).map((most, l) => [keptSymbol(l), most])) }
   const total = (macs: Map<string, number>) => [...macs.values()].reduce((a, b) => a + b, 0)
@@ -80,7 +80,7 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
 export function executedMacs(config: VitConfig, options: BuildOptions): number {
   const { method = 'idle', keep = [] } = options
   const extra = methodOf(method).parameters?.(shapeOf(config), keep)
-  const graph = buildGraph(config, shapesOnly(new Map([...vitParameters(config), ...(extra ?? [])])), options)
+  const graph = buildGraph(config, shapesOnly(new Map([...parametersOf(config), ...(extra ?? [])])), options)
   return totalMacs(graph, { batch: 1, ...Object.fromEntries(keep.map((most, l) => [keptSymbol(l), most])) })
 }
 
@@ -90,6 +90,6 @@ export function executedMacs(config: VitConfig, options: BuildOptions): number {
  * @returns the MACs of a picture by the sizes that it decided, as a forward pass tells them
  */
 export function macsOfPicture(config: VitConfig, options: BuildOptions): (sizes: Bindings) => number {
-  const graph = buildGraph(config, shapesOnly(vitParameters(config)), options)
+  const graph = buildGraph(config, shapesOnly(parametersOf(config)), options)
   return (sizes) => totalMacs(graph, { batch: 1, ...sizes })
 }

@@ -8,9 +8,9 @@ import { idle } from '../reduction/idle.js'
 import { planReduction, type ReductionRequest } from '../reduction/registry.js'
 import { type Ranking, rankings } from '../reduction/scores-unled.js'
 import type { Values } from '../runtime/session.js'
+import { shapeOf } from './backbone.js'
 import { type BuildOptions, buildGraph } from './build.js'
 import { imageTokens, prefixTokens, type VitConfig } from './config.js'
-import { shapeOf } from './vit.js'
 
 const base: VitConfig = { ...tiny, imageSize: 48, depth: 4 } // 36 image tokens, two heads of 12
 const dinov3 = { kind: 'dinov3', temperature: 100 } as const

@@ -19,6 +19,7 @@ import { type Form, type ModelShape, type Step, stateless } from '../reduction/m
 import { denseBlock } from '../reduction/none.js'
 import type { Rows } from '../reduction/rows.js'
 import { type Activation, finalNorm, gridSize, imageTokens, prefixTokens, type VitConfig } from './config.js'
+import { lazy } from './lazy.js'
 import { attentionPooling, type Pooling, poolingLogits } from './pooling.js'
 import { rotation, type Turn } from './rotary.js'
 
@@ -49,6 +50,8 @@ export interface VitOutput {
   readonly blocks: readonly BlockRecord[]
   /** The rows that are read out, before the final LayerNorm. */
   readonly rows: Rows
+  /** Of a pyramid the rows `[B, N, C]` that leave every stage, merged for the next one. */
+  readonly stages?: readonly Tensor[]
 }
 
 /** A block, the rows that entered it, and what the method made of them. */
@@ -58,8 +61,8 @@ export interface BlockRecord {
   readonly step: Step<unknown>
 }
 
-/** Sizes of a model as methods see them. */
-export const shapeOf = (config: VitConfig): ModelShape => ({
+/** Sizes of a ViT as methods see them. */
+export const vitShape = (config: VitConfig): ModelShape => ({
   depth: config.depth,
   tokens: imageTokens(config),
   prefix: prefixTokens(config),
@@ -284,15 +287,6 @@ export function leadingRow({ features, pooled }: VitOutput, { classToken = true 
   if (classToken) return slice(features, 1, 0, 1)
   const [B, C] = pooled.shape as [Dim, number]
   return reshape(pooled, [B, 1, C])
-}
-
-/** Builds at the first call, and once. */
-function lazy<T>(build: () => T): () => T {
-  let value: T | undefined
-  return () => {
-    value ??= build()
-    return value
-  }
 }
 
 function mean(tensors: readonly Tensor[]): Tensor {

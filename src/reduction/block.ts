@@ -36,8 +36,31 @@ export interface Block {
   feedForward(x: Tensor): Tensor
   /** The projections themselves, where keys and values are linear in the normalised row, for those who fold them. */
   readonly linear?: { readonly key: Projection; readonly value: Projection }
+  /** Where rows attend to those of their own window alone: then `logits` and `attend` take rows of windows. */
+  readonly windows?: Windows
   /** Logits of the query that pools the rows behind the last block, towards rows x as they are here: `[B, H, n]`. */
   poolingLogits?(x: Tensor): Tensor
+}
+
+/** The windows that a block cuts its map into. nW windows of w² rows each, N = nW · w². */
+export interface Windows {
+  /** w², the rows of a window. */
+  readonly rows: number
+  /** nW, the windows of a picture. */
+  readonly count: number
+  /** `[B, N, …]` → `[B·nW, w², …]`. */
+  enter(x: Tensor): Tensor
+  /** `[B·nW, w², …]` → `[B, N, …]`. */
+  leave(x: Tensor): Tensor
+  /** The tokens that stand at places of windows: int64 `[B·nW, n]` → `[B, nW·n]`, in raster order of the map. */
+  tokensAt(at: Tensor): Tensor
+  /**
+   * Logits `[B·nW, H, n, n]` with the bias of relative positions, and what keeps apart tokens that a shift brought
+   * together.
+   *
+   * @param at - int64 `[B·nW, n]`: places of the rows in their window; absent: all w² in their order
+   */
+  biased(logits: Tensor, at?: Tensor): Tensor
 }
 
 /** A linear layer: weight `[C, C]` in PyTorch's layout, bias `[C]` if any. */

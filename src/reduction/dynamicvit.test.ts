@@ -9,8 +9,8 @@ import { slice } from '../graph/ops/shape.js'
 import { crossEntropy } from '../losses/classification.js'
 import { logitDistillation } from '../losses/distillation.js'
 import { ratioLoss, tokenLoss } from '../losses/dynamicvit.js'
+import { forward, shapeOf } from '../models/backbone.js'
 import { buildGraph, constantWeights, methodBuild } from '../models/build.js'
-import { shapeOf, vit } from '../models/vit.js'
 import { createRandom } from '../random.js'
 import type { Values } from '../runtime/session.js'
 import { field } from '../verify/model.js'
@@ -61,8 +61,8 @@ describe('DynamicViT', () => {
     const trained = new Map([...state].map(([name, { shape }]) => [name, input(graph, name, shape)]))
     const weight = (name: string) => trained.get(name) as Tensor
     const form = dynamicvit.open(methodBuild(graph, weight, config), { keep, form: 'masked' })
-    const student = vit(weight, pictures, config, { form, allTokens: true })
-    const teacher = vit(constantWeights(graph, tensorsUnder(reference, 'teacher.')), pictures, config, {
+    const student = forward(weight, pictures, config, { form, allTokens: true })
+    const teacher = forward(constantWeights(graph, tensorsUnder(reference, 'teacher.')), pictures, config, {
       allTokens: true,
     })
     const image = (features: Tensor) => slice(features, 1, 1) // [B, N0, C]

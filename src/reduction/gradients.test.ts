@@ -7,8 +7,8 @@ import { gradients } from '../graph/gradients.js'
 import { createGraph, input, output, type Tensor } from '../graph/graph.js'
 import { mul } from '../graph/ops/elementwise.js'
 import { reduceSum } from '../graph/ops/reduce.js'
+import { forward, shapeOf } from '../models/backbone.js'
 import { methodBuild } from '../models/build.js'
-import { shapeOf, vit } from '../models/vit.js'
 import { createRandom } from '../random.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
@@ -35,7 +35,7 @@ for (const request of requests)
     const weight = (name: string) => tensors.get(name) as Tensor
     const form = openMethod(methodBuild(graph, weight, tiny), planReduction(request, shapeOf(tiny)))
     const pixels = input(graph, 'pixel_values', ['batch', 3, tiny.imageSize, tiny.imageSize])
-    const { logits } = vit(weight, pixels, tiny, { form })
+    const { logits } = forward(weight, pixels, tiny, { form })
     const loss = reduceSum(mul(logits, logits), [0, 1])
     output('loss', loss)
     const names = [...tensors.keys()]

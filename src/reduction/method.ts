@@ -30,7 +30,26 @@ export interface ModelShape {
   readonly poolingQuery?: boolean
   /** Queries and keys are turned by their row's place. */
   readonly turned?: boolean
+  /** Of a pyramid its stages: fewer and wider tokens in each, which attend within windows. */
+  readonly stages?: readonly StageShape[]
 }
+
+/** Sizes of one stage of a pyramid. */
+export interface StageShape {
+  /** Its first block. */
+  readonly first: number
+  /** Its blocks. */
+  readonly depth: number
+  /** Tokens of a picture. */
+  readonly tokens: number
+  readonly width: number
+  /** Rows of a window. */
+  readonly windowRows: number
+}
+
+/** Image tokens that every block could compute. */
+export const tokensByBlock = ({ depth, tokens, stages }: ModelShape): number[] =>
+  stages?.flatMap((stage) => new Array<number>(stage.depth).fill(stage.tokens)) ?? new Array<number>(depth).fill(tokens)
 
 /** What will be read of a block's rows: so many leading ones, or all. What nobody reads need not be computed. */
 export type Reads = number | 'all'
@@ -176,6 +195,8 @@ export interface Method<S extends object = object> {
   readonly needsClassToken?: boolean
   /** It tells blocks which rows it hands them, so that queries and keys can be turned by their place. */
   readonly tellsPlaces?: boolean
+  /** Whether it knows pyramids of windows (`able`), or nothing else (`only`); absent: it knows none. */
+  readonly windows?: 'able' | 'only'
   /** Whether the number of tokens can be an input of the graph. */
   readonly elastic?: boolean
   /** Its options, those a user may set. */

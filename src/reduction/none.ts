@@ -1,9 +1,10 @@
 /** No reduction: every token is computed. Also the block of every method where it changes nothing. */
 
+import type { Tensor } from '../graph/graph.js'
 import { slice } from '../graph/ops/shape.js'
-import { type Block, residual } from './block.js'
+import { type Block, residual, type Windows } from './block.js'
 import { readerAttention } from './folded.js'
-import { type Method, type Reads, type Step, stateless } from './method.js'
+import { type Method, type Reads, type Step, stateless, tokensByBlock } from './method.js'
 import { imageRows, type Rows } from './rows.js'
 import { planKeep } from './schedule.js'
 
@@ -12,6 +13,7 @@ export function denseBlock(block: Block, rows: Rows, reads: Reads): Omit<Step<un
   const { x } = rows
   const y = block.norm1(x) // [B, n, C]
   const tokens = imageRows(rows)
+  if (block.windows) return { rows: { ...rows, x: residual(block, x, windowAttention(block, y)) }, tokens } // [B, N, C]
   if (reads === 'all') {
     const [q, k, v] = block.queryKeyValue(y) // [B, n, C] each
     return { rows: { ...rows, x: residual(block, x, block.attend(q, k, v)) }, tokens } // [B, n, C]
@@ -20,15 +22,24 @@ export function denseBlock(block: Block, rows: Rows, reads: Reads): Omit<Step<un
   return { rows: { ...rows, x: residual(block, first(x), readerAttention(block, first(y), y)) }, tokens } // [B, R, C]
 }
 
+/** Attention of every row within its window, before its projection: y normalised `[B, N, C]` → `[B, N, C]`. */
+export function windowAttention(block: Block, y: Tensor): Tensor {
+  const windows = block.windows as Windows
+  const [q, k, v] = block.queryKeyValue(windows.enter(y)) // [B·nW, w², C] each
+  return windows.leave(block.attend(q, k, v))
+}
+
 export const none: Method = {
   name: 'none',
   summary: 'every token in every block: the dense model',
   shrinks: false,
   tellsPlaces: true,
   settings: {},
-  plan(request, { depth, tokens }) {
+  windows: 'able',
+  plan(request, shape) {
+    const { depth, tokens } = shape
     planKeep(request, depth, tokens) // what is asked for is checked all the same
-    return { keep: new Array<number>(depth).fill(tokens), ratios: new Array<number>(depth).fill(1), warnings: [] }
+    return { keep: tokensByBlock(shape), ratios: new Array<number>(depth).fill(1), warnings: [] }
   },
   // As idling's with every token kept.
   countings: {

@@ -1,8 +1,8 @@
 /** The weights that a method reads beyond the model's, for a model that was not trained with it. */
 
 import { fail } from '../errors.js'
+import { shapeOf } from '../models/backbone.js'
 import { type VitConfig, vitParameters } from '../models/config.js'
-import { shapeOf } from '../models/vit.js'
 import { methodOf } from '../reduction/registry.js'
 import { withMissing } from '../weights/init.js'
 import type { StateDict } from '../weights/state.js'

@@ -1,6 +1,6 @@
 /** From a recipe to what the step, the evaluation and the saved model keep of their tokens. */
+import { shapeOf } from '../models/backbone.js'
 import { imageTokens, type VitConfig } from '../models/config.js'
-import { shapeOf } from '../models/vit.js'
 import type { MethodPlan } from '../reduction/method.js'
 import { type MethodChoice, planReduction, type ReductionPlan, storedPlan } from '../reduction/registry.js'
 import { type KeepRequest, stageRatios } from '../reduction/schedule.js'

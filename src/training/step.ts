@@ -12,9 +12,10 @@ import { mul } from '../graph/ops/elementwise.js'
 import { reshape, slice } from '../graph/ops/shape.js'
 import { keyedRandom } from '../keyed-random.js'
 import { type LossWeights, totalLoss } from '../losses/total.js'
+import { forward, shapeOf } from '../models/backbone.js'
 import { methodBuild } from '../models/build.js'
 import { pictureSize, type VitConfig } from '../models/config.js'
-import { leadingRow, shapeOf, vit } from '../models/vit.js'
+import { leadingRow } from '../models/vit.js'
 import type { Random } from '../random.js'
 import type { Block } from '../reduction/block.js'
 import type { FormName } from '../reduction/method.js'
@@ -118,7 +119,7 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
   const known = graph.inputs.length
   const form = openMethod(methodBuild(graph, weight, config), { ...formed, ...lossSettings(formed, weights) })
   const factors = plan.dropPath ? input(graph, 'drop_path', [config.depth, 2, 'batch']) : undefined
-  const student = vit(weight, pixels, config, {
+  const student = forward(weight, pixels, config, {
     form,
     allTokens: rows === 'all',
     ...(factors && { wrap: (block: Block) => withDropPath(block, factors) }),

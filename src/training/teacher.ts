@@ -1,10 +1,12 @@
 /** The dense model that a student learns from: its logits and features on the same, mixed pictures. */
+
 import { fail } from '../errors.js'
 import { createGraph, input, output } from '../graph/graph.js'
 import { matchLabels } from '../labels/match.js'
+import { forward } from '../models/backbone.js'
 import { constantWeights } from '../models/build.js'
 import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
-import { leadingRow, vit } from '../models/vit.js'
+import { leadingRow } from '../models/vit.js'
 import type { Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
 import type { SessionOptions, Values } from '../runtime/session.js'
@@ -74,7 +76,7 @@ export async function createTeacher(
   const { config, state } = model
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
-  const result = vit(constantWeights(graph, state), pixels, config, { allTokens: rows === 'all' })
+  const result = forward(constantWeights(graph, state), pixels, config, { allTokens: rows === 'all' })
   if (answers) output('logits', result.logits)
   if (rows !== 'none') output('features', rows === 'all' ? result.features : leadingRow(result, config))
   const session = await createSession(graph, options)

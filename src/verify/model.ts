@@ -2,9 +2,10 @@
 
 import { fail } from '../errors.js'
 import { output, type Tensor } from '../graph/graph.js'
+import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildForward, type WeightValues } from '../models/build.js'
 import type { VitConfig } from '../models/config.js'
-import { type BlockRecord, shapeOf, type VitOutput } from '../models/vit.js'
+import type { BlockRecord, VitOutput } from '../models/vit.js'
 import { planReduction, type ReductionRequest } from '../reduction/registry.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'

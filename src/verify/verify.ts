@@ -10,6 +10,7 @@ import { replayAts, replayEvit, replayEvoVit, replayTome } from './methods.js'
 import { replayOptim } from './optim.js'
 import { replayPreprocess } from './preprocess.js'
 import { readReference, tensorOf } from './reference.js'
+import { replaySwin } from './swin.js'
 import { replayVit } from './vit.js'
 
 export type { Check } from './compare.js'
@@ -31,6 +32,7 @@ const replays: Readonly<Record<string, Replay>> = {
   'evo-vit': replayEvoVit,
   ats: replayAts,
   tome: replayTome,
+  swin: replaySwin,
   optim: replayOptim,
   preprocess: replayPreprocess,
 }

@@ -6,9 +6,9 @@ import { createGraph, input, output, type Tensor } from '../graph/graph.js'
 import { mul, scale } from '../graph/ops/elementwise.js'
 import { logSoftmax } from '../graph/ops/normalise.js'
 import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { forward } from '../models/backbone.js'
 import { type Activation, gridSize, pictureSize, type VitConfig } from '../models/config.js'
 import { rotaryAngles } from '../models/rotary.js'
-import { vit } from '../models/vit.js'
 import { createSession } from '../runtime/node.js'
 import { inferVitConfig, type VitHints } from '../weights/infer.js'
 import { toTimmNames } from '../weights/names.js'
@@ -55,7 +55,7 @@ export const replayVit: Replay = async (reference) => {
   const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
   // Weights are inputs, so that gradients may flow into them.
   const weights = new Map([...state].map(([name, { shape }]) => [name, input(graph, name, shape)]))
-  const model = vit((name) => weights.get(name) ?? fail(`no ${name}`), pixels, config, { allTokens: true })
+  const model = forward((name) => weights.get(name) ?? fail(`no ${name}`), pixels, config, { allTokens: true })
   output('embedded', model.embedded)
   for (const [l, { step }] of model.blocks.entries()) output(`block.${l}`, step.rows.x)
   output('features', model.features)

@@ -1,8 +1,8 @@
 /** A classifier of an ONNX file that `idlevit export` wrote: its plan is the file's, or an input when it is elastic. */
 
 import { fail } from '../errors.js'
+import { shapeOf } from '../models/backbone.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
-import { shapeOf } from '../models/vit.js'
 import { planReduction, type StoredReduction, withStored } from '../reduction/registry.js'
 import { firstIdleBlock, KEEP_INPUT, type KeepRequest } from '../reduction/schedule.js'
 import type { Classifier, ClassifierOptions, ForwardResult } from '../runtime/classifier.js'

@@ -2,9 +2,11 @@
  * From a state dict and the files beside it to a model: names, sizes, heads, labels, preprocessing, and the check that
  * all of it fits. The one way of loading, in Node and in browsers.
  */
+
 import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
-import { pictureSize, type VitConfig, vitParameters } from '../models/config.js'
+import { parametersOf } from '../models/backbone.js'
+import { pictureSize, type VitConfig } from '../models/config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
 import { findHeads, type Heads, type Origin } from './heads.js'
@@ -55,7 +57,7 @@ export interface ModelOrigins {
 export interface BuiltModel {
   readonly name: string
   readonly config: VitConfig
-  /** timm names, PyTorch layout, Float32Array everywhere; the keys of `vitParameters(config)`, and those of a reduction method. */
+  /** timm names, PyTorch layout, Float32Array everywhere; the keys of `parametersOf(config)`, and those of a reduction method. */
   readonly state: StateDict
   /** Class names, when the model brings real ones. */
   readonly labels?: readonly string[]
@@ -104,7 +106,7 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
   })
   const eps = findLayerNormEps(shape, file)
   const config: VitConfig = { ...shape, heads: found.heads, layerNormEps: eps.value }
-  const expected = new Map([...vitParameters(config), ...methodWeights(renamed)])
+  const expected = new Map([...parametersOf(config), ...methodWeights(renamed)])
   checkState(renamed, expected)
   // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
   const ordered: StateDict = new Map(

@@ -47,7 +47,7 @@ export function decode(dtype: string, bytes: Uint8Array): WeightData {
   const { bytes: size, decode } =
     (Object.hasOwn(dtypes, dtype) ? dtypes[dtype] : undefined) ?? fail(`unknown dtype ${dtype}`)
   if (bytes.byteLength % size !== 0) fail(`${bytes.byteLength} bytes are no whole number of ${dtype} values`)
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes) // a copy: slice() of Node's Buffer is none
   return decode(aligned.buffer, aligned.byteOffset, aligned.byteLength / size)
 }
 

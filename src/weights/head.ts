@@ -1,5 +1,6 @@
 /** A new classification head on a pretrained backbone, for classes of one's own. */
-import { type VitConfig, vitParameters } from '../models/config.js'
+import { parametersOf } from '../models/backbone.js'
+import type { VitConfig } from '../models/config.js'
 import { createRandom } from '../random.js'
 import { randomWeights } from './init.js'
 import type { StateDict } from './state.js'
@@ -22,7 +23,7 @@ export function withNewHead<M extends { readonly config: VitConfig; readonly sta
 ): Omit<M, 'labels'> & { readonly labels?: readonly string[] } {
   const { projection: _projection, ...backbone } = model.config // a head reads what CLIP's projection reads
   const config = { ...backbone, classes }
-  const shapes = [...vitParameters(config)].filter(([name]) => isHead(name))
+  const shapes = [...parametersOf(config)].filter(([name]) => isHead(name))
   const heads = randomWeights(new Map(shapes), createRandom(seed))
   const state: StateDict = new Map([...model.state].filter(([name]) => name !== 'projection.weight'))
   for (const [name, tensor] of heads) state.set(name, tensor)

@@ -5,7 +5,8 @@
  * identity. (timm's trunc_normal_ cuts at ±2, a hundred deviations away: the cut never happens.) The same seed gives the
  * same bits on every machine.
  */
-import { type VitConfig, vitParameters } from '../models/config.js'
+import { parametersOf } from '../models/backbone.js'
+import type { VitConfig } from '../models/config.js'
 import { createRandom, type Random } from '../random.js'
 import { elements, type StateDict } from './state.js'
 
@@ -26,7 +27,7 @@ export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, ra
 
 /** A ViT or DeiT with random weights, complete under timm's names. */
 export const randomVit = (config: VitConfig, seed: number): StateDict =>
-  randomWeights(vitParameters(config), createRandom(seed))
+  randomWeights(parametersOf(config), createRandom(seed))
 
 /** Weights with random ones for those parameters that are missing. */
 export function withMissing(

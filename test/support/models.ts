@@ -1,8 +1,9 @@
 /** Small random models and sessions for tests. */
 
 import type { Graph, TensorData } from '../../src/graph/graph.js'
+import { parametersOf } from '../../src/models/backbone.js'
 import type { WeightValues } from '../../src/models/build.js'
-import { pictureSize, type VitConfig, vitParameters } from '../../src/models/config.js'
+import { pictureSize, type VitConfig } from '../../src/models/config.js'
 import { createRandom } from '../../src/random.js'
 import { createSession } from '../../src/runtime/node.js'
 import type { SessionOptions, Values } from '../../src/runtime/session.js'
@@ -36,7 +37,7 @@ export const narrow: VitConfig = {
 export function randomWeights(config: VitConfig, seed: number, deviation = 0.3): WeightValues {
   const random = createRandom(seed)
   const values = new Map<string, { shape: readonly number[]; data: Float32Array }>()
-  for (const [name, shape] of vitParameters(config)) {
+  for (const [name, shape] of parametersOf(config)) {
     const count = shape.reduce((a, b) => a * b, 1)
     const centre = /norm\d?\.weight$/.test(name) ? 1 : 0
     values.set(name, { shape, data: Float32Array.from({ length: count }, () => centre + deviation * random.normal()) })

@@ -36,7 +36,7 @@ async function info(options: SharedOptions): Promise<void> {
     import('../setup.js'),
     import('../../models/cost.js'),
     import('../../reduction/registry.js'),
-    import('../../models/vit.js'),
+    import('../../models/backbone.js'),
   ])
   const model = await setup.sizesOf(options)
   const { name, config, origins } = model

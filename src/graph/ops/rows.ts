@@ -232,6 +232,29 @@ const addRowsOp: Op<null> = {
 /** x `[B, N, C]` with `update` `[B, n, C]` added to the selected rows, of which one may be selected more than once. */
 export const addRows = (x: Tensor, rows: Rows, update: Tensor): Tensor => apply(addRowsOp, [x, rows.flat, update], null)
 
+const reorderOp: Op<{ order: readonly number[] }> = {
+  name: 'reorderRows',
+  infer([x], { order }) {
+    const { dtype, shape } = x as Tensor
+    if (shape[1] !== order.length) throw new Error(`an order of ${order.length} rows does not fit`)
+    return [{ dtype, shape }]
+  },
+  emit({ inputs, outputs, attrs: { order } }, onnx) {
+    onnx.node('Gather', [...namesOf(inputs), onnx.constant(int64s(order), [order.length])], namesOf(outputs), {
+      axis: 1,
+    })
+  },
+  gradient({ attrs: { order } }, [g]) {
+    const back = new Array<number>(order.length)
+    for (const [to, from] of order.entries()) back[from] = to
+    return [reorderRows(g as Tensor, back)]
+  },
+}
+
+/** Rows of every picture in another order, the same for all: row i of the result is row `order[i]` of x `[B, N, …]`. */
+export const reorderRows = (x: Tensor, order: readonly number[]): Tensor =>
+  order.every((from, to) => from === to) ? x : apply(reorderOp, [x], { order })
+
 const maskOp: Op<{ rows: number }> = {
   name: 'rowMask',
   infer: ([indices], { rows }) => [{ dtype: 'float32', shape: [(indices as Tensor).shape[0] as Dim, rows] }],
