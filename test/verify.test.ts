@@ -28,6 +28,7 @@ const files = {
   'vit-nobias-rect.safetensors': 86,
   'vit-qknorm.safetensors': 115,
   'vit-siglip.safetensors': 103,
+  'swin.safetensors': 8,
   'optim.safetensors': 24,
   'preprocess-png.safetensors': 25,
   'preprocess-jpeg.safetensors': 25,

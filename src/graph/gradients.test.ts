@@ -36,6 +36,7 @@ import {
   cumulate,
   gatherLast,
   gatherRows,
+  reorderRows,
   rowMask,
   scatterRows,
   selectRows,
@@ -207,6 +208,13 @@ const cases: Record<string, Case> = {
   'gatherRows, some rows more than once': unary((x) => {
     const [, n] = x.shape as [Dim, number, number]
     return gatherRows(x, selectRows(indices(x, [n + 1], n), n), true)
+  }),
+  reorderRows: unary((x) => {
+    const n = x.shape[1] as number
+    return reorderRows(
+      x,
+      [...Array(n).keys()].map((i) => (i + 1) % n),
+    )
   }),
   'gatherRows of a number of rows that is known when the graph runs': unary((x) => {
     const some = unknownRows(x)

@@ -2,6 +2,7 @@
 
 import type { Preprocess } from '../images/preprocess.js'
 import type { VitConfig } from './config.js'
+import type { SwinConfig } from './swin-config.js'
 
 const deit = (width: number, heads: number, distilled = false): VitConfig => ({
   imageSize: 224,
@@ -13,6 +14,23 @@ const deit = (width: number, heads: number, distilled = false): VitConfig => ({
   classes: 1000,
   distilled,
   layerNormEps: 1e-6,
+})
+
+/** Swin (arXiv 2103.14030, section 3.3): heads of 32 numbers, windows of 7 x 7 tokens. */
+const swin = (width: number, depths: readonly number[], heads: number): SwinConfig => ({
+  imageSize: 224,
+  patchSize: 4,
+  width,
+  depth: depths.reduce((a, b) => a + b, 0),
+  heads,
+  hidden: 4 * width,
+  classes: 1000,
+  distilled: false,
+  layerNormEps: 1e-5,
+  classToken: false,
+  pool: 'mean',
+  stages: depths.map((depth, stage) => ({ depth, heads: heads * 2 ** stage })),
+  windowSize: 7,
 })
 
 /** Options that published models share. */
@@ -92,5 +110,8 @@ export const presets: Readonly<Record<string, Preset>> = {
     statistics: clipStatistics,
   },
   'siglip-base': { config: { ...base, ...siglip }, hub: 'google/siglip-base-patch16-224', statistics: halves },
+  'swin-tiny': { config: swin(96, [2, 2, 6, 2], 3), hub: 'timm/swin_tiny_patch4_window7_224.ms_in1k' },
+  'swin-small': { config: swin(96, [2, 2, 18, 2], 3), hub: 'timm/swin_small_patch4_window7_224.ms_in1k' },
+  'swin-base': { config: swin(128, [2, 2, 18, 2], 4), hub: 'timm/swin_base_patch4_window7_224.ms_in1k' },
   'mae-base': { config: { ...base, classes: 0 }, hub: 'facebook/vit-mae-base' },
 }

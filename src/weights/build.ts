@@ -7,8 +7,10 @@ import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { parametersOf } from '../models/backbone.js'
 import { pictureSize, type VitConfig } from '../models/config.js'
+import { isSwin } from '../models/swin-config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
+import { readSwinConfig } from './config-swin.js'
 import { findHeads, type Heads, type Origin } from './heads.js'
 import {
   checkState,
@@ -19,6 +21,7 @@ import {
   type VitHints,
   type VitShape,
 } from './infer.js'
+import { inferSwinConfig, isSwinState, resizeSwin } from './infer-swin.js'
 import { quoted } from './json.js'
 import { stripPrefixes, toTimmNames } from './names.js'
 import { findPreprocess } from './pictures.js'
@@ -97,22 +100,16 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
   const renamed = unflattenPatchWeights(
     toTimmNames(stripPrefixes(state), (what, tensors) => parts.push(`${what} (${tensors} tensors)`)),
   )
-  const { file, shape, warnings, foreign } = readConfig(renamed, options)
-  const found = findHeads(shape.width, shape.depth, {
-    given: options.heads ?? headsOf(renamed, shape.width),
-    said: file?.heads,
-    file: file?.source,
-    architecture: file?.architecture,
-  })
-  const eps = findLayerNormEps(shape, file)
-  const config: VitConfig = { ...shape, heads: found.heads, layerNormEps: eps.value }
+  const { file, config, origins, warnings, foreign } = isSwinState(renamed)
+    ? swinArchitecture(renamed, options)
+    : vitArchitecture(renamed, options)
   const expected = new Map([...parametersOf(config), ...methodWeights(renamed)])
   checkState(renamed, expected)
   // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
   const ordered: StateDict = new Map(
     [...expected.keys()].map((name) => [name, renamed.get(name) ?? fail(`no ${name}`)]),
   )
-  const resized = resizeVit(config, ordered, sideOf(options) ?? pictureSize(config))
+  const resized = (isSwin(config) ? resizeSwin : resizeVit)(config, ordered, sideOf(options) ?? pictureSize(config))
   const pictures = findPreprocess(config, resized.config.imageSize, {
     given: options.preprocess,
     config: file,
@@ -129,15 +126,72 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
     ...(labels && { labels }),
     ...(file?.idle && { idle: file.idle }),
     preprocess: pictures.preprocess,
-    origins: { heads: originOf(found), layerNormEps: originOf(eps), preprocess: originOf(pictures) },
-    warnings: [
-      ...partWarnings(parts),
-      ...guessWarnings(shape, file),
-      ...warnings,
-      ...headWarnings(found, file),
-      ...labelWarnings(config, file),
-      ...pictures.warnings,
-    ],
+    origins: { ...origins, preprocess: originOf(pictures) },
+    warnings: [...partWarnings(parts), ...warnings, ...labelWarnings(config, file), ...pictures.warnings],
+  }
+}
+
+/** What a model is, and who says so. */
+interface Architecture {
+  readonly config: VitConfig
+  readonly file?: ModelConfigFile | undefined
+  readonly origins: Pick<ModelOrigins, 'heads' | 'layerNormEps'>
+  readonly warnings: readonly string[]
+  /** The config.json, and so what lies beside it, is of other weights. */
+  readonly foreign?: true | undefined
+}
+
+function vitArchitecture(state: StateDict, options: BuildModelOptions): Architecture {
+  const { file, shape, warnings, foreign } = readConfig(state, options)
+  const found = findHeads(shape.width, shape.depth, {
+    given: options.heads ?? headsOf(state, shape.width),
+    said: file?.heads,
+    file: file?.source,
+    architecture: file?.architecture,
+  })
+  const eps = findLayerNormEps(shape, file)
+  return {
+    config: { ...shape, heads: found.heads, layerNormEps: eps.value },
+    file,
+    origins: { heads: originOf(found), layerNormEps: originOf(eps) },
+    warnings: [...guessWarnings(shape, file), ...warnings, ...headWarnings(found, file)],
+    foreign,
+  }
+}
+
+/** Of a Swin transformer the shapes tell all but the picture's side and LayerNorm's epsilon. */
+function swinArchitecture(
+  state: StateDict,
+  { config: json, folder = '', unsure = false, heads: given }: BuildModelOptions,
+): Architecture {
+  const file = json === undefined ? undefined : readSwinConfig(json, `${folder}config.json`)
+  const imageSize = file?.hints?.imageSize
+  const said = file?.layerNormEps
+  const config = inferSwinConfig(state, { imageSize, layerNormEps: said?.value })
+  if (given !== undefined && given !== config.heads)
+    fail(`heads: a Swin's tables tell them, ${config.heads} in its first stage, found ${given}`)
+  const wrong = (file?.options ?? [])
+    .filter(({ fits }) => !fits(config))
+    .map(({ field, value }) => `${field} is ${quoted(value)} there, which the weights contradict`)
+  if (wrong.length > 0 && !unsure) fail(`${file?.source} is not of these weights: ${wrong.join(', ')}`)
+  const foreign = wrong.length > 0
+  const guessedSide = `pictures of ${config.imageSize} pixels are a guess: shapes do not tell a Swin's, a config.json does`
+  return {
+    config: foreign ? inferSwinConfig(state) : config,
+    file: foreign ? undefined : file,
+    origins: {
+      heads: { source: 'the tables of relative positions', guessed: false },
+      layerNormEps:
+        said && !foreign
+          ? { source: `${file?.source} (${said.field})`, guessed: false }
+          : { source: 'as in every published Swin', guessed: true },
+    },
+    warnings: foreign
+      ? [`${file?.source} is left out, it is not of these weights: ${wrong.join(', ')}`]
+      : imageSize === undefined
+        ? [guessedSide]
+        : [],
+    ...(foreign && { foreign: true as const }),
   }
 }
 

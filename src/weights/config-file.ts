@@ -76,7 +76,7 @@ export function readModelConfig(json: unknown, source: string): ModelConfigFile 
 }
 
 /** The `idlevit` field. */
-function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
+export function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
   const { method: named, keepRatios, keepTokens, preprocess } = own
   const field = fieldsOf(own, source, 'idlevit.')
   const every = (value: unknown, good: (item: number) => boolean): value is number[] =>

@@ -130,7 +130,7 @@ const withoutPair = (value: unknown): unknown =>
   Array.isArray(value) && value.length === 2 && value[0] === value[1] ? value[0] : value
 
 /** Names by class index, when every class from 0 on has a real one. */
-function readLabels(id2label: unknown): readonly string[] | undefined {
+export function readLabels(id2label: unknown): readonly string[] | undefined {
   if (!isObject(id2label)) return undefined
   const count = Object.keys(id2label).length
   const labels: string[] = []

@@ -129,7 +129,7 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
 }
 
 /** `label_names`, each by its description where there is one: the first of its synonyms. */
-function readLabels({ label_names, labels, label_descriptions }: JsonObject): readonly string[] | undefined {
+export function readLabels({ label_names, labels, label_descriptions }: JsonObject): readonly string[] | undefined {
   const names = label_names ?? labels
   if (!Array.isArray(names) || names.length === 0 || !names.every((name) => typeof name === 'string')) return undefined
   const descriptions = isObject(label_descriptions) ? label_descriptions : {}

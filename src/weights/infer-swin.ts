@@ -1,7 +1,8 @@
 /** Architecture from weights: the sizes of a Swin transformer, read off its keys and shapes. Safe in browsers. */
 
 import { fail } from '../errors.js'
-import { checkMaps, type SwinConfig, type SwinStage } from '../models/swin-config.js'
+import { pictureSize, type VitConfig } from '../models/config.js'
+import { checkMaps, type SwinConfig, type SwinStage, swinParameters } from '../models/swin-config.js'
 import { type StateDict, shapeText } from './state.js'
 
 /** What shapes cannot tell, or not always. */
@@ -9,7 +10,7 @@ export interface SwinHints {
   /** Picture side; shapes do not tell it. Default 224, or the nearest size whose maps windows divide. */
   readonly imageSize?: number | undefined
   readonly imageHeight?: number | undefined
-  /** Side of windows, where all tables are of smaller maps. */
+  /** LayerNorm's epsilon; default {@link SWIN_EPS}. */
   readonly layerNormEps?: number | undefined
 }
 
@@ -73,4 +74,29 @@ export function inferSwinConfig(state: StateDict, hints: SwinHints = {}): SwinCo
   }
   checkMaps(config)
   return config
+}
+
+/**
+ * A complete Swin for another picture size: nothing in its weights depends on it, as long as windows divide the maps.
+ *
+ * @param imageSize - side of the picture, or its height and width
+ * @throws InputError where they do not
+ */
+export function resizeSwin(
+  config: VitConfig,
+  state: StateDict,
+  imageSize: number | readonly [number, number],
+): { readonly config: VitConfig; readonly state: StateDict } {
+  const [height, width] = typeof imageSize === 'number' ? [imageSize, imageSize] : imageSize
+  const { imageHeight: _, ...square } = config
+  const resized = { ...square, imageSize: width, ...(height !== width && { imageHeight: height }) } as SwinConfig
+  if (pictureSize(config).join() === [height, width].join()) return { config, state }
+  checkMaps(resized)
+  const tables = [...swinParameters(resized)].filter(([name]) => name.endsWith('_bias_table'))
+  const other = tables.find(([name, shape]) => state.get(name)?.shape[0] !== shape[0])
+  if (other)
+    fail(
+      `an image size of ${width} wants windows of another side than the weights have: ${other[0]} would be ${shapeText(other[1])}`,
+    )
+  return { config: resized, state }
 }

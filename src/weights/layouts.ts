@@ -218,6 +218,41 @@ export const evoVit: Layout = {
   ],
 }
 
+/** Hugging Face SwinModel and SwinForImageClassification; query, key and value are joined to qkv afterwards. */
+export const huggingFaceSwin: Layout = {
+  name: 'Hugging Face Swin',
+  sign: /^(swin\.)?encoder\.layers\.\d+\.blocks\.\d+\.layernorm_before\.weight$/,
+  prefix: 'swin.',
+  modules: [
+    ['patch_embed.proj', 'embeddings.patch_embeddings.projection'],
+    ['patch_embed.norm', 'embeddings.norm'],
+    ['layers.#.blocks.#.norm1', 'encoder.layers.#.blocks.#.layernorm_before'],
+    ...(['query', 'key', 'value'] as const).map(
+      (part) => [`layers.#.blocks.#.attn.${part[0]}`, `encoder.layers.#.blocks.#.attention.self.${part}`] as const,
+    ),
+    [
+      'layers.#.blocks.#.attn.relative_position_bias_table',
+      'encoder.layers.#.blocks.#.attention.self.relative_position_bias_table',
+    ],
+    ['layers.#.blocks.#.attn.proj', 'encoder.layers.#.blocks.#.attention.output.dense'],
+    ['layers.#.blocks.#.norm2', 'encoder.layers.#.blocks.#.layernorm_after'],
+    ['layers.#.blocks.#.mlp.fc1', 'encoder.layers.#.blocks.#.intermediate.dense'],
+    ['layers.#.blocks.#.mlp.fc2', 'encoder.layers.#.blocks.#.output.dense'],
+    ['layers.#.downsample.norm', 'encoder.layers.#.downsample.norm'],
+    ['layers.#.downsample.reduction', 'encoder.layers.#.downsample.reduction'],
+    ['norm', 'layernorm'],
+    ['head', 'classifier'],
+  ],
+}
+
+/** timm's Swin from 0.9 on, but for the merging, which is at the start of the next stage there: `toTimmForm` moves it. */
+export const timmSwin: Layout = {
+  name: 'timm Swin',
+  sign: /^head\.fc\.weight$/,
+  prefix: '',
+  modules: [['head', 'head.fc']],
+}
+
 /** LayerScale as DeiT III, BEiT and timm's Eva call it. */
 export const gammas: Layout = {
   name: 'DeiT III, Eva',
@@ -250,6 +285,8 @@ export const layouts: readonly Layout[] = [
   huggingFaceClip,
   openClipTrunk,
   openaiClip,
+  huggingFaceSwin,
+  timmSwin,
   huggingFaceVit,
   evoVit,
   gammas,

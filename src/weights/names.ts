@@ -1,7 +1,7 @@
 /**
  * Tensor names: every layout of a checkpoint becomes timm's.
  *
- * A layout is a table of module names, one row per module, `#` standing for a number; it works in both directions.
+ * A layout is a table of module names, one row per module, `#` standing for a running number; it works in both directions.
  * Checked against facebook/deit's models.py (timm 0.4.12) and Hugging Face's modeling_vit.py and modeling_deit.py.
  * A new architecture is a new table in `layouts.ts`. Safe in browsers.
  */
@@ -21,7 +21,7 @@ const escapeText = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g,
 function renamer(layout: Layout, direction: 'to timm' | 'from timm'): (name: string) => string {
   const rules = layout.modules.map(([timm, theirs]) => {
     const [from, to] = direction === 'to timm' ? [theirs, timm] : [timm, theirs]
-    const pattern = new RegExp(`^${escapeText(from).replace('#', '(\\d+)')}(\\.weight|\\.bias|)$`)
+    const pattern = new RegExp(`^${escapeText(from).replaceAll('#', '(\\d+)')}(\\.weight|\\.bias|)$`)
     return [pattern, to] as const
   })
   const isHead = (name: string) => /classifier\.|^visual_projection\.|^visual\.head\./.test(name)
@@ -30,7 +30,8 @@ function renamer(layout: Layout, direction: 'to timm' | 'from timm'): (name: str
     for (const [pattern, to] of rules) {
       const match = pattern.exec(bare)
       if (!match) continue
-      const renamed = to.replace('#', match.length > 2 ? (match[1] ?? '') : '') + (match.at(-1) ?? '')
+      const numbers = match.slice(1, -1)
+      const renamed = to.replaceAll('#', () => numbers.shift() ?? '') + (match.at(-1) ?? '')
       return direction === 'to timm' || isHead(renamed) ? renamed : layout.prefix + renamed
     }
     return layout.timmBehindPrefix && direction === 'to timm' ? bare : name

@@ -14,6 +14,7 @@ export function toTimmForm(state: StateDict): StateDict {
     if (tensor && tensor.shape.length > 0 && tensor.shape.length < axes)
       formed.set(name, { ...tensor, shape: [...new Array(axes - tensor.shape.length).fill(1), ...tensor.shape] })
   }
+  moveMerging(formed)
   transposeProjection(formed)
   unpackPooling(formed)
   for (const name of [...formed.keys()]) {
@@ -21,6 +22,20 @@ export function toTimmForm(state: StateDict): StateDict {
     if (/^rope(_embed)?\.periods$/.test(name)) checkPeriods(formed, name)
   }
   return formed
+}
+
+/** A Swin's merging at the start of stages 1, 2, 3 instead of the end of 0, 1, 2, as in timm from 0.9 on. */
+function moveMerging(state: StateDict): void {
+  const merging = (stage: number) =>
+    ['norm.weight', 'norm.bias', 'reduction.weight'].map((name) => `layers.${stage}.downsample.${name}`)
+  if (!state.has('layers.0.blocks.0.attn.relative_position_bias_table') || merging(0).some((name) => state.has(name)))
+    return
+  for (let stage = 1; merging(stage).some((name) => state.has(name)); stage++)
+    for (const [i, name] of merging(stage).entries()) {
+      const tensor = state.get(name)
+      if (tensor) state.set(merging(stage - 1)[i] as string, tensor)
+      state.delete(name)
+    }
 }
 
 /** `[C, D]`, by which rows are multiplied from the left, as a linear layer's `[D, C]`. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { InputError } from '../errors.js'
+import { decode } from './dtypes.js'
 import { parseSafetensors, writeSafetensors } from './safetensors.js'
 import { halved, type StateDict } from './state.js'
 
@@ -40,6 +41,10 @@ test('every number format gives the numbers its standard says', () => {
 test('values are views of the file where they lie aligned, copies elsewhere', () => {
   const aligned = [0, 1, 2, 3].map((pad) => one('F32', [1], [0, 0, 0x80, 0x3f], pad))
   for (const tensor of aligned) assert.deepEqual(tensor?.data, Float32Array.of(1))
+  // Node reads files into Buffers, whose slice() copies nothing.
+  const seven = Buffer.from([7, 0, 0, 0, 0, 0, 0, 0])
+  for (const start of [0, 4])
+    assert.deepEqual(decode('I64', Buffer.from(new ArrayBuffer(16), start, 8).fill(seven)), BigInt64Array.of(7n))
   const bytes = file({ t: { dtype: 'F32', shape: [1], data_offsets: [0, 4] } }, [0, 0, 0x80, 0x3f])
   const padded = new Uint8Array([...file({}, []), ...bytes]).subarray(10)
   assert.deepEqual(parseSafetensors(padded).state.get('t')?.data, Float32Array.of(1))

@@ -4,6 +4,7 @@ import type { Graph, TensorData } from '../../src/graph/graph.js'
 import { parametersOf } from '../../src/models/backbone.js'
 import type { WeightValues } from '../../src/models/build.js'
 import { pictureSize, type VitConfig } from '../../src/models/config.js'
+import type { SwinConfig } from '../../src/models/swin-config.js'
 import { createRandom } from '../../src/random.js'
 import { createSession } from '../../src/runtime/node.js'
 import type { SessionOptions, Values } from '../../src/runtime/session.js'
@@ -19,6 +20,27 @@ export const tiny: VitConfig = {
   classes: 5,
   distilled: false,
   layerNormEps: 1e-6,
+}
+
+/** Maps of 16², 8² and 4² tokens in windows of 4²; the last is one window. */
+export const tinySwin: SwinConfig = {
+  imageSize: 32,
+  patchSize: 2,
+  width: 8,
+  depth: 6,
+  heads: 1,
+  hidden: 16,
+  classes: 5,
+  distilled: false,
+  layerNormEps: 1e-5,
+  classToken: false,
+  pool: 'mean',
+  stages: [
+    { depth: 2, heads: 1 },
+    { depth: 2, heads: 2 },
+    { depth: 2, heads: 4 },
+  ],
+  windowSize: 4,
 }
 
 /** The smallest that still has several blocks and heads, for weights that are read and written. */

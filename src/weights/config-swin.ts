@@ -1,0 +1,97 @@
+/**
+ * `config.json` of Swin transformers, of Hugging Face (configuration_swin.py) and of timm. Most of it the shapes tell; what
+ * they do not is used, and what contradicts them, or asks for a part that is not known here, is refused by its name. Safe in
+ * browsers.
+ */
+
+import { fail } from '../errors.js'
+import type { SwinConfig } from '../models/swin-config.js'
+import { type ModelConfigFile, readOwn, type SaidOption } from './config-file.js'
+import { readLabels as readHuggingFaceLabels } from './config-huggingface.js'
+import { isTimmConfig, readLabels as readTimmLabels } from './config-timm.js'
+import { type Fields, fieldsOf, isObject, type JsonObject, quoted } from './json.js'
+
+/** Sizes by their names there, and what they have to be. */
+const sizes: Readonly<Record<string, (config: SwinConfig) => unknown>> = {
+  embed_dim: ({ width }) => width,
+  patch_size: ({ patchSize }) => patchSize,
+  window_size: ({ windowSize }) => windowSize,
+  depths: ({ stages }) => stages.map(({ depth }) => depth),
+  num_heads: ({ stages }) => stages.map(({ heads }) => heads),
+  mlp_ratio: ({ hidden, width }) => hidden / width,
+}
+
+/** Arguments that change nothing here. */
+const harmless = new Set([
+  ...['img_size', 'num_classes', 'drop_rate', 'proj_drop_rate', 'attn_drop_rate', 'drop_path_rate', 'weight_init'],
+  ...['always_partition', 'strict_img_size', 'qkv_bias'],
+])
+
+/** @throws InputError when it describes a model that is none of ours, or a field holds nonsense */
+export function readSwinConfig(json: unknown, source: string): ModelConfigFile {
+  if (!isObject(json)) return fail(`${source}: not a JSON object`)
+  const said = isTimmConfig(json) ? readTimm(json, source) : readHuggingFace(json, source)
+  const own = fieldsOf(json, source).object('idlevit')
+  return own ? { ...said, ...readOwn(own, source) } : said
+}
+
+function readHuggingFace(json: JsonObject, source: string): ModelConfigFile {
+  const field = fieldsOf(json, source)
+  field.only('model_type', ['swin'])
+  field.only('hidden_act', ['gelu', 'gelu_python'])
+  field.only('num_channels', [3])
+  field.only('use_absolute_embeddings', [false], ': absolute positions are not known here')
+  field.only('qkv_bias', [true])
+  const eps = field.number('layer_norm_eps', 'a small positive number', (value) => value > 0 && value < 1)
+  const labels = readHuggingFaceLabels(json.id2label)
+  return {
+    source,
+    sizes: [],
+    warnings: [],
+    options: heldSizes(json, ''),
+    hints: sideOf(field, 'image_size', json.image_size),
+    ...(eps !== undefined && { layerNormEps: { value: eps, field: 'layer_norm_eps' } }),
+    ...(labels && { labels }),
+  }
+}
+
+function readTimm(json: JsonObject, source: string): ModelConfigFile {
+  const field = fieldsOf(json, source)
+  const architecture = field.text('architecture')
+  if (architecture !== undefined && !/^swin_(?!s3|v2)/.test(architecture)) field.wrong('architecture', 'a Swin')
+  const given = field.object('model_args') ?? {}
+  const argument = fieldsOf(given, source, 'model_args.')
+  for (const name of Object.keys(given))
+    if (!(name in sizes) && !harmless.has(name) && given[name] !== null)
+      fail(`${source}: model_args.${name} is not known here, found ${quoted(given[name])}`)
+  field.only('global_pool', ['avg'])
+  const pretrained = field.object('pretrained_cfg') ?? json
+  const labels = readTimmLabels(json) ?? readTimmLabels(pretrained)
+  const [, , native] = Array.isArray(pretrained.input_size) ? pretrained.input_size : []
+  return {
+    source,
+    sizes: [],
+    warnings: [],
+    pretrained,
+    options: heldSizes(given, 'model_args.'),
+    hints: sideOf(argument, 'img_size', given.img_size ?? native),
+    ...(labels && { labels }),
+  }
+}
+
+/** Sizes that a file says, to be held against the shapes. */
+const heldSizes = (json: JsonObject, path: string): SaidOption[] =>
+  Object.entries(sizes).flatMap(([name, of]) => {
+    const value = json[name] ?? undefined
+    if (value === undefined) return []
+    const fits: SaidOption['fits'] = (shape) => quoted(of(shape as unknown as SwinConfig)) === quoted(value)
+    return [{ field: `${path}${name}`, value, fits }]
+  })
+
+/** The picture's side, of one number or an equal pair. */
+function sideOf(field: Fields, name: string, size: unknown): { imageSize?: number } {
+  const [height, width] = Array.isArray(size) ? size : [size, size]
+  if (height === undefined || height === null) return {}
+  if (!Number.isInteger(height) || height < 1 || height !== width) return field.wrong(name, 'the side of a square')
+  return { imageSize: height }
+}
