@@ -29,6 +29,7 @@ const files = {
   'vit-qknorm.safetensors': 115,
   'vit-siglip.safetensors': 103,
   'swin.safetensors': 8,
+  'dynamic-swin.safetensors': 13,
   'optim.safetensors': 24,
   'preprocess-png.safetensors': 25,
   'preprocess-jpeg.safetensors': 25,

@@ -18,6 +18,7 @@ const tones: Readonly<Record<MethodName, Meaning>> = {
   evovit: 'evovit',
   ats: 'ats',
   tome: 'tome',
+  dynamicswin: 'dynamicvit', // its form for Swin: no model has both
 }
 
 /** Letters of a name on a picture. */

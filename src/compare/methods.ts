@@ -112,8 +112,8 @@ export function comparedMethods(config: VitConfig, settings: MethodSettings = {}
 /** Makes sure that a model has what a method reads beyond its own weights. */
 function checkWeights({ config, state }: Sized, reduction: Reduction): void {
   const shape = shapeOf(config)
-  const { keep } = planReduction(reduction, shape)
-  const wanted = methodOf(reduction.method).parameters?.(shape, keep) ?? new Map<string, readonly number[]>()
+  const { keep, ...settings } = planReduction(reduction, shape)
+  const wanted = methodOf(reduction.method).parameters?.(shape, keep, settings) ?? new Map<string, readonly number[]>()
   const missing = [...wanted.keys()].find((name) => !state.has(name))
   if (missing !== undefined) fail(`it has no ${missing}`)
 }

@@ -89,8 +89,12 @@ export function buildForward(
 }
 
 /** Refuses a model that lacks weights which the method reads beyond the model's. */
-function checkOwnWeights(config: VitConfig, values: WeightValues, { method = 'idle', keep }: BuildOptions): void {
-  const own = keep && methodOf(method).parameters?.(shapeOf(config), keep)
+function checkOwnWeights(
+  config: VitConfig,
+  values: WeightValues,
+  { method = 'idle', keep, ...settings }: BuildOptions,
+): void {
+  const own = keep && methodOf(method).parameters?.(shapeOf(config), keep, settings)
   const missing = [...(own?.keys() ?? [])].filter((name) => !values.has(name))
   if (missing.length > 0)
     fail(

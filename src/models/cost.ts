@@ -49,7 +49,7 @@ function shapesOnly(shapes: ReadonlyMap<string, readonly number[]>): WeightValue
 export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelCost {
   const { method = 'idle', keep } = options
   const shape = shapeOf(config)
-  const extra = keep && methodOf(method).parameters?.(shape, keep)
+  const extra = keep && methodOf(method).parameters?.(shape, keep, options)
   const values = shapesOnly(new Map([...parametersOf(config), ...(extra ?? [])]))
   /** Sizes that pictures decide, at most what they can be. */
   const bindings = { batch: 1, ...Object.fromEntries((keep ?? []).map((most, l) => [keptSymbol(l), most])) }
@@ -79,7 +79,7 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
 /** MACs for one picture of the graph that runs under a plan; the most they can be, where pictures decide. */
 export function executedMacs(config: VitConfig, options: BuildOptions): number {
   const { method = 'idle', keep = [] } = options
-  const extra = methodOf(method).parameters?.(shapeOf(config), keep)
+  const extra = methodOf(method).parameters?.(shapeOf(config), keep, options)
   const graph = buildGraph(config, shapesOnly(new Map([...parametersOf(config), ...(extra ?? [])])), options)
   return totalMacs(graph, { batch: 1, ...Object.fromEntries(keep.map((most, l) => [keptSymbol(l), most])) })
 }

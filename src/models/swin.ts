@@ -33,11 +33,12 @@ export const swinShape = (config: SwinConfig): ModelShape => {
     prefix: 0,
     width: config.width,
     classToken: false,
-    stages: stages.map(({ first, depth, width, map: [rows, columns], window }) => ({
+    stages: stages.map(({ first, depth, width, map, window }) => ({
       first,
       depth,
       width,
-      tokens: rows * columns,
+      map,
+      tokens: map[0] * map[1],
       windowRows: window * window,
     })),
   }
@@ -112,7 +113,7 @@ function swinBlock(weights: Weights, { layerNormEps }: SwinConfig, sizes: StageS
     linear(y, split(w('attn.qkv.weight'), 0, 3)[i] as Tensor, split(w('attn.qkv.bias'), 0, 3)[i])
   const shift = b % 2 === 0 ? 0 : sizes.shift
   const windows = windowsOf({ ...sizes, shift }, w('attn.relative_position_bias_table'))
-  const logits = (q: Tensor, k: Tensor, at?: Tensor) => {
+  const logits: Block['logits'] = (q, k, at) => {
     const raw = matmul(splitHeads(q, heads), splitHeads(k, heads), { transB: true, alpha: (C / heads) ** -0.5 })
     return windows.biased(raw, at) // [B·nW, H, n, n]
   }

@@ -26,8 +26,11 @@ export interface Block {
   value(y: Tensor): Tensor
   /** All three from one product. */
   queryKeyValue(y: Tensor, at?: Tensor): readonly [Tensor, Tensor, Tensor]
-  /** Scaled logits of queries `[B, n, C]` towards keys `[B, m, C]`: `[B, H, n, m]`. */
-  logits(q: Tensor, k: Tensor): Tensor
+  /**
+   * Scaled logits of queries `[B, n, C]` towards keys `[B, m, C]`: `[B, H, n, m]`. Where there are windows, `at`, int64
+   * `[B·nW, n]`, says at which of their places the rows stand; without it they are all of them.
+   */
+  logits(q: Tensor, k: Tensor, at?: Tensor): Tensor
   /** Attention output before its projection, `[B, n, C]`; `bias` `[B, 1, 1, m]` is added to the logits of every key. */
   attend(q: Tensor, k: Tensor, v: Tensor, bias?: Tensor): Tensor
   /** Output projection of the attention branch. */

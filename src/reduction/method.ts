@@ -42,6 +42,8 @@ export interface StageShape {
   readonly depth: number
   /** Tokens of a picture. */
   readonly tokens: number
+  /** Rows and columns of their map. */
+  readonly map: readonly [number, number]
   readonly width: number
   /** Rows of a window. */
   readonly windowRows: number
@@ -207,8 +209,8 @@ export interface Method<S extends object = object> {
    * @throws InputError when that cannot be
    */
   plan(request: KeepRequest & S, shape: ModelShape): KeepPlan & S
-  /** Weights it reads beyond the model's, with their shapes. */
-  parameters?(shape: ModelShape, keep: readonly number[]): ReadonlyMap<string, readonly number[]>
+  /** Weights it reads beyond the model's under a plan, with their shapes. */
+  parameters?(shape: ModelShape, keep: readonly number[], settings?: Partial<S>): ReadonlyMap<string, readonly number[]>
   /** Names of such weights in a checkpoint, whoever wants them. */
   readonly ownsWeight?: RegExp
   /** Ways to count its multiply-adds, by name in JSON; default: the official structure. */

@@ -2,6 +2,7 @@
 
 import { fail } from '../errors.js'
 import { ats } from './ats.js'
+import { dynamicswin } from './dynamicswin.js'
 import { dynamicvit } from './dynamicvit.js'
 import { evit } from './evit.js'
 import { evovit } from './evovit.js'
@@ -13,7 +14,7 @@ import { elasticKeep, type KeepPlan, type KeepRequest } from './schedule.js'
 import { tome } from './tome.js'
 
 /** The methods that `--method` knows: one line each. */
-export const methods = { none, idle, group, evit, dynamicvit, evovit, ats, tome } as const
+export const methods = { none, idle, group, evit, dynamicvit, evovit, ats, tome, dynamicswin } as const
 
 export type MethodName = keyof typeof methods
 
@@ -99,9 +100,14 @@ export function planReduction(request: ReductionRequest, shape: ModelShape): Red
 }
 
 /** Refuses a model that has not what a method goes by. */
-function checkModel(method: MethodName, { classToken = true, turned = false }: ModelShape): void {
-  const { needsClassToken = false, tellsPlaces = false } = methodOf(method)
+function checkModel(method: MethodName, { classToken = true, turned = false, stages }: ModelShape): void {
+  const { needsClassToken = false, tellsPlaces = false, windows } = methodOf(method)
   const able = (fits: (each: Method) => boolean) => methodNames.filter((name) => fits(methodOf(name))).join(', ')
+  if (stages && !windows)
+    fail(
+      `${method}: does not know windows, within which a Swin attends; ${able((each) => each.windows !== undefined)} do`,
+    )
+  if (!stages && windows === 'only') fail(`${method}: wants a Swin, found a model without windows`)
   if (needsClassToken && !classToken)
     fail(
       `${method}: ranks tokens by the class token's attention, found a model without one; ${able((each) => !each.needsClassToken)} need none`,
@@ -158,6 +164,7 @@ export function storedPlan({
  */
 export function elasticPlan({ method = 'idle' }: MethodChoice, shape: ModelShape): MethodChoice & MethodPlan {
   const named = method === 'none' ? 'idle' : method
+  if (shape.stages) fail('elastic: the windows of a Swin have a fixed number of tokens: wanted a ViT')
   if (!methodOf(named).elastic)
     fail(
       `elastic: wanted a method whose number of tokens can change from run to run (${elastic.join(', ')}), found ${named}`,

@@ -23,7 +23,7 @@ export function withOwnWeights<M extends Weighed>(model: M, recipe: Recipe): M {
   const headed = withClassHead(model, recipe)
   const { config, state } = headed
   const keep = stepPlan(recipe, config).keep.map(Number)
-  const own = methodOf(recipe.method ?? 'idle').parameters?.(shapeOf(config), keep)
+  const own = methodOf(recipe.method ?? 'idle').parameters?.(shapeOf(config), keep, recipe.settings)
   return { ...headed, state: withMissing(state, own, recipe.seed) }
 }
 

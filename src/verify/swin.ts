@@ -2,15 +2,18 @@
 
 import { output, type Tensor } from '../graph/graph.js'
 import { slice } from '../graph/ops/shape.js'
+import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildForward } from '../models/build.js'
-import { type SwinConfig, stagesOf } from '../models/swin-config.js'
+import { type StageSizes, type SwinConfig, stagesOf } from '../models/swin-config.js'
 import type { VitOutput } from '../models/vit.js'
+import { planReduction } from '../reduction/registry.js'
 import { createSession } from '../runtime/node.js'
+import type { Values } from '../runtime/session.js'
 import { inferSwinConfig } from '../weights/infer-swin.js'
 import { toTimmNames } from '../weights/names.js'
 import type { StateDict } from '../weights/state.js'
 import type { Actual, Replay } from './compare.js'
-import { field } from './model.js'
+import { blockOf, field, need, sorted } from './model.js'
 import { type Reference, tensorsUnder, valuesOf } from './reference.js'
 
 /** The weights of a file, and the model that they are. */
@@ -42,12 +45,12 @@ export function namedRows(
 export async function runSwin(
   reference: Reference,
   options: BuildOptions,
-  named: (model: VitOutput, config: SwinConfig) => ReadonlyMap<string, Tensor> = namedRows,
-): Promise<Map<string, Actual>> {
+  named = (model: VitOutput): ReadonlyMap<string, Tensor> => namedRows(model, swinOf(reference).config),
+): Promise<Map<string, Values>> {
   const { config, state } = swinOf(reference)
   const { graph, model } = buildForward(config, state, options)
   graph.outputs.clear()
-  for (const [name, tensor] of named(model, config)) output(name, tensor)
+  for (const [name, tensor] of named(model)) output(name, tensor)
   const session = await createSession(graph)
   try {
     return new Map(Object.entries(await session.run({ pixel_values: valuesOf(reference, 'input') })))
@@ -58,3 +61,22 @@ export async function runSwin(
 
 /** The dense model. */
 export const replaySwin: Replay = (reference) => runSwin(reference, { method: 'none' })
+
+/** DynamicSwin in evaluation: also the scores and tokens of every point, `score.{block}` and `kept.{block}`. */
+export const replayDynamicSwin: Replay = async (reference) => {
+  const { config } = swinOf(reference)
+  const points = field<number[]>(reference, 'pruning_loc')
+  const [keepRatio] = field<number[]>(reference, 'sparse_ratio') as [number]
+  const { first } = stagesOf(config)[field<number>(reference, 'sparse_stage')] as StageSizes
+  const plan = planReduction({ method: 'dynamicswin', keepRatio }, shapeOf(config))
+  const actual = await runSwin(reference, plan, (model) => {
+    const named = namedRows(model, config)
+    for (const b of points) {
+      const { scores, kept } = blockOf(model, first + b).step
+      named.set(`score.${b}`, scores as Tensor).set(`kept.${b}`, kept as Tensor)
+    }
+    return named
+  })
+  const ascending = points.map((b) => [`kept.${b}`, sorted(need(actual, `kept.${b}`))] as const)
+  return new Map<string, Actual>([...actual, ...ascending])
+}

@@ -10,7 +10,7 @@ import { replayAts, replayEvit, replayEvoVit, replayTome } from './methods.js'
 import { replayOptim } from './optim.js'
 import { replayPreprocess } from './preprocess.js'
 import { readReference, tensorOf } from './reference.js'
-import { replaySwin } from './swin.js'
+import { replayDynamicSwin, replaySwin } from './swin.js'
 import { replayVit } from './vit.js'
 
 export type { Check } from './compare.js'
@@ -33,6 +33,7 @@ const replays: Readonly<Record<string, Replay>> = {
   ats: replayAts,
   tome: replayTome,
   swin: replaySwin,
+  'dynamic-swin': replayDynamicSwin,
   optim: replayOptim,
   preprocess: replayPreprocess,
 }
