@@ -34,9 +34,9 @@ const officialStructure: Readonly<Record<string, Counting<object>>> = {
   official: { label: 'structure of the official code', plan: { official: true } },
 }
 
-/** The countings of a method beside the executed one, by name. */
-export const countingsOf = (method: MethodName): Readonly<Record<string, Counting<object>>> =>
-  methodOf(method).countings ?? officialStructure
+/** The countings of a method beside the executed one, by name; of a pyramid there are none. */
+export const countingsOf = (method: MethodName, config: VitConfig): Readonly<Record<string, Counting<object>>> =>
+  shapeOf(config).stages ? {} : (methodOf(method).countings ?? officialStructure)
 
 /** Weights of the right shapes that take no memory: for graphs that are counted and never run. */
 function shapesOnly(shapes: ReadonlyMap<string, readonly number[]>): WeightValues {
@@ -58,7 +58,7 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
     total(macsByScope(buildForward(config, values, { ...options, ...more }).graph, bindings))
   const { graph, model } = buildForward(config, values, options)
   const executed = macsByScope(graph, bindings)
-  const others = Object.entries(countingsOf(method)).map(([name, { plan }]) => [
+  const others = Object.entries(countingsOf(method, config)).map(([name, { plan }]) => [
     name,
     count({ features: true, ...plan }),
   ])

@@ -21,6 +21,15 @@ import { type CutOptions, tokenCut, visits } from '../losses/cut.js'
 import { type Block, residual } from './block.js'
 import { foldedLogits, readerAttention } from './folded.js'
 import {
+  idleWindows,
+  ownsPredictor,
+  planWindows,
+  type Variant,
+  variants,
+  type WindowRanking,
+  windowParameters,
+} from './idle-windows.js'
+import {
   type Build,
   type Method,
   type MethodPlan,
@@ -33,7 +42,7 @@ import { denseBlock } from './none.js'
 import { int64, type Rows, withPrefix } from './rows.js'
 import { KEEP_INPUT, keptSymbol, planKeep } from './schedule.js'
 import { defaultRanking, type Ranking, rankings, unledScores } from './scores-unled.js'
-import { oneOf } from './settings.js'
+import { flag, oneOf } from './settings.js'
 
 /**
  * How image tokens are ranked: the class token's row of the softmax map, or of its raw logits, averaged over heads.
@@ -238,7 +247,10 @@ export function maskedIdleBlock(options: IdleOptions): IdleBlock {
 export interface IdleSettings {
   readonly score?: Score
   /** Who ranks the tokens; default: the class token, and in models without one see `defaultRanking`. */
-  readonly ranking?: Ranking
+  readonly ranking?: Ranking | WindowRanking
+  /** Of a pyramid: what idles, and whether what is not chosen is dead. */
+  readonly variant?: Variant
+  readonly dead?: boolean
   /** Send blocks that keep all tokens through the idle path too. */
   readonly idleAll?: boolean
   /** The tokens of idle blocks come from inputs `selection.{block}`, int64 `[B, K]`, instead of a score. */
@@ -252,7 +264,7 @@ export interface IdleSettings {
 /** The form of every block. */
 function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] {
   const { keep, form = 'gathered', official = false, score = 'softmax', idleAll, givenSelection, traces } = plan
-  const ranking = plan.ranking ?? defaultRanking(build.shape)
+  const ranking = (plan.ranking as Ranking | undefined) ?? defaultRanking(build.shape)
   const { depth, tokens } = build.shape
   const scoring = official ? ('projected' as const) : ('folded' as const)
   const idle = form === 'masked' ? maskedIdleBlock : idleBlock
@@ -276,7 +288,8 @@ function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] 
 }
 
 /** Refuses a ranking by what a model does not have. */
-function checkRanking(ranking: Ranking | undefined, { classToken = true, poolingQuery = false }: ModelShape): void {
+function checkRanking(ranking: IdleSettings['ranking'], { classToken = true, poolingQuery = false }: ModelShape): void {
+  if (ranking === 'predictor') fail('ranking: predictor is for a Swin, found a model without windows')
   if (ranking === 'class' && !classToken)
     fail('ranking: class wants a class token, found a model without one; mean, received and norm need none')
   if (ranking === 'pooling' && !poolingQuery)
@@ -294,15 +307,32 @@ export const idle: Method<IdleSettings> = {
     score: { describes: 'ranking of tokens, as --score', ...oneOf('softmax', 'logits') },
     ranking: {
       describes:
-        "who ranks tokens (default: class, as in the paper; without a class token pooling or mean, this project's own)",
-      ...oneOf(...rankings),
+        "who ranks tokens (default: class, as in the paper; without a class token pooling or mean, this project's own; " +
+        "of a Swin received or norm, this project's own, default received, or predictor, trained, as in the paper)",
+      ...oneOf(...rankings, 'predictor'),
+    },
+    variant: {
+      describes:
+        "of a Swin, this project's reading of Table 3: the whole block idles (block, default), or its MLP alone (ffn)",
+      ...oneOf(...variants),
+    },
+    dead: {
+      describes: 'of a Swin: tokens that are not chosen are dead from then on, the control (default: false)',
+      ...flag,
     },
   },
   tellsPlaces: true,
-  plan({ score = 'softmax', ranking, ...request }, shape) {
+  windows: 'able',
+  plan({ score = 'softmax', ranking, variant, dead, ...request }, shape) {
+    if (shape.stages) return planWindows({ score, ranking, variant, dead, ...request }, shape)
+    for (const [name, value] of Object.entries({ variant, dead }))
+      if (value !== undefined) fail(`${name}: an option for a Swin, found a model without windows`)
     checkRanking(ranking, shape)
     return { ...planKeep(request, shape.depth, shape.tokens), score, ...(ranking && { ranking }) }
   },
+  parameters: (shape, keep, settings = {}) =>
+    windowParameters(shape, keep, { ranking: settings.ranking as WindowRanking }),
+  ownsWeight: ownsPredictor,
   countings: {
     kForAll: { label: 'keys of all tokens (structure of the official code)', plan: { official: true } },
     selectedOnly: { label: 'selected tokens only (no cost for scores)', plan: { givenSelection: true } },
@@ -322,6 +352,7 @@ export const idle: Method<IdleSettings> = {
     },
   },
   open(build, plan) {
+    if (build.shape.stages) return idleWindows(build, { ...plan, ranking: plan.ranking as WindowRanking })
     const blocks = idleBlocks(build, plan)
     return stateless((block, rows, reads) => (blocks[block.index] as IdleBlock)(block, rows, reads))
   },

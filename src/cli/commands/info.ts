@@ -71,7 +71,7 @@ async function info(options: SharedOptions): Promise<void> {
       ...(preprocessing && { preprocessing }),
     },
     (report) => {
-      show(report.model, cost, countingsOf(method), report.paperGmacs)
+      show(report.model, cost, countingsOf(method, config), report.paperGmacs)
       if (!origins) return
       const { heads, layerNormEps: eps } = config
       process.stdout.write(`\nattention heads: ${heads} (${origins.heads.source})\n`)
