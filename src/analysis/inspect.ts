@@ -1,5 +1,6 @@
 /** A model under a microscope: one picture through the dense and the idle model, with what every block did. */
 
+import { fail } from '../errors.js'
 import { output } from '../graph/graph.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { shapeOf } from '../models/backbone.js'
@@ -67,6 +68,8 @@ export async function openInspector(
   const { config } = model
   const { depth, width } = config
   const tokens = imageTokens(config)
+  if (shapeOf(config).stages)
+    fail(`visualize: follows tokens over one map, found ${model.name}, a Swin, whose maps shrink from stage to stage`)
   const prefix = prefixTokens(config)
   const plan = planReduction(options, shapeOf(config))
   const drawn = stageEnds(plan.keep)

@@ -3,11 +3,11 @@
 import { fail } from '../errors.js'
 import { constant, createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
 import { gatherLast } from '../graph/ops/rows.js'
-import type { Build, MethodPlan } from '../reduction/method.js'
+import { type Build, type MethodPlan, tokensByBlock } from '../reduction/method.js'
 import { elasticPlan, type MethodChoice, methodOf, openMethod } from '../reduction/registry.js'
 import { byToken, valuesByToken } from '../reduction/rows.js'
 import { forward, shapeOf } from './backbone.js'
-import { imageTokens, pictureSize, type VitConfig } from './config.js'
+import { pictureSize, type VitConfig } from './config.js'
 import type { BlockRecord, VitOutput, Weights } from './vit.js'
 
 /** Weights by timm name, PyTorch layout. */
@@ -112,8 +112,8 @@ export const methodBuild = (graph: Graph, weights: Weights, config: VitConfig): 
 
 /** Rows by block for a graph: those of the plan, or told when it runs. */
 function methodPlan(config: VitConfig, { keep, elastic, form, official, ...choice }: BuildOptions) {
-  const all = new Array<number>(config.depth).fill(imageTokens(config))
-  return { form, official, ...(elastic ? elasticPlan(choice, shapeOf(config)) : { keep: keep ?? all }) }
+  const shape = shapeOf(config)
+  return { form, official, ...(elastic ? elasticPlan(choice, shape) : { keep: keep ?? tokensByBlock(shape) }) }
 }
 
 function traceOutputs({ blocks, headLogits: [cls, dist] }: VitOutput, distilled: boolean): void {

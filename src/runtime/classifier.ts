@@ -235,7 +235,7 @@ export function selectionsOf(
     const scores = row<Float32Array>('score')
     if (!computed && !home) return []
     const isComputed = (token: number) => (computed ? computed[token] === 1 : Number(home?.[token]) >= 0)
-    const every = Int32Array.from({ length: imageTokens(config) }, (_, token) => token)
+    const every = Int32Array.from({ length: (computed ?? home ?? []).length }, (_, token) => token)
     return [
       {
         block,

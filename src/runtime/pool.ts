@@ -6,7 +6,8 @@
  */
 
 import { fail } from '../errors.js'
-import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
+import { readOutOf } from '../models/backbone.js'
+import { prefixTokens, type VitConfig } from '../models/config.js'
 
 /** Ways to make one vector of a picture's rows. */
 export const pools = ['head', 'class', 'mean'] as const
@@ -28,8 +29,7 @@ export interface RowLayout {
 export const layoutOf = (config: VitConfig): RowLayout => ({
   prefix: prefixTokens(config),
   read: prefixTokens(config) - (config.registers ?? 0),
-  tokens: imageTokens(config),
-  width: config.width,
+  ...readOutOf(config),
 })
 
 /**

@@ -7,7 +7,8 @@ import { fail } from '../errors.js'
 import { type EvaluationReport, evaluateClassifier } from '../evaluation/evaluate.js'
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Preprocess } from '../images/preprocess.js'
-import { imageTokens } from '../models/config.js'
+import { shapeOf } from '../models/backbone.js'
+import { tokensByBlock } from '../reduction/method.js'
 import { methodOf, type ReductionPlan, storedPlan } from '../reduction/registry.js'
 import type { Classifier, Model } from '../runtime/classifier.js'
 import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
@@ -80,14 +81,19 @@ export async function finetune(given: FinetuneOptions): Promise<TrainingSummary>
   const graph = stepPlan(recipe, config)
   const { keep } = graph
   const { shrinks } = methodOf(recipe.method ?? 'idle')
-  const reduces = shrinks || keep.some((tokens) => tokens === 'fed' || tokens < imageTokens(config))
+  const shape = shapeOf(config)
+  const all = tokensByBlock(shape)
+  const reduces = shrinks || keep.some((tokens, l) => tokens === 'fed' || tokens < (all[l] as number))
   const answers = teacher !== undefined && recipe.loss.distillation > 0 && hasSameClasses(teacher, model)
   const distils = answers || (teacher !== undefined && teacherRows({ ...recipe, weights: recipe.loss }) !== 'none')
   const weights = {
     ...recipe.loss,
     ...(!answers && { distillation: 0 }),
     ...(!distils && { feature: 0 }),
+    ...(shape.stages && recipe.loss.cut !== undefined && { cut: 0 }),
   }
+  if (shape.stages && recipe.loss.cut)
+    warn?.('the token cut loss is of attention among all tokens, which windows have not: it is left out')
   const featureRows = weights.feature > 0 ? recipe.featureRows : 'class'
   const { form, cut, dropPath } = recipe
   const plan: StepPlan = {

@@ -1,4 +1,5 @@
 /** From a recipe to what the step, the evaluation and the saved model keep of their tokens. */
+import { fail } from '../errors.js'
 import { shapeOf } from '../models/backbone.js'
 import { imageTokens, type VitConfig } from '../models/config.js'
 import type { MethodPlan } from '../reduction/method.js'
@@ -9,14 +10,15 @@ import type { Recipe } from './options.js'
 
 /** The method of a recipe with its options, as the trained model is run. */
 const choiceOf = ({ method = 'idle', settings, score }: Recipe): MethodChoice & { readonly method: string } =>
-  method === 'idle' ? { method, score } : { method, ...settings }
+  method === 'idle' ? { method, score, ...settings } : { method, ...settings }
 
 /** The plan for a request; a base ratio of idling goes by the recipe's stages. */
 export function planOf({ keepRatio, ...lists }: KeepRequest, recipe: Recipe, config: VitConfig): ReductionPlan {
   const { method = 'idle', stages } = recipe
-  const staged = method === 'idle' && keepRatio !== undefined
+  const shape = shapeOf(config)
+  const staged = method === 'idle' && keepRatio !== undefined && !shape.stages
   const request = staged ? { keepRatios: stageRatios(config.depth, keepRatio, stages) } : { keepRatio, ...lists }
-  return planReduction({ ...choiceOf(recipe), ...request }, shapeOf(config))
+  return planReduction({ ...choiceOf(recipe), ...request }, shape)
 }
 
 /** What a training graph is built from besides the model. */
@@ -29,6 +31,10 @@ export function stepPlan(recipe: Recipe, config: VitConfig): GraphPlan {
   const { keepRatio, ...lists } = recipe.keep
   if (typeof keepRatio !== 'object')
     return graphPlan(planOf(keepRatio === undefined ? lists : { keepRatio }, recipe, config))
+  if (shapeOf(config).stages)
+    fail(
+      `--keep-ratio ${keepRatio.low}..${keepRatio.high}: the windows of a Swin have a fixed number of tokens: wanted one ratio`,
+    )
   const { ratios, ...plan } = graphPlan(planOf({ keepRatio: keepRatio.low }, recipe, config))
   return { ...plan, keep: (ratios ?? []).map((ratio) => (ratio < 1 ? 'fed' : imageTokens(config))) }
 }
@@ -73,7 +79,7 @@ export function evaluationPlans(recipe: Recipe, config: VitConfig): Map<string, 
 export function reductionSettings(recipe: Recipe, config: VitConfig): IdleSettings | undefined {
   const { keepRatio, keepTokens } = recipe.keep
   const { method = 'idle', score } = recipe
-  if (method !== 'idle') return storedPlan(planOf(recipe.keep as KeepRequest, recipe, config))
+  if (method !== 'idle' || shapeOf(config).stages) return storedPlan(planOf(recipe.keep as KeepRequest, recipe, config))
   if (typeof keepRatio === 'object') return { score }
   if (keepTokens !== undefined) return { keepTokens, score }
   const { ratios } = planOf(recipe.keep as KeepRequest, recipe, config)

@@ -3,9 +3,9 @@
 import { fail } from '../errors.js'
 import { createGraph, input, output } from '../graph/graph.js'
 import { matchLabels } from '../labels/match.js'
-import { forward } from '../models/backbone.js'
+import { forward, readOutOf } from '../models/backbone.js'
 import { constantWeights } from '../models/build.js'
-import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
+import { pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
 import { leadingRow } from '../models/vit.js'
 import type { Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
@@ -52,11 +52,11 @@ export function checkTeacher(
 ): void {
   const fit = (what: string, found: number, wanted: number, advice = '') =>
     found === wanted || fail(`--teacher ${name}: wanted ${wanted} ${what} as the student has, found ${found}${advice}`)
-  const rowsOf = (of: VitConfig) => prefixTokens(of) + imageTokens(of)
+  const rowsOf = (of: VitConfig) => prefixTokens(of) + readOutOf(of).tokens
   if (answers) fit('classes', config.classes, student.classes)
   fit('pixels a side', config.imageSize, student.imageSize)
   const advice = '; --feature-weight 0 distils the logits alone'
-  if (rows !== 'none') fit('channels', config.width, student.width, advice)
+  if (rows !== 'none') fit('channels', readOutOf(config).width, readOutOf(student).width, advice)
   if (rows === 'all') fit('tokens', rowsOf(config), rowsOf(student), advice)
 }
 

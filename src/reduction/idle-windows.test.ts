@@ -1,0 +1,303 @@
+/** Laws of methods on a pyramid of windows, and what they cost. */
+
+import assert from 'node:assert/strict'
+import { describe, it, test } from 'node:test'
+import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny, tinySwin } from '../../test/support/models.js'
+import { InputError } from '../errors.js'
+import { gradients } from '../graph/gradients.js'
+import { constant, createGraph, input, output } from '../graph/graph.js'
+import { mul } from '../graph/ops/elementwise.js'
+import { reduceSum } from '../graph/ops/reduce.js'
+import { lower } from '../graph/passes/precision.js'
+import { forward, shapeOf } from '../models/backbone.js'
+import { type BuildOptions, buildGraph, methodBuild, type WeightValues } from '../models/build.js'
+import { modelCost } from '../models/cost.js'
+import { presets } from '../models/presets.js'
+import { createRandom } from '../random.js'
+import type { Values } from '../runtime/session.js'
+import {
+  methodNames,
+  methodOf,
+  openMethod,
+  planReduction,
+  type ReductionPlan,
+  type ReductionRequest,
+} from './registry.js'
+
+const shape = shapeOf(tinySwin)
+const pixels = randomPixels(tinySwin, 3, 2)
+const TOKENS = [256, 256, 64, 64, 16, 16]
+
+const plans: readonly ReductionRequest[] = [
+  ...(['block', 'ffn'] as const).flatMap((variant) =>
+    (['received', 'norm', 'predictor'] as const).map((ranking) => ({ method: 'idle', variant, ranking }) as const),
+  ),
+  { method: 'idle', dead: true, ranking: 'norm' },
+  { method: 'idle', dead: true, ranking: 'predictor' },
+  { method: 'dynamicswin' },
+]
+
+/** The model's weights, and those of a plan's method. */
+function weightsFor({ method, keep, ...settings }: ReductionPlan): WeightValues {
+  const random = createRandom(7)
+  const own = methodOf(method).parameters?.(shape, keep, settings) ?? new Map<string, readonly number[]>()
+  const values = [...own].map(([name, sizes]) => {
+    const count = sizes.reduce((a, b) => a * b, 1)
+    return [name, { shape: sizes, data: Float32Array.from({ length: count }, () => 0.5 * random.normal()) }] as const
+  })
+  return new Map([...randomWeights(tinySwin, 1), ...values])
+}
+
+const run = (values: WeightValues, options: BuildOptions, pictures: Values = pixels) =>
+  evaluate(buildGraph(tinySwin, values, options), { pixel_values: pictures })
+
+/** Picture b of a batch. */
+function picture({ data, shape }: Values, b: number): Values {
+  const [batch = 1, ...rest] = shape
+  const length = data.length / batch
+  return { data: data.slice(b * length, (b + 1) * length), shape: [1, ...rest] }
+}
+
+const close = (a: Values | undefined, b: Values | undefined, what: string, tolerance = 2e-5) => {
+  const [x, y] = [floats(a), floats(b)]
+  const size = Math.max(1, ...x.map(Math.abs))
+  assert.ok(maxAbsDiff(x, y) <= tolerance * size, `${what}: ${maxAbsDiff(x, y)} of ${size}`)
+}
+
+for (const request of plans)
+  describe(JSON.stringify(request), () => {
+    const plan = planReduction({ ...request, keepRatio: 0.6 }, shape)
+    const values = weightsFor(plan)
+
+    it('is the dense model where everything is kept', async () => {
+      const all = planReduction({ ...request, keepRatio: 1 }, shape)
+      const [a, b] = [await run(values, all), await run(values, { method: 'none' })]
+      close(a.logits, b.logits, 'logits', 1e-6)
+    })
+
+    it('treats every picture of a batch alone', async () => {
+      const options = { ...plan, trace: true, blocks: true }
+      const together = await run(values, options)
+      for (let b = 0; b < 3; b++) {
+        const alone = await run(values, options, picture(pixels, b))
+        for (const [name, found] of Object.entries(alone)) {
+          const whole = picture(together[name] as Values, b)
+          if (found.data instanceof Float32Array) close(found, whole, `${name} of picture ${b}`)
+          else assert.deepEqual(found.data, whole.data, `${name} of picture ${b}`)
+        }
+      }
+    })
+
+    it('gives the same lowered, and with standard operators alone', async () => {
+      const { logits } = await run(values, plan)
+      const graph = () => buildGraph(tinySwin, values, plan)
+      close((await evaluate(lower(graph()), { pixel_values: pixels })).logits, logits, 'lowered')
+      const portable = lower(graph(), { contrib: false })
+      close(
+        (await evaluate(portable, { pixel_values: pixels }, { contrib: false })).logits,
+        logits,
+        'standard operators',
+      )
+    })
+  })
+
+const idled = plans.filter(({ method, dead }) => method === 'idle' && !dead)
+
+for (const request of idled) {
+  const plan = planReduction({ ...request, keepRatio: 0.6 }, shape)
+  const values = weightsFor(plan)
+  const said = JSON.stringify(request)
+
+  test(`masked is gathered: ${said}`, async () => {
+    const options = { ...plan, trace: true, blocks: true }
+    const [gathered, masked] = [await run(values, options), await run(values, { ...options, form: 'masked' })]
+    for (const [name, found] of Object.entries(gathered))
+      if (name.startsWith('computed')) assert.deepEqual(found.data, masked[name]?.data, name)
+      else if (found.data instanceof Float32Array) close(found, masked[name], name)
+  })
+
+  test(`idle tokens are the same bits, computed ones as many as planned: ${said}`, async () => {
+    const found = await run(values, { ...plan, trace: true, blocks: true })
+    for (let l = 2; l < 6; l++) {
+      const computed = floats(found[`computed.${l}`])
+      const [before, after] = [l % 2 === 0 ? undefined : floats(found[`block.${l - 1}`]), floats(found[`block.${l}`])]
+      const n = TOKENS[l] as number
+      for (let b = 0; b < 3; b++)
+        assert.equal(
+          computed.subarray(b * n, (b + 1) * n).reduce((x, y) => x + y, 0),
+          plan.keep[l],
+        )
+      // Of the first block of a stage the rows that come in are merged ones, which no output holds.
+      if (!before || request.variant === 'ffn') continue
+      const C = after.length / computed.length
+      for (const [row, is] of computed.entries()) {
+        const same = before.subarray(row * C, (row + 1) * C).every((value, c) => value === after[row * C + c])
+        assert.equal(same, is === 0, `row ${row} of block ${l}`)
+      }
+    }
+  })
+}
+
+test('idle tokens keep their place through merging', async () => {
+  // Where every token of the second stage idles but one in each window, the third stage gets what merging makes of the rows
+  // that the first stage left; only merged tokens with a computed one among their four differ.
+  const values = weightsFor(planReduction({ method: 'idle' }, shape))
+  const dense = planReduction({ method: 'idle', keepTokens: [256, 256, 64, 64, 16, 16], ranking: 'norm' }, shape)
+  const some = { ...dense, keep: [256, 256, 4, 64, 16, 16] }
+  const merged = async (options: BuildOptions) => {
+    const graph = createGraph()
+    const x = input(graph, 'pixel_values', ['batch', 3, 32, 32])
+    const weight = (name: string) => {
+      const { data, shape } = values.get(name) ?? assert.fail(name)
+      return constant(graph, data as Float32Array, shape, name)
+    }
+    const form = openMethod(methodBuild(graph, weight, tinySwin), { keep: [], ...options })
+    const { stages, blocks } = forward(weight, x, tinySwin, { form })
+    output('merged', stages?.[0] ?? assert.fail())
+    output('before', blocks[2]?.before.x ?? assert.fail())
+    output('after', blocks[2]?.step.rows.x ?? assert.fail())
+    if (blocks[2]?.step.computed) output('computed', blocks[2].step.computed)
+    return evaluate(graph, { pixel_values: pixels })
+  }
+  const found = await merged(some)
+  assert.deepEqual(found.merged?.data, found.before?.data)
+  const [before, after, computed] = [floats(found.before), floats(found.after), floats(found.computed)]
+  assert.equal(
+    computed.reduce((a, b) => a + b, 0),
+    3 * 4,
+  )
+  for (const [row, is] of computed.entries())
+    for (let c = 0; c < 16; c++) if (is === 0) assert.equal(after[row * 16 + c], before[row * 16 + c])
+})
+
+test('dead tokens are zero, stay so, and touch nobody', async () => {
+  const plan = planReduction({ method: 'idle', dead: true, ranking: 'norm', keepRatio: 0.6 }, shape)
+  assert.deepEqual(plan.keep, [256, 256, 38, 38, 5, 5])
+  const values = weightsFor(plan)
+  const found = await run(values, { ...plan, trace: true, blocks: true })
+  for (const l of [2, 3, 4, 5]) {
+    const [alive, rows] = [floats(found[`computed.${l}`]), floats(found[`block.${l}`])]
+    const C = rows.length / alive.length
+    for (const [row, is] of alive.entries())
+      assert.equal(
+        rows.subarray(row * C, (row + 1) * C).every((value) => value === 0),
+        is === 0,
+      )
+    assert.equal(
+      alive.reduce((a, b) => a + b, 0),
+      3 * (plan.keep[l] as number),
+    )
+  }
+  assert.deepEqual(found['computed.2']?.data, found['computed.3']?.data)
+})
+
+test('the predictor learns through the masked form', async () => {
+  const plan = planReduction({ method: 'idle', ranking: 'predictor', keepRatio: 0.6 }, shape)
+  for (const dead of [false, true])
+    for (const variant of ['block', 'ffn'] as const) {
+      const values = weightsFor(plan)
+      const graph = createGraph()
+      const x = input(graph, 'pixel_values', ['batch', 3, 32, 32])
+      const weights = new Map([...values].map(([name, { shape }]) => [name, input(graph, name, shape)]))
+      const weight = (name: string) => weights.get(name) ?? assert.fail(name)
+      const form = openMethod(methodBuild(graph, weight, tinySwin), { ...plan, variant, dead, form: 'masked' })
+      const { logits } = forward(weight, x, tinySwin, { form })
+      const loss = reduceSum(mul(logits, constant(graph, Float32Array.of(1, -2, 0.5, 1.5, -1), [5])), [0, 1])
+      const names = ['layers.1.idle_predictor.in_conv.1.weight', 'layers.2.idle_predictor.out_conv.4.bias']
+      for (const [i, gradient] of gradients(loss, names.map(weight)).entries()) output(`${i}`, gradient)
+      const found = await evaluate(graph, {
+        pixel_values: pixels,
+        ...Object.fromEntries(
+          [...values].map(([name, { data, shape }]) => [name, { data: data as Float32Array, shape }]),
+        ),
+      })
+      for (const i of names.keys())
+        assert.ok(
+          floats(found[`${i}`]).some((value) => Math.abs(value) > 1e-4),
+          `${variant} ${i}`,
+        )
+    }
+})
+
+describe('what it costs on Swin-T', () => {
+  const config = (presets['swin-tiny'] ?? assert.fail()).config
+  const costs = (request: ReductionRequest) =>
+    [0.9, 0.7, 0.5].map(
+      (keepRatio) => modelCost(config, planReduction({ ...request, keepRatio }, shapeOf(config))).macs / 1e9,
+    )
+
+  /** All N tokens through attention and n through the MLP, or n through everything, 49 n / N in a window; predictors. */
+  const byHand = (ratio: number, variant: 'block' | 'ffn'): number => {
+    let macs = 56 * 56 * 48 * 96 + 768 * 1000
+    for (const [stage, depth] of [2, 2, 6, 2].entries()) {
+      const [N, C] = [(56 / 2 ** stage) ** 2, 96 * 2 ** stage]
+      const windows = N / 49
+      const n = variant === 'ffn' ? Math.trunc(N * ratio ** stage) : windows * Math.trunc(49 * ratio ** stage)
+      const attended = variant === 'ffn' ? N : n
+      macs += depth * (attended * 4 * C ** 2 + (2 * attended ** 2 * C) / windows + n * 8 * C ** 2)
+      if (stage > 0) macs += N * (C * C + (C * C) / 2 + (C / 2) * (C / 4) + (C / 4) * 2)
+      if (stage < 3) macs += (N / 4) * 8 * C ** 2
+    }
+    return macs / 1e9
+  }
+
+  it('as by hand with a predictor in every stage that idles', () => {
+    // 4.18, 3.47, 2.95 and 3.91, 2.83, 2.03
+    for (const variant of ['ffn', 'block'] as const)
+      for (const [i, macs] of costs({ ranking: 'predictor', variant }).entries())
+        assert.ok(Math.abs(macs - byHand([0.9, 0.7, 0.5][i] as number, variant)) < 1e-9, `${variant}: ${macs}`)
+    assert.deepEqual(
+      costs({ ranking: 'predictor', variant: 'ffn' }).map((macs) => macs.toFixed(2)),
+      ['4.18', '3.47', '2.95'],
+    )
+    assert.deepEqual(
+      costs({ ranking: 'predictor', variant: 'block' }).map((macs) => macs.toFixed(2)),
+      ['3.91', '2.83', '2.03'],
+    )
+  })
+
+  it('DynamicSwin at 0.7', () => {
+    assert.equal(costs({ method: 'dynamicswin' })[1]?.toFixed(2), '4.04')
+  })
+})
+
+test('what cannot be on a pyramid is refused in one line', () => {
+  const cases: readonly (readonly [ReductionRequest, string])[] = [
+    ...methodNames
+      .filter((name) => !methodOf(name).windows)
+      .map(
+        (method) =>
+          [
+            { method },
+            `${method}: does not know windows, within which a Swin attends; none, idle, dynamicswin do`,
+          ] as const,
+      ),
+    [{ ranking: 'class' }, 'ranking: wanted received, norm, predictor for a Swin, found class'],
+    [{ score: 'logits' }, 'score: logits are of a class token, found a Swin, which has none'],
+    [{ keepTokens: [256, 256, 64, 60, 16, 16], variant: 'ffn' }, ''],
+    [
+      { keepTokens: [256, 256, 64, 62, 16, 16] },
+      'keepTokens: block 3 has 4 windows, which 62 tokens cannot share equally',
+    ],
+    [{ keepTokens: [256, 256, 65, 64, 16, 16] }, 'keepTokens: block 2 has 64 tokens, found 65'],
+    [{ keepRatios: [1, 1] }, 'keepRatios: wanted 6 values, one per block, found 2'],
+    [
+      { dead: true, keepTokens: [256, 256, 32, 40, 16, 16] },
+      'dead: tokens that are dead do not come back, but block 3 keeps 40 after 32',
+    ],
+    [
+      { method: 'dynamicswin', keepTokens: [256, 128, 64, 64, 16, 16] },
+      'dynamicswin: only stage 2 is sparse, but block 1 keeps 128 of 256 tokens',
+    ],
+  ]
+  for (const [request, message] of cases)
+    if (message === '') assert.doesNotThrow(() => planReduction(request, shape))
+    else assert.throws(() => planReduction(request, shape), new InputError(message))
+  for (const request of [
+    { method: 'dynamicswin' },
+    { variant: 'ffn' },
+    { dead: true },
+    { ranking: 'predictor' },
+  ] as const)
+    assert.throws(() => planReduction(request, shapeOf(tiny)), /windows/)
+})
