@@ -10,7 +10,6 @@ import { pictureSize, type VitConfig } from '../models/config.js'
 import { isSwin } from '../models/swin-config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
-import { readSwinConfig } from './config-swin.js'
 import { findHeads, type Heads, type Origin } from './heads.js'
 import {
   checkState,
@@ -164,7 +163,7 @@ function swinArchitecture(
   state: StateDict,
   { config: json, folder = '', unsure = false, heads: given }: BuildModelOptions,
 ): Architecture {
-  const file = json === undefined ? undefined : readSwinConfig(json, `${folder}config.json`)
+  const file = json === undefined ? undefined : readModelConfig(json, `${folder}config.json`, true)
   const imageSize = file?.hints?.imageSize
   const said = file?.layerNormEps
   const config = inferSwinConfig(state, { imageSize, layerNormEps: said?.value })

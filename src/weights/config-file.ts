@@ -10,8 +10,10 @@ import { checkPreprocess, type PerChannel, type Preprocess } from '../images/pre
 import type { Interpolation } from '../images/resample.js'
 import type { VitConfig } from '../models/config.js'
 import type { Rotary } from '../models/rotary.js'
+import { isSwin } from '../models/swin-config.js'
 import { methodNames, type StoredReduction, settingsOf } from '../reduction/registry.js'
 import { readHuggingFaceConfig } from './config-huggingface.js'
+import { readSwinConfig, swinConfigFields } from './config-swin.js'
 import { isTimmConfig, readTimmConfig } from './config-timm.js'
 import type { VitHints, VitShape } from './infer.js'
 import { fieldsOf, isObject, type JsonObject, quoted, type Said } from './json.js'
@@ -66,17 +68,19 @@ export interface ModelConfigFile {
  * Reads a parsed config.json.
  *
  * @param source - what to call it in messages
+ * @param swin - whether it is of a Swin; default false
  * @throws InputError when it is no JSON object, or a field that matters holds nonsense or what no model here has
  */
-export function readModelConfig(json: unknown, source: string): ModelConfigFile {
+export function readModelConfig(json: unknown, source: string, swin = false): ModelConfigFile {
   if (!isObject(json)) return fail(`${source}: not a JSON object`)
-  const said = isTimmConfig(json) ? readTimmConfig(json, source) : readHuggingFaceConfig(json, source)
+  const read = swin ? readSwinConfig : isTimmConfig(json) ? readTimmConfig : readHuggingFaceConfig
+  const said = read(json, source)
   const own = fieldsOf(json, source).object('idlevit')
   return own ? { ...said, ...readOwn(own, source) } : said
 }
 
 /** The `idlevit` field. */
-export function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
+function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
   const { method: named, keepRatios, keepTokens, preprocess } = own
   const field = fieldsOf(own, source, 'idlevit.')
   const every = (value: unknown, good: (item: number) => boolean): value is number[] =>
@@ -173,10 +177,26 @@ export function modelConfigJson(model: {
 }): Record<string, unknown> {
   const { config, idle, preprocess } = model
   const hints = Object.fromEntries(
-    hintNames.flatMap((name) => (config[name] === undefined ? [] : [[name, config[name]]])),
+    hintNames.flatMap((name) => (config[name] === undefined || isSwin(config) ? [] : [[name, config[name]]])),
   )
   const options = Object.keys(hints).some((name) => name !== 'imageSize')
   const labels = model.labels ?? Array.from({ length: config.classes }, (_, index) => `LABEL_${index}`)
+  const fields = isSwin(config) ? swinConfigFields(config) : vitConfigFields(config)
+  return {
+    ...fields,
+    id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
+    label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
+    idlevit: {
+      layerNormEps: config.layerNormEps,
+      ...(options && { architecture: hints }),
+      ...idle,
+      ...(preprocess && { preprocess }),
+    },
+  }
+}
+
+/** Hugging Face's fields of a ViT or DeiT. */
+function vitConfigFields(config: VitConfig): Record<string, unknown> {
   return {
     architectures: [
       config.classes === 0
@@ -196,13 +216,5 @@ export function modelConfigJson(model: {
     num_channels: 3,
     qkv_bias: config.qkvBias !== 'none',
     layer_norm_eps: config.layerNormEps,
-    id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
-    label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
-    idlevit: {
-      layerNormEps: config.layerNormEps,
-      ...(options && { architecture: hints }),
-      ...idle,
-      ...(preprocess && { preprocess }),
-    },
   }
 }

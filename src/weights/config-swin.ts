@@ -5,11 +5,11 @@
  */
 
 import { fail } from '../errors.js'
-import type { SwinConfig } from '../models/swin-config.js'
-import { type ModelConfigFile, readOwn, type SaidOption } from './config-file.js'
+import { lastStage, type SwinConfig } from '../models/swin-config.js'
+import type { ModelConfigFile, SaidOption } from './config-file.js'
 import { readLabels as readHuggingFaceLabels } from './config-huggingface.js'
 import { isTimmConfig, readLabels as readTimmLabels } from './config-timm.js'
-import { type Fields, fieldsOf, isObject, type JsonObject, quoted } from './json.js'
+import { type Fields, fieldsOf, type JsonObject, quoted } from './json.js'
 
 /** Sizes by their names there, and what they have to be. */
 const sizes: Readonly<Record<string, (config: SwinConfig) => unknown>> = {
@@ -28,12 +28,22 @@ const harmless = new Set([
 ])
 
 /** @throws InputError when it describes a model that is none of ours, or a field holds nonsense */
-export function readSwinConfig(json: unknown, source: string): ModelConfigFile {
-  if (!isObject(json)) return fail(`${source}: not a JSON object`)
-  const said = isTimmConfig(json) ? readTimm(json, source) : readHuggingFace(json, source)
-  const own = fieldsOf(json, source).object('idlevit')
-  return own ? { ...said, ...readOwn(own, source) } : said
-}
+export const readSwinConfig = (json: JsonObject, source: string): ModelConfigFile =>
+  isTimmConfig(json) ? readTimm(json, source) : readHuggingFace(json, source)
+
+/** Hugging Face's fields of a Swin transformer. */
+export const swinConfigFields = (config: SwinConfig): Record<string, unknown> => ({
+  architectures: [config.classes === 0 ? 'SwinModel' : 'SwinForImageClassification'],
+  model_type: 'swin',
+  ...Object.fromEntries(Object.entries(sizes).map(([name, of]) => [name, of(config)])),
+  hidden_size: lastStage(config).width,
+  image_size: config.imageSize,
+  num_channels: 3,
+  qkv_bias: true,
+  hidden_act: 'gelu',
+  use_absolute_embeddings: false,
+  layer_norm_eps: config.layerNormEps,
+})
 
 function readHuggingFace(json: JsonObject, source: string): ModelConfigFile {
   const field = fieldsOf(json, source)
