@@ -99,7 +99,15 @@ export function comparedMethods(config: VitConfig, settings: MethodSettings = {}
         Object.entries(settings).filter(([name]) => Object.hasOwn(settingsOf(method), name)),
       )
       const at = (keepRatio: number): Reduction => ({ ...own, method, keepRatio })
-      return { name: method, at, knob: knobOf(method, at, own), check: (model) => checkWeights(model, at(0.5)) }
+      return {
+        name: method,
+        at,
+        // Of a method that the model cannot do there is none; whoever checks never asks.
+        get knob() {
+          return knobOf(method, at, own)
+        },
+        check: (model) => checkWeights(model, at(0.5)),
+      }
     })
 
   function knobOf(method: MethodName, at: Knob['at'], own: MethodSettings): Knob {

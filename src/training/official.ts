@@ -3,7 +3,7 @@
  *
  * EViT: youweiliang/evit 5ca95a7, its finetuning script. DynamicViT: raoyongming/DynamicViT 1322e62. Evo-ViT:
  * YifanXu74/Evo-ViT 4c5d9b3, from scratch. ToMe: its paper trains with DeiT's recipe (arXiv 2012.12877, table 9), from
- * scratch. ATS: its losses; the schedule of its finetuning stays the one it is compared under.
+ * scratch. DynamicSwin: the same repository as DynamicViT. ATS: its losses; the schedule of its finetuning stays the one it is compared under.
  */
 
 import type { MethodName } from '../reduction/registry.js'
@@ -21,6 +21,11 @@ const deit = {
   schedule: 'epoch-late',
   dropPath: 0.1,
 } as const
+
+/** What DynamicSwin adds to a pretrained model, at a factor of its own. */
+function fresh(factor: number) {
+  return ['*.score_predictor.*', '*.fastmlp.*'].map((names) => ({ names, factor }))
+}
 
 export const officialRecipes: Readonly<Partial<Record<MethodName, RecipeChanges>>> = {
   none: { ...deit, loss: alone },
@@ -52,6 +57,13 @@ export const officialRecipes: Readonly<Partial<Record<MethodName, RecipeChanges>
     loss: { ...alone, classification: 0.5, class: 0.5 },
     early: { share: 2 / 3, settings: { layerwise: true } },
   },
+  dynamicswin: {
+    epochs: 120,
+    lr: 4e-3,
+    dropPath: 0.2,
+    loss: { classification: 1, distillation: 0.5, feature: 0, ratio: 10, token: 0.5 },
+    rates: [...fresh(1), { names: '*', factor: 0.2 }],
+  },
   ats: { keep: { keepRatio: 1 }, loss: alone }, // a sample point for every token
   tome: { ...deit, keep: {}, settings: { r: 13 }, loss: alone },
 }
@@ -65,4 +77,15 @@ export const commonChanges: Readonly<Partial<Record<MethodName, RecipeChanges>>>
       { names: '*', factor: 1 },
     ],
   },
+  // Its own loss compares every token with the teacher's, and there is no class token whose features could be distilled.
+  dynamicswin: { loss: { feature: 0 }, rates: [...fresh(10), { names: '*', factor: 1 }] },
+}
+
+/** What idling by a trained predictor needs beside: the form whose gradients reach it, and a rate of its own. */
+export const predictorChanges: RecipeChanges = {
+  form: 'masked',
+  rates: [
+    { names: '*.idle_predictor.*', factor: 10 },
+    { names: '*', factor: 1 },
+  ],
 }

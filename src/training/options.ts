@@ -18,7 +18,7 @@ import type { FormName } from '../reduction/method.js'
 import { type MethodName, type MethodSettings, methodOf, schedulingSetting, settingsOf } from '../reduction/registry.js'
 import type { KeepRequest, Stages } from '../reduction/schedule.js'
 import { checkLosses, defaultWeights, learningForms } from './losses.js'
-import { commonChanges, officialRecipes } from './official.js'
+import { commonChanges, officialRecipes, predictorChanges } from './official.js'
 import { namePattern, type Rate } from './rates.js'
 
 /** A base keep ratio, or two ends between which every step draws its own. */
@@ -33,7 +33,7 @@ export interface TrainingKeep extends Omit<KeepRequest, 'keepRatio'> {
 export interface Recipe {
   /** Absent: `idle`. */
   readonly method?: MethodName
-  /** Options of a method other than `idle`. */
+  /** Options of the method; the score of `idle` stands apart. */
   readonly settings?: MethodSettings
   readonly seed: number
   readonly epochs: number
@@ -168,7 +168,8 @@ export type RecipeChanges = {
  */
 export function makeRecipe(preset: PresetName, changes: RecipeChanges = {}): Recipe {
   const { method = 'idle' } = changes
-  const base = presetOf(preset, method)
+  const learnsRanking = changes.settings?.ranking === 'predictor'
+  const base = merge(presetOf(preset, method), learnsRanking ? predictorChanges : {})
   checkLosses(Object.keys(changes.loss ?? {}), method, (part) => `--loss-weight ${part}`)
   const merged = oneSchedule(merge(base, changes), changes)
   const scale = (merged.batch * merged.accumulate) / (base.batch * base.accumulate)
@@ -263,9 +264,11 @@ function checkRecipe(recipe: Recipe): void {
 }
 
 /** Throws an InputError where the method does not learn like that. */
-function checkMethod({ method = 'idle', form, keep, shrink, rates = [] }: Recipe): void {
+function checkMethod({ method = 'idle', settings, form, keep, shrink, rates = [] }: Recipe): void {
   const forms = learningForms(method)
   if (!forms.includes(form)) fail(`--form: wanted ${forms.join(' or ')}, as ${method} is trained, found ${form}`)
+  if (settings?.ranking === 'predictor' && form !== 'masked')
+    fail(`--form: wanted masked, whose gradients reach the predictor, found ${form}`)
   if (typeof keep.keepRatio === 'object' && !methodOf(method).elastic)
     fail(`--keep-ratio LOW..HIGH: wanted a method whose number of tokens can change from run to run, found ${method}`)
   for (const { names, factor } of rates)
