@@ -24,7 +24,7 @@ describe('matching of work', () => {
     )
   })
 
-  for (const { name, knob, at } of comparedMethods(tiny)) {
+  for (const { name, knob, at } of comparedMethods(tiny).filter(({ name }) => name !== 'dynamicswin')) {
     const work = (reduction: Reduction) => costOf(model, reduction).gmacs
     const all = Array.from({ length: knob.count }, (_, i) => work(knob.at(knob.value(i))))
 

@@ -10,7 +10,7 @@ import { evaluateClassifier } from '../evaluation/evaluate.js'
 import { imagenetPreprocess } from '../images/preprocess.js'
 import { keyedRandom } from '../keyed-random.js'
 import { createRandom } from '../random.js'
-import { type MethodName, methodNames, methods, withStored } from '../reduction/registry.js'
+import { type MethodName, methodNames, methodOf, methods, withStored } from '../reduction/registry.js'
 import { openNodeClassifier } from '../runtime/node.js'
 import { loadModel } from '../weights/load.js'
 import { float32, type StateDict } from '../weights/state.js'
@@ -51,9 +51,11 @@ const changes: Readonly<Partial<Record<MethodName, readonly RecipeChanges[]>>> =
   ats: [{}, { settings: { samples: 12 } }],
   tome: [{ settings: { r: 3 } }],
 }
-const cases = methodNames.flatMap((method) =>
-  (changes[method] ?? [{}]).map((change) => ({ method, change, title: `${method} ${JSON.stringify(change)}` })),
-)
+const cases = methodNames
+  .filter((name) => methodOf(name).windows !== 'only')
+  .flatMap((method) =>
+    (changes[method] ?? [{}]).map((change) => ({ method, change, title: `${method} ${JSON.stringify(change)}` })),
+  )
 
 /** The slope of a step's loss along a random direction of all weights, by its gradients and by differences. */
 async function slopes(method: MethodName, change: RecipeChanges, more: Partial<StepPlan> = {}) {
