@@ -63,7 +63,7 @@ test('a command may give defaults and require options', () => {
 
 const share = 'a number above 0 and at most 1'
 const least1 = 'a whole number from 1 to'
-const known = 'none, idle, group, evit, dynamicvit, evovit, ats, tome'
+const known = 'none, idle, group, evit, dynamicvit, evovit, ats, tome, dynamicswin'
 
 const refused: readonly [option: string, value: string, message: string][] = [
   ['--keep-ratio', '-0.5', `--keep-ratio: wanted ${share}, found -0.5`],
@@ -174,7 +174,10 @@ test('options of methods: read by the method, refused by name', () => {
       () => read('dynamicvit', 'fuse=true'),
       '--method-option fuse: an option of evit, not of dynamicvit, which has no options',
     ],
-    [() => read(undefined, 'rate=2'), '--method-option rate: no option of idle, which has score, ranking'],
+    [
+      () => read(undefined, 'rate=2'),
+      '--method-option rate: no option of idle, which has score, ranking, variant, dead',
+    ],
     [() => read('evit', 'fuse=yes'), '--method-option fuse: wanted true or false, found yes'],
     [() => parse(['--method-option', 'r']), '--method-option: wanted name=value, found "r"'],
   ]

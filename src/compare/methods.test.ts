@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { randomWeights, tiny } from '../../test/support/models.js'
+import { randomWeights, tiny, tinySwin } from '../../test/support/models.js'
 import { fail, InputError } from '../errors.js'
 import { type ComparedMethod, chooseMethods, comparedMethods, costOf, storedReduction } from './methods.js'
 import { type Participant, planRows } from './rows.js'
@@ -71,7 +71,17 @@ describe('the registry', () => {
       methods.map(({ name }) => name),
       ['idle', 'group', 'evit', 'evovit', 'ats', 'tome'],
     )
-    assert.deepEqual(refused, [{ method: 'dynamicvit', reason: 'it has no score_predictor.0.in_conv.0.weight' }])
+    assert.deepEqual(refused, [
+      { method: 'dynamicvit', reason: 'it has no score_predictor.0.in_conv.0.weight' },
+      { method: 'dynamicswin', reason: 'dynamicswin: wants a Swin, found a model without windows' },
+    ])
+    const swin = { config: tinySwin, state: randomWeights(tinySwin, 1) }
+    const able = chooseMethods(comparedMethods(tinySwin), undefined, swin)
+    assert.deepEqual(
+      able.methods.map(({ name }) => name),
+      ['idle'],
+    )
+    assert.ok(able.refused.some(({ reason }) => reason.startsWith('evit: does not know windows')))
   })
 })
 

@@ -2,6 +2,7 @@
 import { fail } from '../errors.js'
 import type { VitConfig } from '../models/config.js'
 import { presets } from '../models/presets.js'
+import { checkMaps, isSwin, type SwinConfig } from '../models/swin-config.js'
 import { randomVit } from '../weights/init.js'
 import type { LoadedModel } from '../weights/load.js'
 
@@ -25,8 +26,32 @@ export function scratchModel(preset: string, sizes: ScratchSizes, seed: number):
   const known = Object.keys(presets).join(', ')
   const base = presets[preset]?.config ?? fail(`--model: random weights need one of ${known}, found ${preset}`)
   const config: VitConfig = { ...base, ...sizes, hidden: 4 * (sizes.width ?? base.width) }
+  if (isSwin(base)) return scratchSwin(preset, base, sizes, seed)
   const { imageSize, patchSize, width, heads } = config
   if (imageSize % patchSize !== 0) fail(`--crop: wanted a multiple of the patch size ${patchSize}, found ${imageSize}`)
   if (width % heads !== 0) fail(`--width: wanted a multiple of the ${heads} heads, found ${width}`)
   return { name: preset, source: `random:${seed}`, config, state: randomVit(config, seed) }
+}
+
+/**
+ * A Swin with random weights: the preset's blocks in every stage, heads that double from stage to stage, and the largest
+ * windows up to the preset's that divide its maps.
+ */
+function scratchSwin(name: string, base: SwinConfig, sizes: ScratchSizes, seed: number): LoadedModel {
+  const { depth, width = base.width, heads = base.heads } = sizes
+  const blocks = base.stages.map((stage) => stage.depth).join(', ')
+  if (depth !== undefined && depth !== base.depth)
+    fail(`--depth: the blocks of a Swin are told by stage, here ${blocks}, found ${depth}`)
+  if (width % heads !== 0) fail(`--width: wanted a multiple of the ${heads} heads, found ${width}`)
+  const stages = base.stages.map((stage, s) => ({ ...stage, heads: heads * 2 ** s }))
+  const sized = { ...base, ...sizes, hidden: 4 * width, stages }
+  const unit = sized.patchSize * 2 ** (stages.length - 1)
+  if (sized.imageSize % unit !== 0)
+    fail(`--crop: wanted a multiple of ${unit}, the pixels of a token of the last stage, found ${sized.imageSize}`)
+  const maps = stages.map((_, s) => (sized.imageSize / unit) * 2 ** s)
+  const fits = (side: number) => maps.every((map) => map <= side || map % side === 0)
+  const windowSize = Array.from({ length: base.windowSize }, (_, i) => base.windowSize - i).find(fits) as number
+  const config: SwinConfig = { ...sized, windowSize }
+  checkMaps(config)
+  return { name, source: `random:${seed}`, config, state: randomVit(config, seed) }
 }

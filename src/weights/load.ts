@@ -6,6 +6,7 @@ import { fileError, readWholeFile } from '../files.js'
 import { overridePreprocess, type Preprocess } from '../images/preprocess.js'
 import type { VitConfig } from '../models/config.js'
 import { type Preset, presets } from '../models/presets.js'
+import { checkMaps, isSwin } from '../models/swin-config.js'
 import { type BuiltModel, buildModel, type ModelOrigins, sideOf } from './build.js'
 import { readCheckpoint } from './checkpoint.js'
 import { weightFiles } from './config-file.js'
@@ -101,6 +102,10 @@ export function presetSizes(preset: Preset, options: Pick<LoadOptions, 'imageSiz
     preprocess: own,
   }
   const sized: VitConfig = { ...config, imageSize, heads }
+  if (isSwin(sized)) {
+    checkMaps(sized)
+    if (heads !== config.heads) fail(`heads: a Swin has its own in every stage, found ${heads}`)
+  }
   return {
     config: sized,
     preprocess: overridePreprocess({ ...deitPreprocess(imageSize), ...preset.statistics }, options.preprocess ?? {}),
