@@ -8,6 +8,7 @@
 import { fail } from '../errors.js'
 import { readOutOf } from '../models/backbone.js'
 import { prefixTokens, type VitConfig } from '../models/config.js'
+import { isSwin } from '../models/swin-config.js'
 
 /** Ways to make one vector of a picture's rows. */
 export const pools = ['head', 'class', 'mean'] as const
@@ -17,8 +18,8 @@ export type Pool = (typeof pools)[number]
 export interface RowLayout {
   /** Rows before the image tokens: class token, distillation token. */
   readonly prefix: number
-  /** Leading rows that the head reads, where that is not all of the prefix: registers are not read. */
-  readonly read?: number
+  /** Leading rows that the head reads, where that is not all of the prefix (registers are not read), or all image rows. */
+  readonly read?: number | 'image'
   /** Image tokens N0. */
   readonly tokens: number
   /** Features of a row C. */
@@ -28,7 +29,7 @@ export interface RowLayout {
 /** How the features of a model lie. */
 export const layoutOf = (config: VitConfig): RowLayout => ({
   prefix: prefixTokens(config),
-  read: prefixTokens(config) - (config.registers ?? 0),
+  read: isSwin(config) ? 'image' : prefixTokens(config) - (config.registers ?? 0),
   ...readOutOf(config),
 })
 
@@ -42,7 +43,7 @@ export function checkPool({ name, config }: { readonly name: string; readonly co
   const others = config.classToken === false ? 'mean' : 'mean or class'
   if (pool === 'head' && config.projection !== undefined)
     fail(`pool head: ${name} projects its class row, which is none of its features; choose ${others}`)
-  if (pool === 'head' && config.pool !== undefined && config.pool !== 'class')
+  if (pool === 'head' && config.pool !== undefined && config.pool !== 'class' && !isSwin(config))
     fail(
       config.pool === 'mean'
         ? `pool head: ${name} normalises the mean of its rows, which is none of its features; choose ${others}`
@@ -66,7 +67,8 @@ export function poolFeatures(features: Float32Array, layout: RowLayout, pool: Po
   const pictures = features.length / length
   if (!Number.isInteger(pictures))
     throw new Error(`features: wanted a multiple of ${prefix + tokens} rows of ${C}, found ${features.length} values`)
-  const [from, to] = { head: [0, read], class: [0, 1], mean: [prefix, prefix + tokens] }[pool] as [number, number]
+  const mean = [prefix, prefix + tokens] as const
+  const [from, to] = { head: read === 'image' ? mean : ([0, read] as const), class: [0, 1] as const, mean }[pool]
   const pooled = new Float32Array(pictures * C) // [B, C]
   for (let b = 0; b < pictures; b++)
     pooled.set(meanRow(features.subarray(b * length + from * C, b * length + to * C), C), b * C)
