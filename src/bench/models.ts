@@ -265,8 +265,8 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   return precisions.flatMap((precision) =>
     reductions.flatMap(({ keepRatio, ...choice }): Entry[] => {
       const plan = planReduction({ ...choice, ...(keepRatio !== 1 && { keepRatio }) }, shapeOf(config))
-      const { method, keep } = plan
-      const own = methodOf(method).parameters?.(shapeOf(config), keep)
+      const { method, keep, ...settings } = plan
+      const own = methodOf(method).parameters?.(shapeOf(config), keep, settings)
       const state = missing === undefined ? model.state : withMissing(model.state as StateDict, own, missing)
       const graph = (plan: BuildOptions) => () =>
         lower(buildGraph(config, state, plan), { precision, computesHalf: device !== 'cpu' })

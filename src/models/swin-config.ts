@@ -23,6 +23,9 @@ export interface SwinConfig extends VitConfig {
   readonly windowSize: number
 }
 
+/** LayerNorm's epsilon in every published Swin. */
+export const SWIN_EPS = 1e-5
+
 /** Whether a model is a Swin transformer. */
 export const isSwin = (config: VitConfig): config is SwinConfig => 'stages' in config
 

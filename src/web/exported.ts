@@ -12,6 +12,7 @@ import { createSession, type WebRuntimeOptions } from '../runtime/web.js'
 import type { BuiltModel } from '../weights/build.js'
 import type { ModelConfigFile, SaidSize } from '../weights/config-file.js'
 import { readModelConfig } from '../weights/config-file.js'
+import { describedSwin } from '../weights/config-swin.js'
 import { findPreprocess } from '../weights/pictures.js'
 import type { ModelFiles } from './files.js'
 import { onnxNames, type ReadModelOptions, type SideFiles } from './model.js'
@@ -23,8 +24,9 @@ export function describedModel(
   { imageSize, preprocess }: ReadModelOptions = {},
 ): BuiltModel {
   if (!config) return fail(`${files.where}config.json: an ONNX file needs it beside it, there is none`)
-  const file = readModelConfig(config, `${files.where}config.json`)
-  const sizes = vitConfig(file, String(config.model_type) === 'deit')
+  const type = String(config.model_type)
+  const file = readModelConfig(config, `${files.where}config.json`, type === 'swin')
+  const sizes = type === 'swin' ? describedSwin(config, file.source, classesOf(file)) : vitConfig(file, type === 'deit')
   const side = imageSize ?? preprocess?.crop ?? sizes.imageSize
   if (side !== sizes.imageSize)
     fail(`imageSize: wanted ${sizes.imageSize}, for which the ONNX file was exported, found ${side}`)
@@ -50,6 +52,9 @@ export function describedModel(
   }
 }
 
+const classesOf = ({ labels, source }: ModelConfigFile): number =>
+  labels?.length ?? fail(`${source}: no class names (id2label)`)
+
 function vitConfig(file: ModelConfigFile, distilled: boolean): VitConfig {
   const size = (name: SaidSize['size']): number =>
     file.sizes.find(({ size }) => size === name)?.value ?? fail(`${file.source}: no ${name}`)
@@ -60,7 +65,7 @@ function vitConfig(file: ModelConfigFile, distilled: boolean): VitConfig {
     depth: size('depth'),
     heads: file.heads?.value ?? fail(`${file.source}: no number of attention heads`),
     hidden: size('hidden'),
-    classes: file.labels?.length ?? fail(`${file.source}: no class names (id2label)`),
+    classes: classesOf(file),
     distilled,
     layerNormEps: file.layerNormEps?.value ?? 1e-6,
   }
@@ -117,7 +122,7 @@ export async function openExported(
   if (bytes[0] !== 8) fail(`${file}: not a model: wanted an ONNX file`) // every ONNX file starts with its IR version
   const { config } = model
   const { device = 'cpu', trace = false, features = false } = options
-  const rows = prefixTokens(config) + imageTokens(config)
+  const rows = prefixTokens(config) + imageTokens(config) // of a pyramid those of its widest map
   const { microBatch = device === 'cpu' ? cachedPictures(rows, config.hidden) : Infinity } = options
   const session = await createSession(bytes, { ...options, rewrite: device !== 'cpu' || file.includes('fp16') })
   const elastic = session.inputs.includes(KEEP_INPUT)

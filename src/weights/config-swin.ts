@@ -5,7 +5,7 @@
  */
 
 import { fail } from '../errors.js'
-import { lastStage, type SwinConfig } from '../models/swin-config.js'
+import { checkMaps, lastStage, SWIN_EPS, type SwinConfig } from '../models/swin-config.js'
 import type { ModelConfigFile, SaidOption } from './config-file.js'
 import { readLabels as readHuggingFaceLabels } from './config-huggingface.js'
 import { isTimmConfig, readLabels as readTimmLabels } from './config-timm.js'
@@ -44,6 +44,42 @@ export const swinConfigFields = (config: SwinConfig): Record<string, unknown> =>
   use_absolute_embeddings: false,
   layer_norm_eps: config.layerNormEps,
 })
+
+/**
+ * The sizes that the fields of {@link swinConfigFields} say, for a model without weights beside it.
+ *
+ * @throws InputError naming a field that is missing or makes no such model
+ */
+export function describedSwin(json: JsonObject, source: string, classes: number): SwinConfig {
+  const field = fieldsOf(json, source)
+  const count = (name: string) => field.count(name)?.value ?? fail(`${source}: no ${name}`)
+  const list = (name: string): readonly number[] => {
+    const value = json[name]
+    const good = Array.isArray(value) && value.length > 0 && value.every((each) => Number.isInteger(each) && each > 0)
+    return good ? value : field.wrong(name, 'positive integers, one for each stage')
+  }
+  const [depths, heads] = [list('depths'), list('num_heads')]
+  if (depths.length !== heads.length) field.wrong('num_heads', `${depths.length} numbers, as depths`)
+  const width = count('embed_dim')
+  const ratio = field.number('mlp_ratio', 'a number above 0', (value) => value > 0) ?? fail(`${source}: no mlp_ratio`)
+  const config: SwinConfig = {
+    imageSize: count('image_size'),
+    patchSize: count('patch_size'),
+    width,
+    depth: depths.reduce((a, b) => a + b, 0),
+    heads: heads[0] as number,
+    hidden: Math.round(ratio * width),
+    classes,
+    distilled: false,
+    layerNormEps: field.number('layer_norm_eps', 'a small positive number', (eps) => eps > 0 && eps < 1) ?? SWIN_EPS,
+    classToken: false,
+    pool: 'mean',
+    stages: depths.map((depth, stage) => ({ depth, heads: heads[stage] as number })),
+    windowSize: count('window_size'),
+  }
+  checkMaps(config)
+  return config
+}
 
 function readHuggingFace(json: JsonObject, source: string): ModelConfigFile {
   const field = fieldsOf(json, source)

@@ -2,7 +2,7 @@
 
 import { fail } from '../errors.js'
 import { pictureSize, type VitConfig } from '../models/config.js'
-import { checkMaps, type SwinConfig, type SwinStage, swinParameters } from '../models/swin-config.js'
+import { checkMaps, SWIN_EPS, type SwinConfig, type SwinStage, swinParameters } from '../models/swin-config.js'
 import { type StateDict, shapeText } from './state.js'
 
 /** What shapes cannot tell, or not always. */
@@ -19,9 +19,6 @@ const sign = 'layers.0.blocks.0.attn.relative_position_bias_table'
 
 /** Whether these weights are a Swin transformer's, under official names. */
 export const isSwinState = (state: StateDict): boolean => state.has(sign)
-
-/** LayerNorm's epsilon in every published Swin. */
-export const SWIN_EPS = 1e-5
 
 /** Pictures of published models. */
 const USUAL_SIDE = 224

@@ -8,6 +8,7 @@ import { presets } from '../models/presets.js'
 import { type SwinConfig, swinParameters } from '../models/swin-config.js'
 import { buildModel } from './build.js'
 import { modelConfigJson } from './config-file.js'
+import { describedSwin } from './config-swin.js'
 import { inferSwinConfig } from './infer-swin.js'
 import { randomVit } from './init.js'
 import { huggingFaceSwin } from './layouts.js'
@@ -99,6 +100,9 @@ test('presets are recognised from their shapes, and a config that was written is
   const model = buildModel(state, { config: JSON.parse(JSON.stringify(modelConfigJson({ config: tinySwin, idle }))) })
   assert.deepEqual(model.config, tinySwin)
   assert.deepEqual(model.idle, idle)
+  const written = JSON.parse(JSON.stringify(modelConfigJson({ config: tinySwin })))
+  assert.deepEqual(describedSwin(written, 'config.json', 5), tinySwin)
+  assert.throws(() => describedSwin({ ...written, depths: [2, 2] }, 'config.json', 5), /num_heads should be 2 numbers/)
 })
 
 test('other picture sizes run where windows divide the maps, and what does not fit is refused by name', () => {
