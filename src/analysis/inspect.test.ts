@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import { maxAbsDiff, randomPixels, randomWeights, tiny, tinySwin } from '../../test/support/models.js'
 import { createSession, openNodeClassifier } from '../runtime/node.js'
 import { openInspector, stageEnds } from './inspect.js'
 import { meanCosineSimilarity } from './similarity.js'
@@ -77,5 +77,13 @@ describe('openInspector', () => {
 describe('stageEnds', () => {
   it('names the last block of every run of equal counts', () => {
     assert.deepEqual(stageEnds([9, 9, 5, 5, 5, 2]), [1, 4, 5])
+  })
+})
+
+it('a Swin, whose maps shrink, is refused by name', async () => {
+  const model = { name: 'tiny-swin', config: tinySwin, state: randomWeights(tinySwin, 1) }
+  await assert.rejects(openInspector(model, { keepRatio: 0.7 }, createSession), {
+    name: 'InputError',
+    message: 'visualize: follows tokens over one map, found tiny-swin, a Swin, whose maps shrink from stage to stage',
   })
 })
