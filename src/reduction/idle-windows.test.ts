@@ -272,6 +272,7 @@ test('what cannot be on a pyramid is refused in one line', () => {
             `${method}: does not know windows, within which a Swin attends; none, idle, dynamicswin do`,
           ] as const,
       ),
+    [{ dead: true, variant: 'ffn' }, 'dead and variant: wanted one of them, dead tokens are in no part of a block'],
     [{ ranking: 'class' }, 'ranking: wanted received, norm, predictor for a Swin, found class'],
     [{ score: 'logits' }, 'score: logits are of a class token, found a Swin, which has none'],
     [{ keepTokens: [256, 256, 64, 60, 16, 16], variant: 'ffn' }, ''],

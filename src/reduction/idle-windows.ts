@@ -55,15 +55,16 @@ export interface WindowSettings {
  * @throws InputError on what a pyramid has not
  */
 export function planWindows(
-  { score, ranking = 'received', variant = 'block', dead = false, ...request }: KeepRequest & Asked,
+  { score, ranking = 'received', variant, dead = false, ...request }: KeepRequest & Asked,
   shape: ModelShape,
-): KeepPlan & Pick<Required<WindowSettings>, 'ranking' | 'variant'> & Pick<WindowSettings, 'dead'> {
+): KeepPlan & WindowSettings {
   const known = windowRankings.find((name) => name === ranking)
   if (!known) return fail(`ranking: wanted ${windowRankings.join(', ')} for a Swin, found ${ranking}`)
   if (score === 'logits') fail('score: logits are of a class token, found a Swin, which has none')
-  const plan = planPyramid(request, shape, variant === 'block' && !dead)
+  if (dead && variant) fail('dead and variant: wanted one of them, dead tokens are in no part of a block')
+  const plan = planPyramid(request, shape, !dead && variant !== 'ffn')
   if (dead) checkFalling(plan.keep, shape)
-  return { ...plan, ranking: known, variant, ...(dead && { dead }) }
+  return { ...plan, ranking: known, ...(dead ? { dead } : { variant: variant ?? 'block' }) }
 }
 
 /** Options of idling as they come, those of other backbones among them. */
