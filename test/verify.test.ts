@@ -19,6 +19,8 @@ const files = {
   'evo-vit.safetensors': 17,
   'ats.safetensors': 38,
   'tome.safetensors': 21,
+  'adavit.safetensors': 183,
+  'spvit.safetensors': 224,
   'vit-average.safetensors': 91,
   'vit-clip.safetensors': 92,
   'vit-dinov2.safetensors': 9,

@@ -266,8 +266,9 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
     reductions.flatMap(({ keepRatio, ...choice }): Entry[] => {
       const plan = planReduction({ ...choice, ...(keepRatio !== 1 && { keepRatio }) }, shapeOf(config))
       const { method, keep, ...settings } = plan
-      const own = methodOf(method).parameters?.(shapeOf(config), keep, settings)
-      const state = missing === undefined ? model.state : withMissing(model.state as StateDict, own, missing)
+      const { parameters, initial } = methodOf(method)
+      const own = parameters?.(shapeOf(config), keep, settings)
+      const state = missing === undefined ? model.state : withMissing(model.state as StateDict, own, missing, initial)
       const graph = (plan: BuildOptions) => () =>
         lower(buildGraph(config, state, plan), { precision, computesHalf: device !== 'cpu' })
       const { macs, varies } = modelCost(config, plan)

@@ -18,6 +18,8 @@ const tones: Readonly<Record<MethodName, Meaning>> = {
   evovit: 'evovit',
   ats: 'ats',
   tome: 'tome',
+  adavit: 'adavit',
+  spvit: 'spvit',
   dynamicswin: 'dynamicvit', // its form for Swin: no model has both
 }
 

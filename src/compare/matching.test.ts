@@ -24,7 +24,8 @@ describe('matching of work', () => {
     )
   })
 
-  for (const { name, knob, at } of comparedMethods(tiny).filter(({ name }) => name !== 'dynamicswin')) {
+  // Gates decide how much is computed: the most that it can be says nothing of the keep ratio.
+  for (const { name, knob, at } of comparedMethods(tiny).filter(({ name }) => !/adavit|dynamicswin/.test(name))) {
     const work = (reduction: Reduction) => costOf(model, reduction).gmacs
     const all = Array.from({ length: knob.count }, (_, i) => work(knob.at(knob.value(i))))
 

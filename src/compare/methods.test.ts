@@ -65,7 +65,7 @@ describe('the plan of a model of one’s own', () => {
 })
 
 describe('the registry', () => {
-  it('has methods that a plain model runs, and one that wants predictors', () => {
+  it('has methods that a plain model runs, and those that want weights of their own', () => {
     const { methods, refused } = chooseMethods(comparedMethods(tiny), undefined, model)
     assert.deepEqual(
       methods.map(({ name }) => name),
@@ -73,6 +73,8 @@ describe('the registry', () => {
     )
     assert.deepEqual(refused, [
       { method: 'dynamicvit', reason: 'it has no score_predictor.0.in_conv.0.weight' },
+      { method: 'adavit', reason: 'it has no blocks.0.attn.token_select.mlp_head.weight' },
+      { method: 'spvit', reason: 'it has no score_predictor.0.in_conv.0.0.weight' },
       { method: 'dynamicswin', reason: 'dynamicswin: wants a Swin, found a model without windows' },
     ])
     const swin = { config: tinySwin, state: randomWeights(tinySwin, 1) }

@@ -22,6 +22,7 @@ import {
   mul,
   neg,
   scale,
+  sigmoid,
   sqrt,
   sub,
   where,
@@ -103,6 +104,7 @@ const cases: Record<string, Case> = {
   neg: unary(neg),
   exp: unary(exp),
   sqrt: { ...unary(sqrt), range: [0.5, 2] },
+  sigmoid: unary(sigmoid),
   log: { ...unary(log), range: [0.5, 2] },
   where: binary((a, b) => {
     const [n, m] = a.shape.slice(1) as [number, number]

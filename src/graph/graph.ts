@@ -71,6 +71,8 @@ export interface Op<A = unknown> {
   readonly name: string
   /** Inputs that are computed only when the operator asks for them. */
   readonly lazy?: readonly number[]
+  /** How much of a lazy input's work counts, from 0 to 1; absent: all. */
+  share?(node: Node<A>, input: number, size: (shape: Shape) => number[]): number
   /** Shapes and element types of the outputs; throws on inputs that do not fit. */
   infer(inputs: readonly Tensor[], attrs: A): readonly TensorType[]
   /** Writes ONNX nodes. */
@@ -217,12 +219,39 @@ export function liveNodes(graph: Graph): Node[] {
   return live.reverse()
 }
 
+/** How much of every node counts: what only a lazy input needs, as much as that; all else in full. */
+function sharesOf(graph: Graph, live: readonly Node[], size: (shape: Shape) => number[]): Map<Node, number> {
+  const shares = new Map<Node, number>()
+  const readIn = new Map<Tensor, Set<Branch>>()
+  const whole: Branch = { share: 1 }
+  const note = (tensor: Tensor, branch: Branch) =>
+    readIn.set(tensor, (readIn.get(tensor) ?? new Set<Branch>()).add(branch))
+  for (const tensor of graph.outputs.values()) note(tensor, whole)
+  for (const node of [...live].reverse()) {
+    const places = new Set(node.outputs.flatMap((tensor) => [...(readIn.get(tensor) ?? [])]))
+    const [only = whole] = places.size === 1 ? places : []
+    shares.set(node, only.share)
+    for (const [i, tensor] of node.inputs.entries()) {
+      const isLazy = node.op.lazy?.includes(i)
+      note(tensor, isLazy ? { share: only.share * (node.op.share?.(node, i, size) ?? 1) } : only)
+    }
+  }
+  return shares
+}
+
+/** A part of a graph that runs or does not, as a whole. */
+interface Branch {
+  readonly share: number
+}
+
 /** Multiply-adds by scope, of the nodes the outputs need. */
 export function macsByScope(graph: Graph, bindings: Bindings = { batch: 1 }): Map<string, number> {
   const size = (shape: Shape) => evaluateShape(shape, bindings)
   const macs = new Map<string, number>()
-  for (const node of liveNodes(graph)) {
-    const cost = node.op.macs?.(node, size) ?? 0
+  const live = liveNodes(graph)
+  const shares = sharesOf(graph, live, size)
+  for (const node of live) {
+    const cost = (node.op.macs?.(node, size) ?? 0) * (shares.get(node) as number)
     if (cost > 0) macs.set(node.scope, (macs.get(node.scope) ?? 0) + cost)
   }
   return macs

@@ -34,8 +34,8 @@ export interface BuildOptions extends MethodChoice {
    * best first.
    */
   readonly trace?: boolean
-  /** Output `count.l` `[B]`, the image rows of every picture behind block l, where each picture has a number of its own. */
-  readonly counts?: boolean
+  /** Output `size.{symbol}` `[B]`, the sizes that every picture decided for itself, by their symbol in the graph's shapes. */
+  readonly sizes?: boolean
   /** Output `embedded` and `block.{block}`, the rows before the first and after every block, in raster order. */
   readonly blocks?: boolean
 }
@@ -70,7 +70,7 @@ export function buildForward(
   values: WeightValues,
   options: BuildOptions = {},
 ): { readonly graph: Graph; readonly model: VitOutput } {
-  const { features = false, trace = false, blocks = false, counts = false } = options
+  const { features = false, trace = false, blocks = false, sizes = false } = options
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
   const weights = constantWeights(graph, values)
@@ -84,7 +84,9 @@ export function buildForward(
     for (const [l, { step }] of result.blocks.entries()) output(`block.${l}`, byToken(step.rows))
   }
   if (trace) traceOutputs(result, config.distilled)
-  if (counts) for (const [l, { step }] of result.blocks.entries()) if (step.counts) output(`count.${l}`, step.counts)
+  if (sizes)
+    for (const { step } of result.blocks)
+      for (const [symbol, size] of Object.entries(step.sizes ?? {})) output(`size.${symbol}`, size)
   return { graph, model: result }
 }
 

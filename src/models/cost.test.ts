@@ -71,6 +71,26 @@ describe('cost of DeiT', () => {
     assert.equal(costOf('deit-small', { method: 'dynamicvit', keepRatio: 0.7 }).params, 22_774_414)
   })
 
+  it('counts what the gates of AdaViT and the predictors of SPViT add to the parameters', () => {
+    const [C, H, d] = [384, 6, 64]
+    const gates = 12 * (C + 1) + 11 * (H + 2) * (C + 1)
+    assert.equal(costOf('deit-small', { method: 'adavit' }).params, 22_050_664 + gates)
+    const layers = 2 * d + d * (d + 1) + 32 * (d + 1) + 16 * 33 + 2 * 17 // of one head, which all share
+    const words = 3 * (H + 1) + H * 4
+    assert.equal(costOf('deit-small', { method: 'spvit' }).params, 22_050_664 + 3 * (layers + words))
+  })
+
+  it('counts SPViT at the shares of its published models, whose packages go along', () => {
+    const [N0, C, D] = [196, 384, 64]
+    const kept = [196, 196, 196, 120, 120, 120, 72, 72, 72, 26, 26, 26] // trunc(196 · 0.617, 0.369, 0.137)
+    const rows = kept.map((K, l) => 1 + K + Math.floor(l / 3))
+    const blocks = rows.reduce((sum, n) => sum + 12 * n * C ** 2 + 2 * n ** 2 * C, 0)
+    const predictor = (m: number) => m * (6 * (D * D + D * 32 + 32 * 16 + 32) + 36) + m * C // words: 6 → 3 → 6; the package
+    const before = [196, 121, 74].map((m, p) => predictor(m) - p * C) // packages are not packed again
+    const all = N0 * 768 * C + blocks + before.reduce((a, b) => a + b) + C * 1000
+    assert.equal(costOf('deit-small', { method: 'spvit' }).countings.official, all)
+  })
+
   it('counts DeiT-B at the ratios that are published', () => {
     for (const [k, expected] of [
       [0.9, 15.21],

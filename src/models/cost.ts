@@ -47,12 +47,9 @@ function shapesOnly(shapes: ReadonlyMap<string, readonly number[]>): WeightValue
 
 /** Counts parameters and MACs of a model under a plan. */
 export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelCost {
-  const { method = 'idle', keep } = options
-  const shape = shapeOf(config)
-  const extra = keep && methodOf(method).parameters?.(shape, keep, options)
-  const values = shapesOnly(new Map([...parametersOf(config), ...(extra ?? [])]))
-  /** Sizes that pictures decide, at most what they can be. */
-  const bindings = { batch: 1, ...Object.fromEntries((keep ?? []).map((most, l) => [keptSymbol(l), most])) }
+  const { method = 'idle' } = options
+  const values = shapesUnder(config, options)
+  const bindings = largestSizes(config, options)
   const total = (macs: Map<string, number>) => [...macs.values()].reduce((a, b) => a + b, 0)
   const count = (more: BuildOptions) =>
     total(macsByScope(buildForward(config, values, { ...options, ...more }).graph, bindings))
@@ -65,7 +62,7 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
   return {
     params: [...values.values()].reduce((sum, { data }) => sum + (data as Float32Array).length, 0),
     macs: total(executed),
-    varies: model.blocks.some(({ step }) => step.counts !== undefined),
+    varies: model.blocks.some(({ step }) => step.sizes !== undefined),
     denseMacs: count({ method: 'none', features: true }),
     blocks: model.blocks.map(({ step }, l) => ({
       block: l,
@@ -78,10 +75,21 @@ export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelC
 
 /** MACs for one picture of the graph that runs under a plan; the most they can be, where pictures decide. */
 export function executedMacs(config: VitConfig, options: BuildOptions): number {
+  return totalMacs(buildGraph(config, shapesUnder(config, options), options), largestSizes(config, options))
+}
+
+/** Shapes of the model's weights, and of those that the method reads beyond them. */
+function shapesUnder(config: VitConfig, options: BuildOptions): WeightValues {
+  const { method = 'idle', keep } = options
+  const extra = keep && methodOf(method).parameters?.(shapeOf(config), keep, options)
+  return shapesOnly(new Map([...parametersOf(config), ...(extra ?? [])]))
+}
+
+/** Sizes that pictures decide, at most what they can be. */
+function largestSizes(config: VitConfig, options: BuildOptions): Bindings {
   const { method = 'idle', keep = [] } = options
-  const extra = methodOf(method).parameters?.(shapeOf(config), keep, options)
-  const graph = buildGraph(config, shapesOnly(new Map([...parametersOf(config), ...(extra ?? [])])), options)
-  return totalMacs(graph, { batch: 1, ...Object.fromEntries(keep.map((most, l) => [keptSymbol(l), most])) })
+  const kept = Object.fromEntries(keep.map((most, l) => [keptSymbol(l), most]))
+  return { batch: 1, ...kept, ...methodOf(method).most?.({ ...options, keep }, shapeOf(config)) }
 }
 
 /**
@@ -90,6 +98,6 @@ export function executedMacs(config: VitConfig, options: BuildOptions): number {
  * @returns the MACs of a picture by the sizes that it decided, as a forward pass tells them
  */
 export function macsOfPicture(config: VitConfig, options: BuildOptions): (sizes: Bindings) => number {
-  const graph = buildGraph(config, shapesOnly(parametersOf(config)), options)
+  const graph = buildGraph(config, shapesUnder(config, options), options)
   return (sizes) => totalMacs(graph, { batch: 1, ...sizes })
 }

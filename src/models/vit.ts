@@ -14,11 +14,12 @@ import { linear, matmul } from '../graph/ops/linear.js'
 import { layerNorm } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { concat, expandBatch, reshape, slice, split, transpose } from '../graph/ops/shape.js'
-import type { Block, Projection } from '../reduction/block.js'
+import type { Block, Projection, Within } from '../reduction/block.js'
 import { type Form, type ModelShape, type Step, stateless } from '../reduction/method.js'
 import { denseBlock } from '../reduction/none.js'
 import type { Rows } from '../reduction/rows.js'
 import { type Activation, finalNorm, gridSize, imageTokens, prefixTokens, type VitConfig } from './config.js'
+import { headPieces } from './heads.js'
 import { lazy } from './lazy.js'
 import { attentionPooling, type Pooling, poolingLogits } from './pooling.js'
 import { rotation, type Turn } from './rotary.js'
@@ -67,6 +68,7 @@ export const vitShape = (config: VitConfig): ModelShape => ({
   tokens: imageTokens(config),
   prefix: prefixTokens(config),
   width: config.width,
+  heads: config.heads,
   ...(config.classToken === false && { classToken: false }),
   ...(config.pool === 'attention' && { poolingQuery: true }),
   ...(config.rotary && { turned: true }),
@@ -203,10 +205,13 @@ const activations: Readonly<Record<Activation, (x: Tensor) => Tensor>> = {
 }
 
 /** Two linear layers with an activation between. */
-function mlp(w: Weights, { activation = 'gelu' }: VitConfig, y: Tensor): Tensor {
-  const hidden = activations[activation](linear(y, w('mlp.fc1.weight'), w('mlp.fc1.bias'))) // [B, n, R·C]
-  return linear(hidden, w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
+function mlp(w: Weights, { activation = 'gelu' }: VitConfig, y: Tensor, within: Within = {}): Tensor {
+  const { input = same, hidden = same } = within
+  const u = linear(input(y), w('mlp.fc1.weight'), w('mlp.fc1.bias')) // [B, n, R·C]
+  return linear(activations[activation](hidden(u)), w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
 }
+
+const same = (x: Tensor): Tensor => x
 
 /**
  * The pieces of block l: attention and MLP with pre-norm and residual.
@@ -262,7 +267,17 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number, turn?: 
       matmul(splitHeads(q, heads), splitHeads(k, heads), { transB: true, alpha: (config.width / heads) ** -0.5 }),
     attend: (q, k, v, bias) => attention(q, k, v, heads, bias),
     project: (o) => scaled('ls1', linear(o, w('attn.proj.weight'), w('attn.proj.bias'))),
-    feedForward: (x) => scaled('ls2', mlp(w, config, norm('norm2', x))), // [B, n, C]
+    feedForward: (x, within) => scaled('ls2', mlp(w, config, norm('norm2', x), within)), // [B, n, C]
+    someHeads: (which) =>
+      headPieces(which, {
+        heads,
+        projection: part,
+        weight: w,
+        normed: (name, t) => (qkNorm ? norm(`attn.${name}`, t) : t),
+        norm2: (x) => norm('norm2', x),
+        activate: activations[config.activation ?? 'gelu'],
+        scaled,
+      }),
     ...(config.pool === 'attention' && {
       poolingLogits: (x: Tensor) =>
         poolingLogits(poolingOf(weights, config), normOf(weights, config, finalNorm(config), x)),

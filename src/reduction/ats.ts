@@ -10,14 +10,14 @@
 
 import type { Dim } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
-import { add, cast, detach, div, less, mul, scale, sqrt, sub, where } from '../graph/ops/elementwise.js'
+import { add, div, less, mul, sqrt, sub, where } from '../graph/ops/elementwise.js'
 import { reduceMax, reduceSum } from '../graph/ops/reduce.js'
-import { bottomK, cumulate, gatherLast, scatterLast, topK } from '../graph/ops/rows.js'
+import { bottomK, cumulate, gatherLast, scatterLast } from '../graph/ops/rows.js'
 import { reshape, slice, zerosLike } from '../graph/ops/shape.js'
 import { type Block, residual } from './block.js'
-import { readerAttention } from './folded.js'
 import { type Method, type Step, stateless } from './method.js'
 import { denseBlock } from './none.js'
+import { columns, pack } from './packing.js'
 import { imageRows, keepRows, padRows, pickRows, type Rows, withPrefix } from './rows.js'
 import {
   checkRequest,
@@ -41,16 +41,6 @@ export interface AtsSettings {
   readonly sampling?: 'single' | 'batch'
   /** Pack a batch to its largest number of rows; without, it stays as wide as there are sample points. */
   readonly pack?: boolean
-}
-
-/** The logit of padding; float16 holds it, and its exponential is 0. */
-const PADDING = 1e4
-
-/** Keeps padding out of attention: `[B, 1, 1, n]`; nothing where there is none. */
-function columns({ present, x }: Rows): Tensor | undefined {
-  if (!present) return undefined
-  const bias = scale(sub(present, scalar(x.graph, 1)), PADDING) // [B, n]: 0 or -PADDING
-  return reshape(bias, [x.shape[0] as Dim, 1, 1, x.shape[1] as Dim])
 }
 
 /** Image rows in the order of their significance, and which of them are sampled. */
@@ -103,19 +93,6 @@ function sample(weights: Tensor, M: number, real: Tensor | undefined, sampling: 
   return { order, significance, hits, mask }
 }
 
-/** Sampled rows first, by rising significance, packed to the picture that has most of them. */
-function pack({ order, mask }: Sampled, width: Dim, packs: boolean) {
-  const { graph } = mask
-  const one = scalar(graph, 1)
-  const place = cumulate(add(zerosLike(mask), one)) // [B, m]: 1, 2, 3, …
-  const counts = reduceSum(mask, [1]) // [B]
-  const largest = cast(reduceMax(counts, [0], true), 'int64') // [1]
-  // Sampled rows are ranked before all others, each group by its place.
-  const rank = sub(scale(mask, PADDING), place) // [B, m]
-  const places = topK(rank, width, packs ? largest : undefined).indices // [B, K]
-  return { chosen: gatherLast(order, places), real: detach(gatherLast(mask, places)), counts }
-}
-
 function samplingBlock(block: Block, rows: Rows, M: number, plan: AtsSettings & { official: boolean }) {
   const { sampling = 'single', pack: packs = true, official } = plan
   const y = block.norm1(rows.x) // [B, n, C]
@@ -128,7 +105,9 @@ function samplingBlock(block: Block, rows: Rows, M: number, plan: AtsSettings & 
   const sampled = sample(weights, M, real, sampling)
   const m = imageRows(rows)
   const width = packs ? keptSymbol(block.index) : Math.min(M, m as number)
-  const { chosen, real: stays, counts } = pack(sampled, width, packs) // [B, K]
+  // Sampled rows first, by rising significance, packed to the picture that has most of them.
+  const { places, real: stays, counts } = pack(sampled.mask, width) // [B, K]
+  const chosen = gatherLast(sampled.order, places) // [B, K]
   const left = padRows(keepRows(rows, chosen), stays) // [B, P + K, C]
   const at = withPrefix(rows, chosen) // [B, P + K]
   // Only rows that stay ask.
@@ -141,7 +120,7 @@ function samplingBlock(block: Block, rows: Rows, M: number, plan: AtsSettings & 
     rows: out,
     tokens: width,
     scores: weights,
-    counts,
+    sizes: { [keptSymbol(block.index)]: counts },
     seen: { significance, hits, order },
   } satisfies Omit<Step<undefined>, 'state'>
 }
@@ -188,11 +167,7 @@ export const ats: Method<AtsSettings> = {
   countings: { official: { label: 'queries of all rows (structure of the official code)', plan: { official: true } } },
   open: ({ shape }, { keep, from = firstIdleBlock(shape.depth), official = false, ...settings }) =>
     stateless((block, rows, reads) => {
-      if (block.index < from) return denseBlock(block, rows, reads)
-      if (reads === 'all') return samplingBlock(block, rows, keep[block.index] as number, { ...settings, official })
-      const y = block.norm1(rows.x) // [B, n, C]
-      const first = (t: Tensor) => slice(t, 1, 0, reads) // [B, R, C]
-      const o = readerAttention(block, first(y), y, { bias: columns(rows) }) // [B, R, C]
-      return { rows: { ...rows, x: residual(block, first(rows.x), o) }, tokens: imageRows(rows) }
+      if (block.index < from || reads !== 'all') return denseBlock(block, rows, reads)
+      return samplingBlock(block, rows, keep[block.index] as number, { ...settings, official })
     }),
 }

@@ -35,8 +35,10 @@ export interface Block {
   attend(q: Tensor, k: Tensor, v: Tensor, bias?: Tensor): Tensor
   /** Output projection of the attention branch. */
   project(o: Tensor): Tensor
-  /** MLP(LN2(x)). */
-  feedForward(x: Tensor): Tensor
+  /** MLP(LN2(x)); what its two layers read may be changed on the way. */
+  feedForward(x: Tensor, within?: Within): Tensor
+  /** The pieces for some of the heads, and only their work; absent where rows attend within windows. */
+  someHeads?(heads: Heads): HeadPieces
   /** The projections themselves, where keys and values are linear in the normalised row, for those who fold them. */
   readonly linear?: { readonly key: Projection; readonly value: Projection }
   /** Where rows attend to those of their own window alone: then `logits` and `attend` take rows of windows. */
@@ -64,6 +66,30 @@ export interface Windows {
    * @param at - int64 `[B·nW, n]`: places of the rows in their window; absent: all w² in their order
    */
   biased(logits: Tensor, at?: Tensor): Tensor
+}
+
+/** Maps what the layers of an MLP read. */
+export interface Within {
+  /** Normalised rows `[B, n, C]`. */
+  readonly input?: (y: Tensor) => Tensor
+  /** What the first layer gives, before the activation `[B, n, R·C]`. */
+  readonly hidden?: (u: Tensor) => Tensor
+}
+
+/** Some of a block's heads, h of H. */
+export interface Heads {
+  /** int64 `[h]`: which, at least one. */
+  readonly at: Tensor
+  /** `[B, h]`: 1, or 0 for pictures that do without a head. */
+  readonly on: Tensor
+}
+
+/** What a block does with some of its heads; what it would do with the others is not computed. */
+export interface HeadPieces {
+  /** Attention of `[B, a, C]` over `[B, n, C]`, both normalised, through the projection; `bias` `[B, 1, 1, n]`. */
+  attend(asking: Tensor, y: Tensor, bias?: Tensor): Tensor
+  /** The MLP of rows `[B, n, C]`, of which it sees, or whose hidden units are, those heads' channels. */
+  feedForward(x: Tensor, channels: 'inputs' | 'hidden'): Tensor
 }
 
 /** A linear layer: weight `[C, C]` in PyTorch's layout, bias `[C]` if any. */

@@ -67,19 +67,19 @@ function masked(build: Build, points: readonly number[], given: boolean): Form<T
 }
 
 /** The policies of all points, in order: `[B, N0]` each. */
-const policiesOf = ({ steps }: LossInputs): Tensor[] => steps.flatMap(({ seen }) => seen?.policy ?? [])
+export const policiesOf = ({ steps }: LossInputs): Tensor[] => steps.flatMap(({ seen }) => seen?.policy ?? [])
 
-/** The mean over points of how far the shares kept are from those wanted; see {@link ratioLoss}. */
-function meanRatioLoss(from: LossInputs, { keep, ratios }: MethodPlan): Tensor | undefined {
+/** The mean over points of how far the shares kept are from those wanted, by a sum over points such as {@link ratioLoss}. */
+export function meanRatioLoss(from: LossInputs, { keep, ratios }: MethodPlan, sum = ratioLoss): Tensor | undefined {
   const { tokens } = from.shape
   const points = dropPoints(keep, tokens)
   if (points.length === 0) return undefined
   const wanted = points.map((l) => ratios?.[l] ?? (keep[l] as number) / tokens)
-  return scale(ratioLoss(policiesOf(from), wanted), 1 / points.length)
+  return scale(sum(policiesOf(from), wanted), 1 / points.length)
 }
 
 /** The tokens that the last point keeps, held against the teacher's; see {@link tokenLoss}. */
-function keptTokenLoss(from: LossInputs): Tensor | undefined {
+export function keptTokenLoss(from: LossInputs): Tensor | undefined {
   const policy = policiesOf(from).at(-1)
   if (!policy || !from.rows) return undefined
   const image = (rows: Tensor) => slice(rows, 1, from.shape.prefix) // [B, N0, C]
@@ -100,7 +100,11 @@ export const dynamicvit: Method<DynamicvitSettings> = {
   learning: {
     forms: ['masked'],
     losses: {
-      ratio: { label: 'Distance to the shares of tokens to keep', weight: 2, compute: meanRatioLoss },
+      ratio: {
+        label: 'Distance to the shares of tokens to keep',
+        weight: 2,
+        compute: (from, plan) => meanRatioLoss(from, plan),
+      },
       token: {
         label: 'Distance of kept tokens to the teacher’s',
         weight: 0.5,

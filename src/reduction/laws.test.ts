@@ -32,6 +32,8 @@ const requests: Partial<Record<MethodName, readonly ReductionRequest[]>> = {
   evovit: [{ keepRatio: 0.5 }, { keepRatio: 0.5, layerwise: true }],
   ats: [{}, { keepRatio: 0.6 }, { samples: 12 }],
   group: [{ keepRatio: 0.6 }, { groups: [36, 9, 9, 20, 12, 12], attention: 0 }, { groups: 12, regroup: [3, 5] }],
+  adavit: [{}, { keepRatio: 0.7 }, { dropped: 'hidden' }, { dropped: 'identity' }],
+  spvit: [{}, { keepRatio: 0.6 }, { keepRatio: 0.6, stay: 'picture' }],
   tome: [{ r: 4 }, { r: 3, inflect: -0.5 }, { r: [0, 8, 2] }, { r: 4, proportional: false }],
 }
 const reduced = (method: MethodName): readonly ReductionRequest[] => requests[method] ?? [{ keepRatio: 0.6 }]

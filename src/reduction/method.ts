@@ -6,7 +6,7 @@
  * block to block. Models call it without knowing which one it is.
  */
 
-import type { Dim, Shape } from '../graph/dims.js'
+import type { Bindings, Dim, Shape } from '../graph/dims.js'
 import type { DType, Graph, Tensor } from '../graph/graph.js'
 import type { FullAttention } from '../losses/cut.js'
 import type { Random } from '../random.js'
@@ -24,6 +24,8 @@ export interface ModelShape {
   readonly prefix: number
   /** Token width C. */
   readonly width: number
+  /** Attention heads H; absent on a pyramid, whose stages have numbers of their own. */
+  readonly heads?: number
   /** `false`: no class token leads the rows. */
   readonly classToken?: boolean
   /** A learned query pools the rows behind the last block. */
@@ -64,8 +66,8 @@ export interface Step<S> {
   readonly state: S
   /** Image rows that went through the block; a symbol where every picture has its own number. */
   readonly tokens: Dim
-  /** `[B]`: how many image rows of each picture are real, where that is its own. */
-  readonly counts?: Tensor
+  /** `[B]` each: sizes that are every picture's own, by the symbol that stands for them in shapes. */
+  readonly sizes?: Readonly<Record<string, Tensor>>
   /** int64 `[B, K]`: the image rows, of those that came in, that were computed or that go on, best first. */
   readonly kept?: Tensor
   /** `[B, m]`: what the image rows that came in are ranked by. */
@@ -152,6 +154,8 @@ export interface LossInputs {
   readonly headLogits: readonly Tensor[]
   /** `[B, classes]`: soft targets. */
   readonly targets: Tensor
+  /** Whether there is a teacher. */
+  readonly taught: boolean
   /** The student's and the teacher's rows after the final LayerNorm, `[B, P + N0, C]`; without a teacher absent. */
   readonly rows?: { readonly student: Tensor; readonly teacher: Tensor }
 }
@@ -199,6 +203,8 @@ export interface Method<S extends object = object> {
   readonly tellsPlaces?: boolean
   /** Whether it knows pyramids of windows (`able`), or nothing else (`only`); absent: it knows none. */
   readonly windows?: 'able' | 'only'
+  /** Its keep ratios say more than the rounded counts: a saved model tells those. */
+  readonly keepsShares?: boolean
   /** Whether the number of tokens can be an input of the graph. */
   readonly elastic?: boolean
   /** Its options, those a user may set. */
@@ -211,8 +217,14 @@ export interface Method<S extends object = object> {
   plan(request: KeepRequest & S, shape: ModelShape): KeepPlan & S
   /** Weights it reads beyond the model's under a plan, with their shapes. */
   parameters?(shape: ModelShape, keep: readonly number[], settings?: Partial<S>): ReadonlyMap<string, readonly number[]>
+  /** What such a weight starts from in all its entries; absent or `undefined`: as layers of its kind do. */
+  initial?(name: string): number | undefined
   /** Names of such weights in a checkpoint, whoever wants them. */
   readonly ownsWeight?: RegExp
+  /**
+   * The most that sizes can be which pictures decide, by their symbol; absent: the image rows that the plan keeps.
+   */
+  most?(plan: MethodPlan & S, shape: ModelShape): Bindings
   /** Ways to count its multiply-adds, by name in JSON; default: the official structure. */
   readonly countings?: Readonly<Record<string, Counting<S>>>
   /** How it learns; absent: by the losses that every method has. */

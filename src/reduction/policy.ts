@@ -13,7 +13,7 @@ import { reduceMax, reduceSum } from '../graph/ops/reduce.js'
 import { reshape } from '../graph/ops/shape.js'
 import type { Block } from './block.js'
 
-/** Keeps a sum without a single entry from being 0. */
+/** ε of training: keeps a sum without a single entry from being 0. */
 const EPSILON = 1e-6
 
 /**
@@ -21,9 +21,17 @@ const EPSILON = 1e-6
  *
  * @param q, k, v - `[B, N, C]`
  * @param policy - `[B, N]`
+ * @param epsilon - ε; default as in training
  * @returns `[B, N, C]`, before the output projection
  */
-export function policyAttention(block: Block, q: Tensor, k: Tensor, v: Tensor, policy: Tensor): Tensor {
+export function policyAttention(
+  block: Block,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  policy: Tensor,
+  epsilon = EPSILON,
+): Tensor {
   const { graph } = q
   const [B, N] = q.shape as [Dim, number]
   const one = scalar(graph, 1)
@@ -36,7 +44,7 @@ export function policyAttention(block: Block, q: Tensor, k: Tensor, v: Tensor, p
   const allowed = add(columns, mul(sub(one, columns), eye)) // [B, 1, N, N]
   const logits = block.logits(q, k) // [B, H, N, N]
   const weights = mul(exp(sub(logits, reduceMax(logits, [3], true))), allowed) // [B, H, N, N]
-  const sums = add(reduceSum(weights, [3], true), scalar(graph, EPSILON)) // [B, H, N, 1]
-  const map = div(add(weights, scalar(graph, EPSILON / N)), sums) // [B, H, N, N]
+  const sums = add(reduceSum(weights, [3], true), scalar(graph, epsilon)) // [B, H, N, 1]
+  const map = div(add(weights, scalar(graph, epsilon / N)), sums) // [B, H, N, N]
   return mergeHeads(matmul(map, splitHeads(v, block.heads))) // [B, N, C]
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { InputError } from '../errors.js'
 import { elasticPlan, type MethodName, planReduction, type ReductionRequest, storedPlan } from './registry.js'
 
-const deit = { depth: 12, tokens: 196, prefix: 1, width: 384 }
+const deit = { depth: 12, tokens: 196, prefix: 1, width: 384, heads: 6 }
 const keepOf = (request: ReductionRequest) => planReduction(request, deit).keep
 
 test('what a keep ratio means by method, on DeiT', () => {

@@ -1,6 +1,7 @@
 /** Every token reduction method by name, and what is asked of one turned into a plan. */
 
 import { fail } from '../errors.js'
+import { adavit } from './adavit.js'
 import { ats } from './ats.js'
 import { dynamicswin } from './dynamicswin.js'
 import { dynamicvit } from './dynamicvit.js'
@@ -11,10 +12,23 @@ import { idle } from './idle.js'
 import type { Build, Form, Method, MethodPlan, ModelShape, Setting } from './method.js'
 import { none } from './none.js'
 import { elasticKeep, type KeepPlan, type KeepRequest } from './schedule.js'
+import { spvit } from './spvit.js'
 import { tome } from './tome.js'
 
 /** The methods that `--method` knows: one line each. */
-export const methods = { none, idle, group, evit, dynamicvit, evovit, ats, tome, dynamicswin } as const
+export const methods = {
+  none,
+  idle,
+  group,
+  evit,
+  dynamicvit,
+  evovit,
+  ats,
+  tome,
+  adavit,
+  spvit,
+  dynamicswin,
+} as const
 
 export type MethodName = keyof typeof methods
 
@@ -154,7 +168,9 @@ export function storedPlan({
   ...settings
 }: ReductionPlan): StoredReduction | undefined {
   const own = Object.entries(settings).filter(([name]) => !settingsOf(method)[name]?.schedules) // `keep` says it
-  return method === 'none' ? undefined : { method, keepTokens: keep, ...Object.fromEntries(own) }
+  if (method === 'none') return undefined
+  const says = methodOf(method).keepsShares ? { keepRatios: ratios } : { keepTokens: keep }
+  return { method, ...says, ...Object.fromEntries(own) }
 }
 
 /**

@@ -8,6 +8,7 @@
 import { addDims, type Dim } from '../graph/dims.js'
 import { constant, type Graph, scalar, type Tensor } from '../graph/graph.js'
 import { add, cast, less, mul, where } from '../graph/ops/elementwise.js'
+import { countOf } from '../graph/ops/reduce.js'
 import { cumulate, gatherLast, gatherRows, scatterLast, selectRows } from '../graph/ops/rows.js'
 import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
 
@@ -44,6 +45,14 @@ export const int64 = (graph: Graph, value: number): Tensor => constant(graph, Bi
 
 /** m, the number of image rows. */
 export const imageRows = ({ x, prefix }: Rows): Dim => addDims(x.shape[1] as Dim, -prefix)
+
+/** m as an int64 scalar, also where it is known only when the graph runs. */
+export function rowCount(rows: Rows): Tensor {
+  const { x, prefix } = rows
+  const m = imageRows(rows)
+  if (typeof m === 'number') return int64(x.graph, m)
+  return add(cast(countOf(x, [1]), 'int64'), int64(x.graph, -prefix)) // []
+}
 
 /** `places`, also where it is absent. */
 export const placesOf = (rows: Rows): Tensor => rows.places ?? numbers(rows.x, imageRows(rows) as number)
@@ -129,12 +138,14 @@ function movedTo(rows: Rows, to: Tensor): Tensor {
  */
 export function appendRow(rows: Rows, row: Tensor, before: Rows): Rows {
   const { graph } = row
-  const last = int64(graph, imageRows(rows) as number)
+  const last = rowCount(rows) // []
   const lost = less(homeOf(rows), int64(graph, 0)) // [B, N0]
   const wasThere = less(int64(graph, -1), homeOf(before)) // [B, N0]
   const home = homeOf(rows)
+  const always = rows.present && expandBatch(constant(graph, Float32Array.of(1), [1, 1]), row) // [B, 1]
   return {
     ...rows,
+    ...(rows.present && always && { present: concat([rows.present, always], 1) }), // [B, n + 1]
     x: concat([rows.x, row], 1), // [B, n + 1, C]
     places: concat([placesOf(rows), add(numbers(row, 1), int64(graph, -1))], 1), // [B, m + 1]
     home: where(lost, where(wasThere, last, home), home), // [B, N0]

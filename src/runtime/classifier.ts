@@ -8,7 +8,7 @@ import type { Preprocess } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
 import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
-import { planReduction, type ReductionPlan, type ReductionRequest } from '../reduction/registry.js'
+import { methodOf, planReduction, type ReductionPlan, type ReductionRequest } from '../reduction/registry.js'
 import { firstIdleBlock, KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
 import { computesHalf } from './half.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
@@ -117,7 +117,7 @@ export async function openClassifier(
   const tokens = imageTokens(config)
   const shape = shapeOf(config)
   const plan = planReduction(options, shape)
-  const build = { ...plan, trace, blocks: trace, features, counts: true }
+  const build = { ...plan, trace, blocks: trace, features, sizes: true }
   const { precision = 'fp32', device = 'cpu' } = options
   const onHalf = precision === 'fp16' && device !== 'cpu'
   const half = onHalf && (await computesHalf(openSession, options))
@@ -170,7 +170,8 @@ export async function openClassifier(
     lanes: session.lanes ?? 1,
     forward,
     memory(batch) {
-      const everyToken = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens])) // the most there can be
+      const kept = Object.fromEntries(plan.keep.map((_, l) => [keptSymbol(l), tokens])) // the most there can be
+      const everyToken = { ...kept, ...methodOf(plan.method).most?.(plan, shape) }
       const [one, two] = [1, 2].map((pictures) => peakMemory(graph, { ...everyToken, batch: pictures })) as [
         number,
         number,
@@ -209,9 +210,10 @@ export function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: Session
 
 /** What every picture decided, by the symbol that stands for it in the graph's shapes. */
 function sizesOf(outputs: Readonly<Record<string, Values>>, batch: number): Pick<ForwardResult, 'sizes'> {
-  const counts = Object.entries(outputs).filter(([name]) => name.startsWith('count.'))
-  if (counts.length === 0) return {}
-  const symbols = counts.map(([name, { data }]) => [keptSymbol(Number(name.slice('count.'.length))), data] as const)
+  const symbols = Object.entries(outputs).flatMap(([name, { data }]) =>
+    name.startsWith('size.') ? [[name.slice('size.'.length), data] as const] : [],
+  )
+  if (symbols.length === 0) return {}
   const sizes = Array.from({ length: batch }, (_, b) =>
     Object.fromEntries(symbols.map(([symbol, data]) => [symbol, Number(data[b])])),
   )

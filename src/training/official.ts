@@ -65,6 +65,8 @@ export const officialRecipes: Readonly<Partial<Record<MethodName, RecipeChanges>
     rates: [...fresh(1), { names: '*', factor: 0.2 }],
   },
   ats: { keep: { keepRatio: 1 }, loss: alone }, // a sample point for every token
+  adavit: { loss: alone }, // its own losses beside it
+  spvit: { loss: { classification: 1, distillation: 0.5, feature: 0, ratio: 2, token: 0.5 } },
   tome: { ...deit, keep: {}, settings: { r: 13 }, loss: alone },
 }
 
@@ -72,6 +74,14 @@ export const officialRecipes: Readonly<Partial<Record<MethodName, RecipeChanges>
 export const commonChanges: Readonly<Partial<Record<MethodName, RecipeChanges>>> = {
   none: { keep: { keepRatio: 1 } },
   dynamicvit: {
+    rates: [
+      { names: 'score_predictor.*', factor: 10 },
+      { names: '*', factor: 1 },
+    ],
+  },
+  adavit: { keep: {} }, // half of everything, as published
+  spvit: {
+    keep: {}, // the shares of the published models
     rates: [
       { names: 'score_predictor.*', factor: 10 },
       { names: '*', factor: 1 },

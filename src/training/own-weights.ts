@@ -23,8 +23,11 @@ export function withOwnWeights<M extends Weighed>(model: M, recipe: Recipe): M {
   const headed = withClassHead(model, recipe)
   const { config, state } = headed
   const keep = stepPlan(recipe, config).keep.map(Number)
-  const own = methodOf(recipe.method ?? 'idle').parameters?.(shapeOf(config), keep, recipe.settings)
-  return { ...headed, state: withMissing(state, own, recipe.seed) }
+  const { parameters, initial } = methodOf(recipe.method ?? 'idle')
+  return {
+    ...headed,
+    state: withMissing(state, parameters?.(shapeOf(config), keep, recipe.settings), recipe.seed, initial),
+  }
 }
 
 function withClassHead<M extends Weighed>(model: M, { method, loss }: Recipe): M {

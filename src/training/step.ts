@@ -143,6 +143,7 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
   const own = computeOwn(
     {
       shape: shapeOf(config),
+      taught: teacher,
       steps: student.blocks.map(({ step }) => step),
       headLogits: student.headLogits,
       targets,
@@ -203,7 +204,7 @@ function withDropPath(block: Block, factors: Tensor): Block {
   return {
     ...block,
     project: (o) => mul(block.project(o), factor(0)),
-    feedForward: (x) => mul(block.feedForward(x), factor(1)),
+    feedForward: (x, within) => mul(block.feedForward(x, within), factor(1)),
   }
 }
 

@@ -22,7 +22,7 @@ export interface RunOptions {
   readonly state?: WeightValues
   /** Pictures; default: the file's. */
   readonly input?: Values
-  readonly build?: Pick<BuildOptions, 'form' | 'givenPolicy'>
+  readonly build?: Pick<BuildOptions, 'form' | 'official' | 'givenPolicy' | 'sharp' | 'packages'>
   /** Other inputs of the graph. */
   readonly feeds?: Readonly<Record<string, Values>>
 }

@@ -2,6 +2,7 @@
 
 import { extname } from 'node:path'
 import { fail } from '../errors.js'
+import { replayAdavit } from './adavit.js'
 import { verifyCheckpoint } from './checkpoint.js'
 import { type Check, compare, compareGradient, type Replay } from './compare.js'
 import { replayDeit, replayIdleDeit } from './deit.js'
@@ -10,6 +11,7 @@ import { replayAts, replayEvit, replayEvoVit, replayTome } from './methods.js'
 import { replayOptim } from './optim.js'
 import { replayPreprocess } from './preprocess.js'
 import { readReference, tensorOf } from './reference.js'
+import { replaySpvit } from './spvit.js'
 import { replayDynamicSwin, replaySwin } from './swin.js'
 import { replayVit } from './vit.js'
 
@@ -32,6 +34,8 @@ const replays: Readonly<Record<string, Replay>> = {
   'evo-vit': replayEvoVit,
   ats: replayAts,
   tome: replayTome,
+  adavit: replayAdavit,
+  spvit: replaySpvit,
   swin: replaySwin,
   'dynamic-swin': replayDynamicSwin,
   optim: replayOptim,

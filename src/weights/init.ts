@@ -29,12 +29,23 @@ export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, ra
 export const randomVit = (config: VitConfig, seed: number): StateDict =>
   randomWeights(parametersOf(config), createRandom(seed))
 
-/** Weights with random ones for those parameters that are missing. */
+/**
+ * Weights with random ones for those parameters that are missing.
+ *
+ * @param initial - what all entries of such a weight are instead, by its name
+ */
 export function withMissing(
   state: StateDict,
   shapes: ReadonlyMap<string, readonly number[]> | undefined,
   seed: number,
+  initial: (name: string) => number | undefined = () => undefined,
 ): StateDict {
   const missing = new Map([...(shapes ?? [])].filter(([name]) => !state.has(name)))
-  return missing.size === 0 ? state : new Map([...state, ...randomWeights(missing, createRandom(seed))])
+  if (missing.size === 0) return state
+  const drawn = randomWeights(missing, createRandom(seed))
+  for (const [name, { data }] of drawn) {
+    const value = initial(name)
+    if (value !== undefined) data.fill(value as never)
+  }
+  return new Map([...state, ...drawn])
 }

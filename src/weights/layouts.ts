@@ -253,6 +253,18 @@ export const timmSwin: Layout = {
   modules: [['head', 'head.fc']],
 }
 
+/** AdaViT on DeiT: matrices of query, key and value by themselves; they are joined to qkv afterwards. */
+export const adaVit: Layout = {
+  name: 'AdaViT',
+  sign: /^blocks\.\d+\.attn\.query\.weight$/,
+  prefix: '',
+  modules: [
+    ['blocks.#.attn.q', 'blocks.#.attn.query'],
+    ['blocks.#.attn.k', 'blocks.#.attn.key'],
+    ['blocks.#.attn.v', 'blocks.#.attn.value'],
+  ],
+}
+
 /** LayerScale as DeiT III, BEiT and timm's Eva call it. */
 export const gammas: Layout = {
   name: 'DeiT III, Eva',
@@ -289,6 +301,7 @@ export const layouts: readonly Layout[] = [
   timmSwin,
   huggingFaceVit,
   evoVit,
+  adaVit,
   gammas,
   dinoRegisters,
 ]

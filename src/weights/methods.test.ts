@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { maxAbsDiff } from '../../test/support/models.js'
 import { golden } from '../../test/support/shared.js'
+import type { ReductionRequest } from '../reduction/registry.js'
 import { openNodeClassifier } from '../runtime/node.js'
 import { field } from '../verify/model.js'
 import { type Reference, readReference, tensorsUnder, valuesOf } from '../verify/reference.js'
@@ -15,7 +16,7 @@ import { writeSafetensors } from './safetensors.js'
 import type { StateDict } from './state.js'
 
 /** Logits of a reference file's model, saved under its official names and loaded as users do. */
-async function logitsOf(reference: Reference, request: Parameters<typeof openNodeClassifier>[1]) {
+async function logitsOf(reference: Reference, request: ReductionRequest) {
   const folder = await mkdtemp(join(tmpdir(), 'idlevit-'))
   try {
     await writeFile(join(folder, 'model.safetensors'), writeSafetensors(tensorsUnder(reference, 'state.') as StateDict))
@@ -43,4 +44,29 @@ test('Evo-ViT: attention in lists of its own, and a head on the mean of the toke
   const reference = await readReference(golden('evo-vit.safetensors'))
   const logits = await logitsOf(reference, { method: 'evovit', keepRatio: 0.5 })
   assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.logits').data) < 3e-5)
+})
+
+test('AdaViT: query, key and value by themselves, and gates in every block', async () => {
+  const reference = await readReference(golden('adavit.safetensors'))
+  const logits = await logitsOf(reference, { method: 'adavit' })
+  assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.logits').data) < 3e-5)
+})
+
+test('SPViT: one predictor under the names of all heads; rows gathered by picture answer as those masked', async () => {
+  const reference = await readReference(golden('spvit.safetensors'))
+  const keepRatios = [1, 0.617, 0.617, 0.369, 0.137, 0.137]
+  const logits = await logitsOf(reference, { method: 'spvit', keepRatios, stay: 'picture' })
+  assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.argmax.logits').data) < 3e-5)
+})
+
+test('SPViT: heads that do not share their weights are refused', async () => {
+  const reference = await readReference(golden('spvit.safetensors'))
+  const name = 'state.score_predictor.1.in_conv.2.1.weight'
+  const tensor = reference.tensors.get(name)
+  assert.ok(tensor)
+  const other = new Map([...reference.tensors, [name, { ...tensor, data: new Float32Array(tensor.data.length) }]])
+  await assert.rejects(
+    logitsOf({ ...reference, tensors: other }, { method: 'spvit' }),
+    /score_predictor.1.in_conv.2.1.weight: wanted the weights of the first head, which all heads share, found others/,
+  )
 })

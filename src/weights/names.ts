@@ -85,7 +85,24 @@ export function toTimmNames(state: StateDict, leftOut: (what: string, tensors: n
     renamed.set(timm, tensor)
   }
   for (const [what, tensors] of foreign) leftOut(what, tensors)
-  return joinQkv(toTimmForm(renamed))
+  return joinQkv(toTimmForm(withoutCopies(renamed)))
+}
+
+/** One module under the names of all heads: SPViT's predictors look at every head's channels with the same weights. */
+const ofOtherHeads = /^(score_predictor\.\d+\.(?:in|out)_conv)\.[1-9]\d*(\.\d\.(?:weight|bias))$/
+
+/** Leaves out what stands there again for other heads. */
+function withoutCopies(state: StateDict): StateDict {
+  return new Map(
+    [...state].filter(([name, { data }]) => {
+      const match = ofOtherHeads.exec(name)
+      const first = match && state.get(`${match[1]}.0${match[2]}`)
+      if (!first) return true
+      if (first.data.length !== data.length || !first.data.every((value, i) => value === data[i]))
+        fail(`${nameText(name)}: wanted the weights of the first head, which all heads share, found others`)
+      return false
+    }),
+  )
 }
 
 /**

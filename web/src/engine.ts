@@ -100,7 +100,7 @@ export function engine(): Handlers {
       const traced = await openWebClassifier(model, { ...planOf(name as Method, keepRatio, model), trace: true })
       try {
         const result = await traced.forward(seen())
-        const { macs, varies } = modelCost(model.config, { ...traced.plan, trace: false, blocks: false, counts: false })
+        const { macs, varies } = modelCost(model.config, { ...traced.plan, trace: false, blocks: false, sizes: false })
         return { top: topPredictions(result.logits, TOP, model.labels), macs, varies, ...tokensOf(model, result) }
       } finally {
         await traced.close()

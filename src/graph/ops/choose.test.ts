@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createSession } from '../../runtime/node.js'
-import { constant, createGraph, input, output } from '../graph.js'
+import { constant, createGraph, input, output, totalMacs } from '../graph.js'
 import { choose } from './choose.js'
 import { equal, neg, scale } from './elementwise.js'
+import { linear } from './linear.js'
 import { gatherRows, selectRows } from './rows.js'
 
 /** x doubled where the flag holds, else the rows of x at `rows`: a body that fails when a row does not exist. */
@@ -47,6 +48,19 @@ describe('choose', () => {
     assert.deepEqual([y?.data, picked?.data], [Float32Array.of(2, 4, 6), Float32Array.of(-2)])
     await assert.rejects(session.run(feeds(true, [7n])), /indices|bounds/)
     await session.close()
+  })
+
+  it('counts the work of the side that is taken', () => {
+    const graph = createGraph()
+    const [flag, x] = [input(graph, 'flag', [1], 'bool'), input(graph, 'x', [2, 3])]
+    const weight = constant(graph, new Float32Array(9), [3, 3])
+    const one = linear(x, weight) // 18 multiply-adds
+    const three = linear(linear(linear(x, weight), weight), weight) // 54
+    output('y', choose(flag, one, three, 'taken'))
+    assert.equal(totalMacs(graph, { taken: 1 }), 18)
+    assert.equal(totalMacs(graph, { taken: 0 }), 54)
+    output('three', three)
+    assert.equal(totalMacs(graph, { taken: 1 }), 72)
   })
 
   it('refuses sides that do not fit', () => {

@@ -4,9 +4,14 @@ import type { Dim } from '../dims.js'
 import { apply, type Op, type Tensor } from '../graph.js'
 import { zerosLike } from './shape.js'
 
-const chooseOp: Op<null> = {
+const chooseOp: Op<{ taken: Dim | undefined }> = {
   name: 'choose',
   lazy: [1, 2],
+  share({ attrs: { taken } }, input, size) {
+    if (taken === undefined) return 1
+    const share = size([taken])[0] as number
+    return input === 1 ? share : 1 - share
+  },
   infer([condition, a, b]) {
     const { dtype, shape } = a as Tensor
     const other = b as Tensor
@@ -38,5 +43,8 @@ function either(a: Dim, b: Dim): Dim {
  * `a` where the condition holds, else `b`; operators that serve only the other one do not run.
  *
  * @param condition - bool, one element
+ * @param taken - what stands for the condition where costs are counted: 1 where it holds, 0 where it does not; absent:
+ * both sides count
  */
-export const choose = (condition: Tensor, a: Tensor, b: Tensor): Tensor => apply(chooseOp, [condition, a, b], null)
+export const choose = (condition: Tensor, a: Tensor, b: Tensor, taken?: Dim): Tensor =>
+  apply(chooseOp, [condition, a, b], { taken })

@@ -47,6 +47,7 @@ const lessOp = binaryOp('less', 'Less', undefined, 'bool')
 const negOp = unaryOp('neg', 'Neg', neg)
 const expOp = unaryOp('exp', 'Exp', (g, _, y) => mul(g, y))
 const logOp = unaryOp('log', 'Log', (g, x) => div(g, x))
+const sigmoidOp = unaryOp('sigmoid', 'Sigmoid', (g, _, y) => mul(g, sub(y, mul(y, y))))
 const sqrtOp = unaryOp('sqrt', 'Sqrt', (g, _, y) => div(g, mul(y, scalar(y.graph, 2))))
 
 export const add = (a: Tensor, b: Tensor): Tensor => apply(addOp, [a, b], null)
@@ -58,6 +59,7 @@ export const less = (a: Tensor, b: Tensor): Tensor => apply(lessOp, [a, b], null
 export const exp = (x: Tensor): Tensor => apply(expOp, [x], null)
 export const log = (x: Tensor): Tensor => apply(logOp, [x], null)
 export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], null)
+export const sigmoid = (x: Tensor): Tensor => apply(sigmoidOp, [x], null)
 export function neg(x: Tensor): Tensor {
   return apply(negOp, [x], null)
 }

@@ -1,6 +1,6 @@
 /** Matrix products. */
 
-import { broadcast, type Dim, elements, evaluateDim } from '../dims.js'
+import { broadcast, type Dim, elements } from '../dims.js'
 import { apply, type Emitter, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
 import { reduceSum, sumTo } from './reduce.js'
@@ -78,7 +78,7 @@ const linearOp: Op<null> = {
   name: 'linear',
   infer([x, w, b]) {
     if (!x || !w || w.shape.length !== 2) throw new Error('linear wants an [out, in] matrix')
-    const [out, inner] = w.shape as [number, number]
+    const [out, inner] = w.shape as [Dim, Dim]
     if (x.shape.at(-1) !== inner) throw new Error(`input width ${x.shape.at(-1)} is not ${inner}`)
     if (b && (b.shape.length !== 1 || b.shape[0] !== out)) throw new Error(`bias [${b.shape}] is not [${out}]`)
     return [{ dtype: x.dtype, shape: [...x.shape.slice(0, -1), out] }]
@@ -91,13 +91,13 @@ const linearOp: Op<null> = {
       onnx.node('Gemm', [x.name, ...weights], [result.name], { transB: 1 })
       return
     }
-    const flat = onnx.constant(int64s([-1, x.shape.at(-1) as number]), [2])
+    const flat = flatShape(x, w, onnx)
     const [rows] = onnx.node('Reshape', [x.name, flat], 1) as [string]
     const [product] = onnx.node('Gemm', [rows, ...weights], 1, { transB: 1 }) as [string]
-    onnx.node('Reshape', [product, restoredShape(x, result, onnx)], [result.name])
+    onnx.node('Reshape', [product, restoredShape(x, w, result, onnx)], [result.name])
   },
   macs: ({ inputs: [, w], outputs: [y] }, size) =>
-    product(size((y as Tensor).shape)) * evaluateDim((w as Tensor).shape[1] as number),
+    product(size([...(y as Tensor).shape, (w as Tensor).shape[1] as Dim])),
   // dX = dY W, dW = dYᵀ X, db = Σ dY: the layout [out, in] needs no transposed copy in either direction.
   gradient({ inputs: [x, w] }, [g]) {
     const [dy, rows] = [flattenRows(g as Tensor), flattenRows(x as Tensor)] // [rows, out], [rows, in]
@@ -105,15 +105,27 @@ const linearOp: Op<null> = {
   },
 }
 
-/** Where the flattened rows go back to: a constant unless more than one leading dimension is symbolic. */
-function restoredShape(x: Tensor, result: Tensor, onnx: Emitter): string {
-  const width = result.shape.at(-1) as number
+/** Rows in one axis; of as many columns as the weights have, where that is known only when the graph runs. */
+function flatShape(x: Tensor, w: Tensor, onnx: Emitter): string {
+  const width = x.shape.at(-1) as Dim
+  if (typeof width === 'number') return onnx.constant(int64s([-1, width]), [2])
+  const [columns] = onnx.node('Shape', [w.name], 1, { start: 1, end: 2 }) as [string]
+  return onnx.node('Concat', [onnx.constant(int64s([-1]), [1]), columns], 1, { axis: 0 })[0] as string
+}
+
+/** Where the flattened rows go back to: a constant unless more than one dimension is symbolic. */
+function restoredShape(x: Tensor, w: Tensor, result: Tensor, onnx: Emitter): string {
+  const width = result.shape.at(-1) as Dim
   if (result.shape.filter((dim) => typeof dim === 'string').length <= 1) {
     const target = reshapeTarget([], result.shape)
     return onnx.constant(int64s(target), [target.length])
   }
   const [leading] = onnx.node('Shape', [x.name], 1, { start: 0, end: -1 }) as [string]
-  return onnx.node('Concat', [leading, onnx.constant(int64s([width]), [1])], 1, { axis: 0 })[0] as string
+  const [columns] =
+    typeof width === 'number'
+      ? [onnx.constant(int64s([width]), [1])]
+      : onnx.node('Shape', [w.name], 1, { start: 0, end: 1 })
+  return onnx.node('Concat', [leading, columns as string], 1, { axis: 0 })[0] as string
 }
 
 /** Linear layer: x `[…, in]`, weight `[out, in]`, bias `[out]` → `[…, out]`. */

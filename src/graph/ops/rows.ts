@@ -85,6 +85,22 @@ const gatherLastOp: Op<null> = {
 /** Entries along the last axis: x `[…, n]` at int64 indices `[…, k]` → `[…, k]`. */
 export const gatherLast = (x: Tensor, indices: Tensor): Tensor => apply(gatherLastOp, [x, indices], null)
 
+const takeOp: Op<{ axis: number }> = {
+  name: 'take',
+  infer([x, indices], { axis }) {
+    const { dtype, shape } = x as Tensor
+    const at = indices as Tensor
+    if (at.dtype !== 'int64' || at.shape.length !== 1) throw new Error(`indices are int64 [k], found [${at.shape}]`)
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? (at.shape[0] as Dim) : dim)) }]
+  },
+  emit({ inputs, outputs, attrs: { axis } }, onnx) {
+    onnx.node('Gather', namesOf(inputs), namesOf(outputs), { axis })
+  },
+}
+
+/** Entries along an axis, the same everywhere: x `[…, n, …]` at int64 `[k]` → `[…, k, …]`; for passes without a gradient. */
+export const take = (x: Tensor, indices: Tensor, axis: number): Tensor => apply(takeOp, [x, indices], { axis })
+
 const addLastOp: Op<null> = {
   name: 'addLast',
   infer: ([x]) => [x as Tensor],

@@ -49,7 +49,7 @@ export const transpose = (x: Tensor, perm: readonly number[]): Tensor => apply(t
 interface SliceAttributes {
   readonly axis: number
   readonly start: number
-  /** Exclusive; absent = to the end. */
+  /** Exclusive; negative = counted from the end; absent = to the end. */
   readonly end: number | undefined
 }
 
@@ -60,7 +60,7 @@ const sliceOp: Op<SliceAttributes> = {
     const size = shape[axis]
     if (size === undefined) throw new Error(`no axis ${axis}`)
     if (typeof size === 'number' && (start > size || (end ?? size) > size)) throw new Error(`slice exceeds ${size}`)
-    const length = end === undefined ? addDims(size, -start) : end - start
+    const length = end === undefined || end < 0 ? addDims(size, (end ?? 0) - start) : end - start
     return [{ dtype, shape: shape.map((dim, i) => (i === axis ? length : dim)) }]
   },
   emit({ inputs, outputs, attrs: { axis, start, end } }, onnx) {
@@ -69,7 +69,7 @@ const sliceOp: Op<SliceAttributes> = {
     onnx.node('Slice', [...namesOf(inputs), one(start), one(stop), one(axis)], namesOf(outputs))
   },
   gradient({ inputs: [x], attrs: { axis, start, end } }, [g]) {
-    const after = end === undefined ? 0 : addDims((x as Tensor).shape[axis] as Dim, -end)
+    const after = end === undefined || end < 0 ? -(end ?? 0) : addDims((x as Tensor).shape[axis] as Dim, -end)
     if (typeof after === 'string') return [apply(padLikeOp, [g as Tensor, x as Tensor], { axis, before: start })]
     return [pad(g as Tensor, axis, start, after)]
   },
@@ -118,12 +118,12 @@ export function pad(x: Tensor, axis: number, before: number, after: number): Ten
   return before + after === 0 ? x : apply(padOp, [x], { axis, before, after })
 }
 
-/** Elements `start … end - 1` along an axis. */
+/** Elements `start … end - 1` along an axis; a negative `end` counts from behind. */
 export function slice(x: Tensor, axis: number, start: number, end?: number): Tensor {
   if (!x.data || axis !== 0) return apply(sliceOp, [x], { axis, start, end })
   const [rows, ...rest] = x.shape as readonly [number, ...number[]]
   const stride = rest.reduce((a, b) => a * b, 1)
-  const stop = end ?? rows
+  const stop = end === undefined || end < 0 ? rows + (end ?? 0) : end
   const view = x.data.subarray(start * stride, stop * stride) // leading rows of a constant are a constant, uncopied
   return constant(x.graph, view, [stop - start, ...rest], `${x.name}[${start}:${stop}]`, x.dtype)
 }

@@ -28,7 +28,7 @@ export function mergeRows(graph: Graph): Graph {
   return rewrite(graph, ({ op, attrs, outputs }, inputs) => {
     if (op.name === 'reshape') return [view(inputs[0] as Tensor, (attrs as { shape: Shape }).shape)]
     const rows = rowInputs[op.name]?.filter((i) => isMergeable(inputs[i] as Tensor)) ?? []
-    if (rows.length === 0 || (op.name === 'add' && !areAlike(inputs))) return undefined
+    if (rows.length === 0 || !outputs.every(comesBack) || (op.name === 'add' && !areAlike(inputs))) return undefined
     const made = applyAll(
       op,
       inputs.map((x, i) => (rows.includes(i) ? merged(x) : x)),
@@ -40,9 +40,11 @@ export function mergeRows(graph: Graph): Graph {
 
 const mergedShape = ([B, n, ...rest]: Shape): Shape => [multiplyDims(B as Dim, n as Dim), ...rest]
 
-/** Rows `[B, n, C]` or row numbers `[B, n]`, n known: from a product of two symbols there is no way back. */
-const isMergeable = ({ dtype, shape }: Tensor): boolean =>
-  shape.length === (dtype === 'int64' ? 2 : 3) && typeof shape[1] === 'number'
+/** Rows `[B, n, C]` or row numbers `[B, n]`, n and C known. */
+const isMergeable = (x: Tensor): boolean => x.shape.length === (x.dtype === 'int64' ? 2 : 3) && comesBack(x)
+
+/** Whether B alone is a symbol: from a product of two there is no way back. */
+const comesBack = ({ shape: [, ...rest] }: Tensor): boolean => rest.every((size) => typeof size === 'number')
 
 const areAlike = ([a, b]: readonly Tensor[]): boolean => sameShape(a?.shape as Shape, b?.shape as Shape)
 

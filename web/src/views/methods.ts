@@ -16,6 +16,8 @@ const titles: Readonly<Record<string, string>> = {
   evovit: 'Evo-ViT',
   ats: 'ATS',
   tome: 'ToMe',
+  adavit: 'AdaViT',
+  spvit: 'SPViT',
 }
 
 export const titleOf = (method: string): string => titles[method] ?? method
