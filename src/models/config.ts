@@ -7,6 +7,7 @@
  */
 
 import { fail } from '../errors.js'
+import type { Cascade } from './cascade.js'
 import type { Rotary } from './rotary.js'
 
 /** Sizes and options of a vision transformer; what is left out is as in DeiT. */
@@ -62,6 +63,8 @@ export interface VitConfig {
   readonly projection?: number
   /** A second norm and head on the class token, for training alone (Evo-ViT). Its first norm is behind the mean. */
   readonly classHead?: boolean
+  /** Smaller nets in front of this one (DVT), which answer what is easy: see cascade.ts. Such a model is run by itself. */
+  readonly cascade?: Cascade
 }
 
 /** Activations of MLPs: exact GELU, its approximation by tanh, and x sigmoid(1.702 x). */

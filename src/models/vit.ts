@@ -107,9 +107,10 @@ export function vit(weights: Weights, pixels: Tensor, config: VitConfig, options
 }
 
 /** What is read out of the rows behind the last block. */
-type Readout = Pick<VitOutput, 'features' | 'pooled' | 'logits' | 'headLogits'>
+export type Readout = Pick<VitOutput, 'features' | 'pooled' | 'logits' | 'headLogits'>
 
-function readout(weights: Weights, { x, prefix }: Rows, config: VitConfig): Readout {
+/** Reads the answer out of the rows behind the last block, or of those of them that the head reads. */
+export function readout(weights: Weights, { x, prefix }: Rows, config: VitConfig): Readout {
   const { pool = 'class', projection, normAfterPool = false, width: C } = config
   const [B] = x.shape
   const norm = (t: Tensor) => normOf(weights, config, finalNorm(config), t)
@@ -147,7 +148,7 @@ function evoReadout(weights: Weights, { x, prefix }: Rows, config: VitConfig): R
 const headOf = (weights: Weights, name: string, x: Tensor): Tensor =>
   linear(x, weights(`${name}.weight`), weights(`${name}.bias`))
 
-const normOf = (weights: Weights, { layerNormEps }: VitConfig, name: string, x: Tensor): Tensor =>
+export const normOf = (weights: Weights, { layerNormEps }: VitConfig, name: string, x: Tensor): Tensor =>
   layerNorm(x, weights(`${name}.weight`), weights(`${name}.bias`), layerNormEps)
 
 /** The pieces of attention pooling. */
@@ -168,7 +169,7 @@ function turnOf(embedded: Tensor, config: VitConfig): Turn | undefined {
 }
 
 /** Patches as tokens behind the prefix rows, with positions: `[B, 3, height, width]` → `[B, N, C]`. */
-function embed(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
+export function embed(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
   const { patchSize: P, width: C, positions = 'all', patchBias = true } = config
   const [B = 1] = pixels.shape
   const [rows, columns] = gridSize(config)

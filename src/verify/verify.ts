@@ -6,6 +6,7 @@ import { replayAdavit } from './adavit.js'
 import { verifyCheckpoint } from './checkpoint.js'
 import { type Check, compare, compareGradient, type Replay } from './compare.js'
 import { replayDeit, replayIdleDeit } from './deit.js'
+import { replayDvt } from './dvt.js'
 import { replayDynamicVit } from './dynamicvit.js'
 import { replayAts, replayEvit, replayEvoVit, replayTome } from './methods.js'
 import { replayOptim } from './optim.js'
@@ -38,6 +39,7 @@ const replays: Readonly<Record<string, Replay>> = {
   spvit: replaySpvit,
   swin: replaySwin,
   'dynamic-swin': replayDynamicSwin,
+  dvt: replayDvt,
   optim: replayOptim,
   preprocess: replayPreprocess,
 }

@@ -74,6 +74,15 @@ test('what is written is read back, with metadata', () => {
   )
 })
 
+test('values of a Buffer that begin between two places for them are read', () => {
+  const bytes = Buffer.concat([
+    Buffer.from([0]),
+    ...writeSafetensors(new Map([['i', { dtype: 'I64', shape: [1], data: BigInt64Array.of(7n) }]])),
+  ])
+  const inside = Buffer.from(bytes.buffer, bytes.byteOffset + 1, bytes.byteLength - 1)
+  assert.deepEqual(parseSafetensors(inside).state.get('i')?.data, BigInt64Array.of(7n))
+})
+
 test('halved floats are read back as the nearest float16', () => {
   const data = Float32Array.of(1, 1 / 3, -65504, 2 ** -24)
   const whole = { dtype: 'I64', shape: [1], data: BigInt64Array.of(7n) }
