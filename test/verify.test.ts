@@ -32,6 +32,7 @@ const files = {
   'vit-siglip.safetensors': 103,
   'swin.safetensors': 8,
   'dynamic-swin.safetensors': 13,
+  'dvt.safetensors': 208,
   'optim.safetensors': 24,
   'preprocess-png.safetensors': 25,
   'preprocess-jpeg.safetensors': 25,

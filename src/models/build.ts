@@ -7,6 +7,7 @@ import { type Build, type MethodPlan, tokensByBlock } from '../reduction/method.
 import { elasticPlan, type MethodChoice, methodOf, openMethod } from '../reduction/registry.js'
 import { byToken, valuesByToken } from '../reduction/rows.js'
 import { forward, shapeOf } from './backbone.js'
+import { refuseCascade } from './cascade.js'
 import { pictureSize, type VitConfig } from './config.js'
 import type { BlockRecord, VitOutput, Weights } from './vit.js'
 
@@ -71,6 +72,7 @@ export function buildForward(
   options: BuildOptions = {},
 ): { readonly graph: Graph; readonly model: VitOutput } {
   const { features = false, trace = false, blocks = false, sizes = false } = options
+  refuseCascade('the model', config, 'wanted a single net')
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
   const weights = constantWeights(graph, values)

@@ -7,7 +7,9 @@ import { type MethodName, methodOf } from '../reduction/registry.js'
 import { keptSymbol } from '../reduction/schedule.js'
 import { parametersOf, shapeOf } from './backbone.js'
 import { type BuildOptions, buildForward, buildGraph, type WeightValues } from './build.js'
-import type { VitConfig } from './config.js'
+import { type CascadeConfig, cascadeParameters, isCascade, netsOf } from './cascade.js'
+import { imageTokens, type VitConfig } from './config.js'
+import { buildNet } from './dvt-build.js'
 
 export interface BlockCost {
   readonly block: number
@@ -27,6 +29,18 @@ export interface ModelCost {
   readonly blocks: readonly BlockCost[]
   /** By other countings: `executed`, the graph that runs, and what the method is compared by. */
   readonly countings: Readonly<Record<string, number>> & { readonly executed: number }
+  /** Of a cascade, net by net; its `macs` are those of a picture that no net but the last answers. */
+  readonly nets?: readonly NetCost[]
+}
+
+/** A net of a cascade. */
+export interface NetCost {
+  readonly name: string
+  /** Image tokens. */
+  readonly tokens: number
+  readonly macs: number
+  /** MACs of a picture that this net answers: those of the nets before included. */
+  readonly macsUpTo: number
 }
 
 /** How a method that names no countings is compared: every row of every block, nothing folded. */
@@ -47,6 +61,7 @@ function shapesOnly(shapes: ReadonlyMap<string, readonly number[]>): WeightValue
 
 /** Counts parameters and MACs of a model under a plan. */
 export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelCost {
+  if (isCascade(config)) return cascadeCost(config)
   const { method = 'idle' } = options
   const values = shapesUnder(config, options)
   const bindings = largestSizes(config, options)
@@ -98,6 +113,46 @@ function largestSizes(config: VitConfig, options: BuildOptions): Bindings {
  * @returns the MACs of a picture by the sizes that it decided, as a forward pass tells them
  */
 export function macsOfPicture(config: VitConfig, options: BuildOptions): (sizes: Bindings) => number {
+  if (isCascade(config)) {
+    const { nets = [] } = cascadeCost(config)
+    return ({ [EXIT]: exit = nets.length - 1 }) => nets[exit]?.macsUpTo ?? Number.NaN
+  }
   const graph = buildGraph(config, shapesUnder(config, options), options)
   return (sizes) => totalMacs(graph, { batch: 1, ...sizes })
+}
+
+/** What a picture decides in a cascade: the net that answers it, from 0. */
+export const EXIT = 'exit'
+
+/** A cascade's nets one behind the other. */
+function cascadeCost(config: CascadeConfig): ModelCost {
+  const values = shapesOnly(cascadeParameters(config))
+  const count = (index: number, allRows?: boolean) => macsByScope(buildNet(config, values, index, { allRows }).graph)
+  const total = (macs: ReadonlyMap<string, number>) => [...macs.values()].reduce((a, b) => a + b, 0)
+  const own = netsOf(config)
+  const scopes = own.map((_, i) => count(i))
+  const nets = own.map(({ name, config: { imageSize, patchSize } }, i) => ({
+    name,
+    tokens: imageTokens({ imageSize, patchSize }),
+    macs: total(scopes[i] as Map<string, number>),
+    macsUpTo: scopes.slice(0, i + 1).reduce((sum, macs) => sum + total(macs), 0),
+  }))
+  const macs = nets.at(-1)?.macsUpTo ?? 0
+  const denseMacs = own.reduce((sum, _, i) => sum + total(count(i, true)), 0)
+  const { depth } = config
+  return {
+    params: [...values.values()].reduce((sum, { data }) => sum + (data as Float32Array).length, 0),
+    macs,
+    varies: true,
+    denseMacs,
+    blocks: nets.flatMap(({ tokens }, i) =>
+      Array.from({ length: depth }, (_, l) => ({
+        block: i * depth + l,
+        tokens,
+        macs: scopes[i]?.get(`blocks.${l}`) ?? 0,
+      })),
+    ),
+    countings: { executed: macs, official: denseMacs },
+    nets,
+  }
 }

@@ -14,16 +14,16 @@ import { concat, pad, reshape, slice } from '../graph/ops/shape.js'
 import type { Cascade, Net } from './cascade.js'
 import { embed, normOf, readout, vitBlock, type Weights } from './vit.js'
 
-/** What a net passes on to the next. */
+/** What a net passes on to the next, as far as that one reads it. */
 export interface Passed {
   /** Rows behind its last block `[B, n, C]`. */
-  readonly rows: Tensor
+  readonly rows?: Tensor
   /** Attention logits of all blocks, block by block `[B, L·H, n, n]`, those it received included. */
-  readonly relations: Tensor
+  readonly relations?: Tensor
 }
 
 /** What a net of a cascade computes. */
-export interface NetOutput extends Passed {
+export interface NetOutput extends Required<Passed> {
   /** `[B, classes]` */
   readonly logits: Tensor
   /** Rows that enter the first block `[B, N, C]`. */
@@ -72,7 +72,9 @@ export function dvtNet(
   const padded = pad(pad(pixels, 2, padding, padding), 3, padding, padding) // [B, 3, P·G, P·G]
   const embedded = scoped(graph, 'embed', () => embed(own, padded, config)) // [B, N, C]
   const converted =
-    received && cascade.relations ? scoped(graph, 'reuse', () => convert(own, received.relations)) : undefined
+    received?.relations && cascade.relations
+      ? scoped(graph, 'reuse', () => convert(own, received.relations as Tensor))
+      : undefined
   let x = embedded
   const blocks: NetBlock[] = []
   for (let l = 0; l < depth; l++) {
@@ -113,7 +115,7 @@ function netBlock(weights: Weights, x: Tensor, l: number, net: Net, inputs: Bloc
   const { mixed } = attend(relation, splitHeads(v, net.config.heads)) // [B, H, n, d]
   const attended = add(lead(x), block.project(mergeHeads(mixed))) // [B, n, C]
   const step = { relation, ...(added && { added }) }
-  if (!received || !cascade.features) return { rows: add(attended, block.feedForward(attended)), ...step }
+  if (!received?.rows || !cascade.features) return { rows: add(attended, block.feedForward(attended)), ...step }
   const reused = reuse(weights, received.rows, l, net)
   // The class row receives zeros.
   const wide = classRow ? pad(attended, 2, 0, cascade.features.width) : concat([attended, reused.resized], 2) // [B, n, C + F]

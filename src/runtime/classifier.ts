@@ -7,6 +7,7 @@ import { lower, type Precision } from '../graph/passes/precision.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
+import { refuseCascade } from '../models/cascade.js'
 import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
 import { methodOf, planReduction, type ReductionPlan, type ReductionRequest } from '../reduction/registry.js'
 import { firstIdleBlock, KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
@@ -22,6 +23,8 @@ export interface Model {
   readonly labels?: readonly string[]
   /** How its pictures were made in training. */
   readonly preprocess?: Preprocess
+  /** Of a cascade: the confidence from which a net answers, for every net but the last. */
+  readonly thresholds?: readonly number[]
 }
 
 /** A token reduction (default `idle`, all tokens kept) with its method's options, and how it runs. */
@@ -39,6 +42,11 @@ export interface ClassifierOptions extends ReductionRequest, SessionOptions {
   readonly trace?: boolean
   /** Also give the token features after the last block in raster order. */
   readonly features?: boolean
+  /**
+   * Of a cascade: the confidence (largest probability) from which a net answers, for every net but the last. Default: the
+   * model's; where it has none every picture goes through all nets.
+   */
+  readonly thresholds?: readonly number[]
 }
 
 export interface Prediction {
@@ -74,6 +82,8 @@ export interface ForwardResult {
   readonly blocks?: readonly Float32Array[]
   /** By picture, where each decides how many tokens are computed: the sizes in the graph that it decided. */
   readonly sizes?: readonly Bindings[]
+  /** By picture, of a cascade: the net that answered, from 0. */
+  readonly exits?: readonly number[]
   /** Rows after the final LayerNorm `[B, N, C]`; with `features`. */
   readonly features?: Float32Array
 }
@@ -113,6 +123,8 @@ export async function openClassifier(
   openSession: OpenSession,
 ): Promise<Classifier> {
   const { config } = model
+  refuseCascade(model.name, config, 'wanted a single net')
+  if (options.thresholds) fail(`thresholds: wanted a cascade of nets (DVT), found ${model.name}, a single one`)
   const { trace = false, features = false, elastic = false } = options
   const tokens = imageTokens(config)
   const shape = shapeOf(config)

@@ -6,9 +6,12 @@
 import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { parametersOf } from '../models/backbone.js'
+import { cascadeParameters, refuseCascade } from '../models/cascade.js'
 import { pictureSize, type VitConfig } from '../models/config.js'
+import { checkThresholds } from '../models/exits.js'
 import { isSwin } from '../models/swin-config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
+import { inferCascade, isCascadeState } from './cascade.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
 import { findHeads, type Heads, type Origin } from './heads.js'
 import {
@@ -44,6 +47,8 @@ export interface BuildModelOptions {
   readonly imageSize?: number
   /** How pictures are made; what is left out is as the files say. `crop` is the picture side. */
   readonly preprocess?: Partial<Preprocess>
+  /** Also take a cascade of nets (DVT), which is run by itself; default: it is refused. */
+  readonly cascades?: boolean
   /** The config may be of other weights: where its sizes are not theirs it is left out, with a warning. */
   readonly unsure?: boolean
 }
@@ -67,6 +72,8 @@ export interface BuiltModel {
   readonly idle?: IdleSettings
   /** How its pictures are made, at the size it runs at. */
   readonly preprocess: Preprocess
+  /** Of a cascade: the confidence from which a net answers, for every net but the last. */
+  readonly thresholds?: readonly number[]
   readonly origins: ModelOrigins
   /** What the user should hear of: doubtful guesses, files that contradict each other. */
   readonly warnings: readonly string[]
@@ -95,6 +102,7 @@ export interface BuiltModel {
  */
 export function buildModel(state: StateDict, options: BuildModelOptions = {}): BuiltModel {
   const { name = 'model', id = name, folder = '' } = options
+  if (isCascadeState(stripPrefixes(state))) return buildCascade(stripPrefixes(state), options)
   const parts: string[] = []
   const renamed = unflattenPatchWeights(
     toTimmNames(stripPrefixes(state), (what, tensors) => parts.push(`${what} (${tensors} tensors)`)),
@@ -191,6 +199,48 @@ function swinArchitecture(
         ? [guessedSide]
         : [],
     ...(foreign && { foreign: true as const }),
+  }
+}
+
+/** A cascade of nets: its names stay the official ones. */
+function buildCascade(state: StateDict, options: BuildModelOptions): BuiltModel {
+  const { name = 'model', id = name, folder = '', cascades = false } = options
+  const file = options.config === undefined ? undefined : readModelConfig(options.config, `${folder}config.json`)
+  const { config, heads } = inferCascade(state, {
+    heads: options.heads ?? file?.heads?.value,
+    ...(file?.layerNormEps && { layerNormEps: file.layerNormEps.value }),
+  })
+  if (!cascades) refuseCascade('the weights', config, 'wanted a single net')
+  const expected = cascadeParameters(config)
+  checkState(state, expected)
+  const side = sideOf(options) ?? config.imageSize
+  if (side !== config.imageSize)
+    fail(`a cascade of nets (DVT) takes pictures of ${config.imageSize} pixels and no others, found ${side}`)
+  const pictures = findPreprocess(config, side, { given: options.preprocess, config: file, id })
+  const labels = file?.labels?.length === config.classes ? file.labels : undefined
+  const { thresholds } = file ?? {}
+  if (thresholds)
+    checkThresholds(thresholds, config.cascade.smaller.length + 1, `${folder}config.json: idlevit.thresholds`)
+  return {
+    name,
+    config,
+    state: new Map([...expected.keys()].map((each) => [each, state.get(each) ?? fail(`no ${each}`)])),
+    ...(labels && { labels }),
+    ...(thresholds && { thresholds }),
+    preprocess: pictures.preprocess,
+    origins: {
+      heads: originOf(heads),
+      layerNormEps: file?.layerNormEps
+        ? { source: `${file.source} (${file.layerNormEps.field})`, guessed: false }
+        : { source: 'as in the official DVT', guessed: true },
+      preprocess: originOf(pictures),
+    },
+    warnings: [
+      ...(file?.warnings ?? []),
+      ...headWarnings(heads, file),
+      ...labelWarnings(config, file),
+      ...pictures.warnings,
+    ],
   }
 }
 

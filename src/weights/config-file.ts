@@ -59,6 +59,8 @@ export interface ModelConfigFile {
   readonly idle?: IdleSettings
   /** How pictures are made, as a folder of this project says it. */
   readonly preprocess?: Preprocess
+  /** Of a cascade: the confidence from which a net answers, for every net but the last. */
+  readonly thresholds?: readonly number[]
   /** timm's `pretrained_cfg`: how pictures are made, read when it is wanted. */
   readonly pretrained?: JsonObject
   readonly warnings: readonly string[]
@@ -81,7 +83,7 @@ export function readModelConfig(json: unknown, source: string, swin = false): Mo
 
 /** The `idlevit` field. */
 function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
-  const { method: named, keepRatios, keepTokens, preprocess } = own
+  const { method: named, keepRatios, keepTokens, preprocess, thresholds } = own
   const field = fieldsOf(own, source, 'idlevit.')
   const every = (value: unknown, good: (item: number) => boolean): value is number[] =>
     Array.isArray(value) && value.every((item) => typeof item === 'number' && good(item))
@@ -90,6 +92,8 @@ function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
     field.wrong('keepRatios', 'numbers above 0 and up to 1')
   if (keepTokens !== undefined && !every(keepTokens, (count) => Number.isInteger(count) && count > 0))
     field.wrong('keepTokens', 'positive integers')
+  if (thresholds !== undefined && !every(thresholds, (each) => each >= 0))
+    field.wrong('thresholds', 'numbers from 0 on')
   const method = methodNames.find((name) => name === (named ?? 'idle'))
   if (!method) return field.wrong('method', `one of ${methodNames.join(', ')}`)
   const settings = Object.entries(settingsOf(method)).flatMap(([name, { parse, wanted }]) => {
@@ -106,6 +110,7 @@ function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
     ...(layerNormEps === undefined ? {} : { layerNormEps: { value: layerNormEps, field: 'idlevit.layerNormEps' } }),
     ...(own.architecture === undefined ? {} : { hints: readOwnHints(own.architecture, source) }),
     ...(Object.keys(idle).length > 0 ? { idle } : {}),
+    ...(thresholds === undefined ? {} : { thresholds: thresholds as number[] }),
     ...(preprocess === undefined ? {} : { preprocess: readOwnPreprocess(preprocess, source) }),
   }
 }

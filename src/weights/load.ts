@@ -31,6 +31,8 @@ export interface LoadOptions {
   readonly init?: string
   /** The picture side to run at; the position embedding is resized when it differs. */
   readonly imageSize?: number
+  /** Also take a cascade of nets (DVT), which `openNodeClassifier` runs and little else can; default: it is refused. */
+  readonly cascades?: boolean
   /** Take the moving average of the weights (`model_ema`) when the checkpoint has one. */
   readonly ema?: boolean
   /** Attention heads, where no file says them or says them wrongly. */
@@ -139,7 +141,7 @@ async function loadFolder(folder: string, options: LoadOptions, id?: string): Pr
 
 async function loadFile(path: string, options: LoadOptions, id = hubIdOf(dirname(path))): Promise<LoadedModel> {
   const { state } = await readCheckpoint(path, { ema: options.ema ?? false })
-  const { heads, imageSize, preprocess } = options
+  const { heads, imageSize, preprocess, cascades = false } = options
   const beside = await filesBeside(path)
   const built = withPath(path, () =>
     buildModel(state, {
@@ -150,6 +152,7 @@ async function loadFile(path: string, options: LoadOptions, id = hubIdOf(dirname
       ...(heads !== undefined && { heads }),
       ...(imageSize !== undefined && { imageSize }),
       ...(preprocess && { preprocess }),
+      cascades,
     }),
   )
   return { ...built, source: path, warnings: [...beside.warnings, ...built.warnings] }
