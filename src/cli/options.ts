@@ -26,6 +26,7 @@ import type { KeepRequest } from '../reduction/schedule.js'
 import type { Device } from '../runtime/session.js'
 import { addSection, columns, mustBeGiven, refuseMissing } from './help.js'
 import {
+  confidence,
   deviations,
   list,
   means,
@@ -146,6 +147,12 @@ const definitions = {
   score: define('--score <name>', `ranking of tokens: ${scores.join(', ')}`, oneOf(...scores), {
     otherwise: "the model's, or softmax",
   }),
+  thresholds: define(
+    '--thresholds <t,t>',
+    'of a cascade (DVT): confidence from which a net answers, one number for every net but the last',
+    list(confidence),
+    { otherwise: "the model's; without them all nets are asked" },
+  ),
   precision: define('--precision <name>', `number format: ${precisions.join(', ')}`, oneOf(...precisions), {
     otherwise: 'fp32',
   }),
@@ -190,7 +197,7 @@ const headings: readonly (readonly [heading: string, names: readonly SharedName[
   ['Classes:', ['labels']],
   ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'maxGmacs', 'method', 'methodOption', 'score']],
   ['Pictures:', pictureOptions],
-  ['Computing:', runtimeOptions],
+  ['Computing:', ['thresholds', ...runtimeOptions]],
 ]
 
 /** What {@link addOptions} may be told besides the names. */

@@ -8,19 +8,25 @@ import { describePreprocess, imagenetPreprocess, overridePreprocess, type Prepro
 import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
 import { largestKeepRatio } from '../models/budget.js'
+import { isCascade } from '../models/cascade.js'
 import { checkSquare } from '../models/config.js'
 import { presets } from '../models/presets.js'
+import { present } from '../present.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../weights/load.js'
 import { type Reduction, readPictureOverrides, readReduction, type SharedOptions } from './options.js'
 import { startProgress, warn } from './output.js'
 
+/** What a command takes besides single nets. */
+export type Takes = Pick<LoadOptions, 'cascades'>
+
 /** The model that `--model` and `--init` name, with the labels of `--labels`, of the model, or of ImageNet-1K. */
-export async function openModel(options: SharedOptions): Promise<Model & LoadedModel> {
+export async function openModel(options: SharedOptions, takes: Takes = {}): Promise<Model & LoadedModel> {
   const spec = options.model ?? fail('--model: wanted a preset, a hub id or a path, found nothing')
   const progress = startProgress('downloading', undefined)
   const loaded = await loadModel(spec, {
     ...loadOptions(options),
+    ...takes,
     onProgress: ({ bytes, total, file }) => progress.update(bytes, `of ${total} bytes, ${file}`),
   })
   progress.stop()
@@ -39,12 +45,12 @@ function loadOptions(options: SharedOptions): LoadOptions {
 }
 
 /** What a command may ask of a model without its weights. */
-type Sizes = Pick<LoadedModel, 'name' | 'config' | 'idle' | 'preprocess' | 'origins'>
+type Sizes = Pick<LoadedModel, 'name' | 'config' | 'idle' | 'preprocess' | 'origins' | 'thresholds'>
 
 /** Sizes of the model that the options name: of a preset without reading weights. */
-export async function sizesOf(options: SharedOptions): Promise<Sizes> {
+export async function sizesOf(options: SharedOptions, takes: Takes = {}): Promise<Sizes> {
   const preset = presets[options.model ?? '']
-  if (!preset) return openModel(options)
+  if (!preset) return openModel(options, takes)
   return { name: options.model as string, ...presetSizes(preset, loadOptions(options)) }
 }
 
@@ -102,11 +108,28 @@ export function reductionFor(
   options: SharedOptions,
   { config, idle }: Pick<LoadedModel, 'config' | 'idle'>,
 ): Reduction {
+  if (isCascade(config)) return checkNoReduction(options)
   const { maxGmacs, ...others } = options
   if (maxGmacs === undefined) return readReduction(options, idle)
   // Any ratio below 1 will do: it stands in for what is sought, so that what the model's folder keeps does not count.
   const { keepRatio: _, ...reduction } = readReduction({ ...others, keepRatio: 0.5 }, idle)
   return { ...reduction, keepRatio: largestKeepRatio(config, reduction, maxGmacs) }
+}
+
+/** A cascade leaves out nets, not tokens. */
+function checkNoReduction(options: SharedOptions): Reduction {
+  const { method = 'none', maxGmacs, keepRatio = 1, keepRatios, keepTokens, methodOption, score } = options
+  const given = { maxGmacs, keepRatios, keepTokens, methodOption, score }
+  const [asked] = [
+    ...(method === 'none' ? [] : [`--method ${method}`]),
+    ...(keepRatio === 1 ? [] : ['--keep-ratio']),
+    ...Object.keys(present(given)).map((name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`),
+  ]
+  if (asked !== undefined)
+    fail(
+      `${asked}: wanted a single net, found ${options.model}, a cascade of nets (DVT): --thresholds says how many it asks`,
+    )
+  return { method: 'none' }
 }
 
 /** What the options ask of the classifier: the plan (from the model's own settings when none is given) and the session. */
@@ -115,6 +138,7 @@ export const classifierOptions = (options: SharedOptions, model: LoadedModel): C
   ...(options.device && { device: options.device }),
   ...(options.precision && { precision: options.precision }),
   ...(options.threads !== undefined && { threads: options.threads }),
+  ...(options.thresholds && { thresholds: options.thresholds }),
 })
 
 /** Prints what is unusual about a plan. */

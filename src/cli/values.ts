@@ -28,6 +28,9 @@ export const number = decimal('a number', () => true)
 /** A number above 0. */
 export const positive = decimal('a number above 0', (value) => value > 0)
 
+/** A probability, or more where nothing should reach it. */
+export const confidence = decimal('a number from 0 on', (value) => value >= 0)
+
 /** A share of the tokens: above 0 and at most 1. */
 export const ratio: Reader<number> = (text, option) => {
   const wanted = 'a number above 0 and at most 1'

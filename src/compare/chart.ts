@@ -2,14 +2,13 @@
 
 import type { Meaning } from '../page/palette.js'
 import type { MeasuredPoint, PointSeries } from '../page/points.js'
-import type { MethodName } from '../reduction/registry.js'
 import type { CompareRow } from './results.js'
 
 /** What accuracy is drawn against. */
 export type Cost = 'gmacs' | 'speed'
 
 /** What each method is drawn in; models of one's own in ink. */
-const tones: Readonly<Record<MethodName, Meaning>> = {
+const tones: Readonly<Record<CompareRow['method'], Meaning>> = {
   none: 'dense',
   idle: 'idled',
   group: 'group',
@@ -21,6 +20,7 @@ const tones: Readonly<Record<MethodName, Meaning>> = {
   adavit: 'adavit',
   spvit: 'spvit',
   dynamicswin: 'dynamicvit', // its form for Swin: no model has both
+  dvt: 'dvt',
 }
 
 /** Letters of a name on a picture. */

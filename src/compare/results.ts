@@ -1,6 +1,7 @@
 /** What the rows of a comparison reached. */
 
 import { type Interval, pairedDifference, wilson } from '../evaluation/intervals.js'
+import { methodText } from '../models/cascade.js'
 import type { MethodName } from '../reduction/registry.js'
 import { type Answers, countRight } from './answers.js'
 import { bestPoints } from './front.js'
@@ -13,7 +14,7 @@ export interface CompareRow extends Speed {
   readonly name: string
   readonly kind: PlannedRow['kind']
   readonly model: string
-  readonly method: MethodName
+  readonly method: MethodName | 'dvt'
   /** Base keep ratio; null where a model's own plan has none. */
   readonly keepRatio: number | null
   readonly precision: string
@@ -67,7 +68,7 @@ export function rowsOf(
       name,
       kind,
       model: participant.model.name,
-      method: reduction.method,
+      method: methodText(participant.model.config, reduction.method),
       keepRatio: keepRatio ?? null,
       precision,
       tokens: cost.tokens,

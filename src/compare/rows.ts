@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { fail } from '../errors.js'
 import { hashWeights } from '../export/earlier.js'
 import type { Precision } from '../graph/passes/precision.js'
+import { isCascade } from '../models/cascade.js'
 import { imageTokens } from '../models/config.js'
 import { firstIdleBlock, keptTokens, stageRatios } from '../reduction/schedule.js'
 import type { Model } from '../runtime/classifier.js'
@@ -70,6 +71,11 @@ export async function planRows(
 ): Promise<PlannedRow[]> {
   const [base] = participants
   checkNames(participants)
+  if (isCascade(base.model.config))
+    fail(
+      `--model ${base.model.name}: wanted a single net first, which methods run on; a cascade of nets (DVT) joins behind it, ` +
+        `as in --model deit-small,${base.model.name}`,
+    )
   const rows = [denseRow(base), ...(await methodRows(base, request)), ...participants.flatMap(ownRow(base))]
   const identities = new Map(participants.map((each) => [each, identity(each)]))
   return request.precisions.flatMap((precision) =>
@@ -145,10 +151,11 @@ function checkNames(participants: readonly Participant[]): void {
   }
 }
 
-/** SHA-256 over a model's weights and the labels it is asked for. */
+/** SHA-256 over a model's weights, the thresholds of a cascade, and the labels it is asked for. */
 const identity = ({ model, labels }: Participant): string =>
   createHash('sha256')
     .update(hashWeights(model.state as StateDict))
+    .update(model.thresholds ? JSON.stringify(model.thresholds) : '')
     .update(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength))
     .digest('hex')
     .slice(0, 24)

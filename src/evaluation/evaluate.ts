@@ -5,6 +5,7 @@ import { countByReason, type LeftOut } from '../data/left-out.js'
 import { type LoaderOptions, loadBatches } from '../data/loader.js'
 import { fail } from '../errors.js'
 import type { Bindings } from '../graph/dims.js'
+import { methodText } from '../models/cascade.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
 import { type Classifier, checkHead, type ForwardResult, topIndices } from '../runtime/classifier.js'
 import { checkMemory } from '../runtime/free-memory.js'
@@ -57,6 +58,9 @@ export interface EvaluationReport {
   readonly method: string
   /** By block. */
   readonly keepRatios: readonly number[]
+  /** Of a cascade, by net: pictures that it answered, and the confidence from which it does. */
+  readonly exits?: readonly number[]
+  readonly thresholds?: readonly number[]
 }
 
 const DEFAULT_BATCH = 16
@@ -99,8 +103,10 @@ export async function evaluateClassifier(
     },
   })
   const decided: Bindings[] = []
-  const count = ({ logits, classes, sizes = [] }: ForwardResult, labels: Int32Array) => {
+  const answered = new Array<number>((model.config.cascade?.smaller.length ?? 0) + 1).fill(0)
+  const count = ({ logits, classes, sizes = [], exits = [] }: ForwardResult, labels: Int32Array) => {
     decided.push(...sizes)
+    for (const exit of exits) answered[exit] = (answered[exit] as number) + 1
     for (const [b, label] of labels.entries()) {
       const row = logits.subarray(b * classes, (b + 1) * classes)
       const best = topIndices(row, 5)
@@ -133,8 +139,10 @@ export async function evaluateClassifier(
     gmacs: meanMacs(classifier, decided) / 1e9,
     imagesPerSecond: images / seconds,
     model: model.name,
-    method: classifier.plan.method,
+    method: methodText(model.config, classifier.plan.method),
     keepRatios: classifier.keepRatios,
+    ...(model.config.cascade && { exits: answered }),
+    ...(model.thresholds && { thresholds: model.thresholds }),
   }
 }
 

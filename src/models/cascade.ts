@@ -79,6 +79,10 @@ export function cascadeParameters(config: CascadeConfig): Map<string, readonly n
   return shapes
 }
 
+/** What a model runs under, for reports: `dvt` for a cascade, else the method. */
+export const methodText = <M extends string>(config: VitConfig, method: M): M | 'dvt' =>
+  isCascade(config) ? 'dvt' : method
+
 /**
  * Refuses a cascade where single models are wanted.
  *

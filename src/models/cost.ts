@@ -152,7 +152,7 @@ function cascadeCost(config: CascadeConfig): ModelCost {
         macs: scopes[i]?.get(`blocks.${l}`) ?? 0,
       })),
     ),
-    countings: { executed: macs, official: denseMacs },
+    countings: { executed: macs },
     nets,
   }
 }

@@ -68,6 +68,7 @@ export async function openCascade(
     const logits = new Float32Array(batch * classes)
     const exits = new Array<number>(batch).fill(0)
     /** Places in the batch of the pictures that no net has answered yet, and what the next net reads of them. */
+    const confidences = nets.map(() => new Float64Array(batch).fill(Number.NaN))
     let left = Array.from({ length: batch }, (_, b) => b)
     let feeds: Record<string, Values> = { pixel_values: { data: pixels, shape: [batch, 3, S, S] } }
     for (const [k, session] of sessions.entries()) {
@@ -78,6 +79,7 @@ export async function openCascade(
       for (const [i, confidence] of confidencesOf(answers, classes).entries()) {
         const b = left[i] as number
         exits[b] = k
+        ;(confidences[k] as Float64Array)[b] = confidence
         logits.set(answers.subarray(i * classes, (i + 1) * classes), b * classes)
         if (!(confidence >= threshold)) goesOn.push(i)
       }
@@ -89,7 +91,7 @@ export async function openCascade(
         ...(relations && { received_relations: chosen(relations, goesOn) }),
       }
     }
-    return { logits, classes, exits, sizes: exits.map((exit) => ({ [EXIT]: exit })) }
+    return { logits, classes, exits, confidences, sizes: exits.map((exit) => ({ [EXIT]: exit })) }
   }
 
   const plan = planReduction({ method: 'none' }, shapeOf(config))

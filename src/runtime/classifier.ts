@@ -84,6 +84,8 @@ export interface ForwardResult {
   readonly sizes?: readonly Bindings[]
   /** By picture, of a cascade: the net that answered, from 0. */
   readonly exits?: readonly number[]
+  /** By net of a cascade, then by picture: the confidence, NaN where the net was not asked. */
+  readonly confidences?: readonly Float64Array[]
   /** Rows after the final LayerNorm `[B, N, C]`; with `features`. */
   readonly features?: Float32Array
 }

@@ -14,6 +14,9 @@ interface Classified {
   readonly predictions: readonly Prediction[]
   /** From the decoded picture to its labels. */
   readonly milliseconds: number
+  /** Of a cascade: the net that answered, from 0, and 10⁹ multiply-adds up to it. */
+  readonly exit?: number
+  readonly gmacs?: number
 }
 
 export function addClassify(program: Command): void {
@@ -22,7 +25,7 @@ export function addClassify(program: Command): void {
     .description('name what is in pictures')
     .argument('<image...>', 'picture files, folders, globs or URLs; - for standard input')
     .option('--top <N>', 'labels per picture', (given) => whole(1)(given, '--top'), 5)
-  addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'precision', 'device', 'threads'], {
+  addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'precision', 'device', 'threads', 'thresholds'], {
     required: ['model'],
   }).action(classify)
   addExamples(
@@ -43,7 +46,15 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   const { pictures: paths, leftOut } = await expandPictures(images)
   setup.tellLeftOut(leftOut)
   // The weights are read while the runtime loads.
-  const [model, { openNodeClassifier }] = await Promise.all([setup.openModel(options), import('../../runtime/node.js')])
+  const [model, { openNodeClassifier }, { checkHead, topPredictions }, { EXIT, macsOfPicture }, { isCascade }] =
+    await Promise.all([
+      setup.openModel(options, { cascades: true }),
+      import('../../runtime/node.js'),
+      import('../../runtime/classifier.js'),
+      import('../../models/cost.js'),
+      import('../../models/cascade.js'),
+    ])
+  checkHead(model)
   const preprocess = setup.preprocessFor(options, model)
   // The first picture is decoded while the session loads, every other one while its predecessor is classified.
   const load = (i: number) => {
@@ -61,6 +72,8 @@ async function classify(images: string[], options: SharedOptions & { readonly to
     throw error
   })
   setup.warnAll(classifier.warnings)
+  const macs = isCascade(model.config) ? macsOfPicture(model.config, classifier.plan) : undefined
+  const gmacsAt = (exit: number) => (macs?.({ [EXIT]: exit }) ?? Number.NaN) / 1e9
   const results: Classified[] = []
   const failures: LeftOut[] = []
   const progress = startProgress('classifying', paths.length)
@@ -70,8 +83,10 @@ async function classify(images: string[], options: SharedOptions & { readonly to
     if (!next) void decoder.close() // it leaves while the last picture is classified
     if (picture instanceof Float32Array) {
       const start = performance.now()
-      const [predictions = []] = await classifier.predict(picture, options.top)
-      results.push({ image, predictions, milliseconds: performance.now() - start })
+      const { logits, exits: [exit] = [] } = await classifier.forward(picture)
+      const predictions = topPredictions(logits, options.top, model.labels)
+      const milliseconds = performance.now() - start
+      results.push({ image, predictions, milliseconds, ...(exit !== undefined && { exit, gmacs: gmacsAt(exit) }) })
     } else if (picture) failures.push({ path: image, reason: withoutName(picture.message, image) })
     progress.update(i + 1)
   }
@@ -101,11 +116,15 @@ const settle = (loading: Promise<Float32Array>): Promise<Float32Array | InputErr
   })
 
 function show(results: readonly Classified[]): void {
-  for (const [i, { image, predictions, milliseconds }] of results.entries()) {
+  for (const [i, { image, predictions, milliseconds, exit, gmacs }] of results.entries()) {
     if (i > 0) process.stdout.write('\n')
-    process.stdout.write(`${image}  (${milliseconds.toFixed(0)} ms)\n`)
+    const depth = exit === undefined ? '' : `, net ${exit + 1}, ${gmacs?.toFixed(3)} GMACs`
+    process.stdout.write(`${image}  (${milliseconds.toFixed(0)} ms${depth})\n`)
     table([['', 'label', 'score'], ...predictions.map(({ label, score }, rank) => row(rank, label, score))].slice(1))
   }
+  const work = results.flatMap(({ gmacs }) => gmacs ?? [])
+  if (work.length > 1)
+    process.stdout.write(`\nmean ${(work.reduce((a, b) => a + b, 0) / work.length).toFixed(3)} GMACs\n`)
 }
 
 const row = (rank: number, label: string, score: number) => [`  ${rank + 1}.`, label, `${(100 * score).toFixed(1)} %`]

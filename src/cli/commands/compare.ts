@@ -129,7 +129,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
     const entrants: Entrant[] = []
     for (const spec of modelNames(options.model)) {
       const asked = { ...own, model: spec }
-      const model = await setup.openModel(asked)
+      const model = await setup.openModel(asked, { cascades: true })
       entrants.push({ model, preprocess: setup.preprocessFor(asked, model) })
     }
     const [base, ...others] = entrants as [Entrant, ...Entrant[]]

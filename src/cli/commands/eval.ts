@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { countByReason } from '../../data/left-out.js'
+import { fail } from '../../errors.js'
 import type { EvaluationReport } from '../../evaluation/evaluate.js'
 import { addExamples } from '../help.js'
 import {
@@ -14,12 +15,14 @@ import {
   type SharedOptions,
 } from '../options.js'
 import { emit, startProgress, table } from '../output.js'
-import { text, whole } from '../values.js'
+import { positive, text, whole } from '../values.js'
 
 interface EvalOptions extends SharedOptions {
   readonly data: string
   readonly limit?: number
   readonly workers?: number
+  readonly exitBudget?: number
+  readonly out?: string
 }
 
 export function addEval(program: Command): void {
@@ -30,10 +33,19 @@ export function addEval(program: Command): void {
     text('a path'),
   )
     .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'))
+    .option(
+      '--exit-budget <p>',
+      'of a cascade (DVT): find thresholds on these pictures, so that net k answers a share proportional to (p/20)^k: ' +
+        '1 nearly all at the first, 20 equal shares, 59 most at the last',
+      (given) => positive(given, '--exit-budget'),
+    )
+    .option('--out <DIR>', 'with --exit-budget: a new folder for the model with these thresholds', (given) =>
+      text('a path')(given, '--out'),
+    )
     .option('--workers <N>', 'threads that decode pictures (default: a quarter of the cores)', (given) =>
       whole(1, 64)(given, '--workers'),
     )
-  addOptions(command, [...modelOptions, 'labels', ...pictureOptions, ...runtimeOptions], {
+  addOptions(command, [...modelOptions, 'labels', ...pictureOptions, 'thresholds', ...runtimeOptions], {
     required: ['model'],
     defaults: { batch: 16 },
   }).action(evaluate)
@@ -46,6 +58,10 @@ export function addEval(program: Command): void {
 }
 
 async function evaluate(options: EvalOptions): Promise<void> {
+  const { exitBudget, out } = options
+  if (out !== undefined && exitBudget === undefined) fail('--out: wanted --exit-budget, whose thresholds it stores')
+  if (exitBudget !== undefined && options.thresholds)
+    fail('--exit-budget and --thresholds: wanted one of them, both say where nets answer')
   const { startDecoders } = await import('../../data/decoder.js')
   const decoders = startDecoders(options.workers) // they start while the model loads
   const [
@@ -63,22 +79,30 @@ async function evaluate(options: EvalOptions): Promise<void> {
     import('../../evaluation/evaluate.js'),
     import('../../runtime/classifier.js'),
   ])
-  const model = await setup.openModel(options)
-  checkHead(model)
-  const { classes } = model.config
-  const dataset = inModelClasses(await openDataset(options.data, { classes }), { ...model, classes })
+  const loaded = await setup.openModel(options, { cascades: true })
+  checkHead(loaded)
+  const { classes } = loaded.config
+  const dataset = inModelClasses(await openDataset(options.data, { classes }), { ...loaded, classes })
   setup.tellDataset(dataset)
-  const asked = setup.classifierOptions(options, model)
-  const classifier = await openNodeClassifier(model, { ...asked, lanes: throughputLanes(model, asked) })
-  setup.warnAll(classifier.warnings)
+  const asked = setup.classifierOptions(options, loaded)
+  const opening = { ...asked, lanes: throughputLanes(loaded, asked) }
   const total = Math.min(options.limit ?? dataset.samples.length, dataset.samples.length)
+  const pictures = {
+    preprocess: setup.preprocessFor(options, loaded),
+    ...(options.batch !== undefined && { batch: options.batch }),
+    decoders,
+    limit: total,
+  }
+  const model =
+    exitBudget === undefined
+      ? loaded
+      : await (await import('../cascade.js')).withThresholds(loaded, dataset, { ...pictures, opening, exitBudget, out })
+  const classifier = await openNodeClassifier(model, opening)
+  setup.warnAll(classifier.warnings)
   const progress = startProgress('evaluating', total)
   try {
     const report = await evaluateClassifier(classifier, dataset, {
-      preprocess: setup.preprocessFor(options, model),
-      ...(options.batch !== undefined && { batch: options.batch }),
-      decoders,
-      limit: total,
+      ...pictures,
       onProgress: ({ images, top1 }) => progress.update(images, `top-1 ${((100 * top1) / images).toFixed(1)} %`),
       onSkip: setup.tellSkips(),
     })
@@ -110,6 +134,19 @@ function show(report: EvaluationReport): void {
       report.imagesPerSecond.toFixed(1),
     ],
   ])
+  if (report.exits) {
+    const at =
+      report.thresholds?.map((threshold) => (threshold > 1 ? 'never' : `from ${threshold.toPrecision(4)}`)) ?? []
+    table([
+      ['net', 'answers', 'of the pictures', 'at confidence'],
+      ...report.exits.map((count, k) => [
+        k + 1,
+        count,
+        `${((100 * count) / images).toFixed(1)} %`,
+        at[k] ?? (k + 1 === report.exits?.length ? 'any' : 'never'),
+      ]),
+    ])
+  }
   const seen = images + skipped.length
   if (seen < available) process.stdout.write(`only the first ${seen} of ${available} pictures\n`)
   if (skipped.length > 0) process.stdout.write(`${skipped.length} pictures skipped\n`)

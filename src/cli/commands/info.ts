@@ -32,13 +32,14 @@ const table1: Readonly<Record<number, number>> = {
 const DEIT_SMALL_PARAMS = 22_050_664
 
 async function info(options: SharedOptions): Promise<void> {
-  const [setup, { countingsOf, modelCost }, { planReduction }, { shapeOf }] = await Promise.all([
+  const [setup, { countingsOf, modelCost }, { planReduction }, { shapeOf }, { methodText }] = await Promise.all([
     import('../setup.js'),
     import('../../models/cost.js'),
     import('../../reduction/registry.js'),
     import('../../models/backbone.js'),
+    import('../../models/cascade.js'),
   ])
-  const model = await setup.sizesOf(options)
+  const model = await setup.sizesOf(options, { cascades: true })
   const { name, config, origins } = model
   const request = setup.reductionFor(options, model)
   const plan = planReduction(request, shapeOf(config))
@@ -57,11 +58,20 @@ async function info(options: SharedOptions): Promise<void> {
       gmacs: giga(cost.macs),
       ...(cost.varies && { gmacsAtMost: true }),
       denseGmacs: giga(cost.denseMacs),
-      method,
+      method: methodText(config, method),
       keepRatios: plan.ratios,
       blocks: cost.blocks.map(({ block, tokens, macs }) => ({ block, tokens, gmacs: giga(macs) })),
       countings: Object.fromEntries(Object.entries(cost.countings).map(([name, macs]) => [name, giga(macs)])),
       ...(published !== undefined && { paperGmacs: published }),
+      ...(cost.nets && {
+        nets: cost.nets.map(({ name, tokens, macs, macsUpTo }) => ({
+          name,
+          tokens,
+          gmacs: giga(macs),
+          gmacsUpTo: giga(macsUpTo),
+        })),
+        thresholds: model.thresholds ?? null,
+      }),
       ...config,
       ...(origins && {
         headsSource: origins.heads.source,
@@ -72,6 +82,10 @@ async function info(options: SharedOptions): Promise<void> {
     },
     (report) => {
       show(report.model, cost, countingsOf(method, config), report.paperGmacs)
+      if (cost.nets)
+        process.stdout.write(
+          `\nthresholds: ${model.thresholds?.join(', ') ?? 'none, every picture goes through all nets'}\n`,
+        )
       if (!origins) return
       const { heads, layerNormEps: eps } = config
       process.stdout.write(`\nattention heads: ${heads} (${origins.heads.source})\n`)
@@ -88,19 +102,25 @@ function show(
   published: number | undefined,
 ): void {
   const giga = (macs: number) => (macs / 1e9).toFixed(3)
-  const atMost = cost.varies ? ', at most: pictures decide' : ''
+  const atMost = cost.varies ? `, at most: pictures decide${cost.nets ? ' how many nets are asked' : ''}` : ''
   const ratio = (macs: number) => `${((100 * macs) / cost.denseMacs).toFixed(1)} %`
   process.stdout.write(`${name}: ${cost.params.toLocaleString('en')} parameters\n\n`)
-  table([['block', 'tokens', 'GMACs'], ...cost.blocks.map(({ block, tokens, macs }) => [block, tokens, giga(macs)])])
+  if (cost.nets) {
+    table([
+      ['net', 'tokens', 'GMACs', 'up to it'],
+      ...cost.nets.map(({ name, tokens, macs, macsUpTo }) => [name, tokens, giga(macs), giga(macsUpTo)]),
+    ])
+  } else
+    table([['block', 'tokens', 'GMACs'], ...cost.blocks.map(({ block, tokens, macs }) => [block, tokens, giga(macs)])])
   process.stdout.write('\n')
   table([
     ['counting', 'GMACs', 'of dense'],
     [`executed here (only what can be seen in the answer)${atMost}`, giga(cost.macs), ratio(cost.macs)],
-    ...Object.entries(others).map(([name, { label }]) => {
-      const macs = cost.countings[name] ?? 0
-      return [label, giga(macs), ratio(macs)]
+    ...Object.entries(others).flatMap(([name, { label }]) => {
+      const macs = cost.countings[name]
+      return macs === undefined ? [] : [[label, giga(macs), ratio(macs)]]
     }),
-    ['dense', giga(cost.denseMacs), '100.0 %'],
+    [cost.nets ? 'every row of all nets, as the official code' : 'dense', giga(cost.denseMacs), '100.0 %'],
     ...(published === undefined ? [] : [['IdleViT paper, Table 1', published.toFixed(1), '']]),
   ])
 }
