@@ -2,21 +2,11 @@
  * A cascade of nets (Wang et al., "Not All Images are Worth 16x16 Words", arXiv 2105.15075, DVT), as sizes: every net sees
  * more tokens than the one before and reads what that one found out.
  *
- * A cascade's `VitConfig` is that of its last net; what stands in front of it is here.
+ * A cascade's `VitConfig` is that of its last net; its `cascade` says what stands in front of it.
  */
 
 import { fail } from '../errors.js'
-import { type VitConfig, vitParameters } from './config.js'
-
-/** What stands in front of a cascade's last net, and what nets hand on. */
-export interface Cascade {
-  /** The smaller nets, in the order in which they are asked. */
-  readonly smaller: readonly { readonly patchSize: number; readonly grid: number }[]
-  /** Widths of the MLPs that make of the last net's rows what the next one reads; absent: rows are not handed on. */
-  readonly features?: { readonly hidden: number; readonly width: number }
-  /** Whether attention logits are handed on. */
-  readonly relations: boolean
-}
+import { type Cascade, type VitConfig, vitParameters } from './config.js'
 
 /** Sizes of a cascade. */
 export type CascadeConfig = VitConfig & { readonly cascade: Cascade }

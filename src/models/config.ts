@@ -7,7 +7,6 @@
  */
 
 import { fail } from '../errors.js'
-import type { Cascade } from './cascade.js'
 import type { Rotary } from './rotary.js'
 
 /** Sizes and options of a vision transformer; what is left out is as in DeiT. */
@@ -65,6 +64,16 @@ export interface VitConfig {
   readonly classHead?: boolean
   /** Smaller nets in front of this one (DVT), which answer what is easy: see cascade.ts. Such a model is run by itself. */
   readonly cascade?: Cascade
+}
+
+/** What stands in front of a cascade's last net, and what nets hand on. */
+export interface Cascade {
+  /** The smaller nets, in the order in which they are asked. */
+  readonly smaller: readonly { readonly patchSize: number; readonly grid: number }[]
+  /** Widths of the MLPs that make of the last net's rows what the next one reads; absent: rows are not handed on. */
+  readonly features?: { readonly hidden: number; readonly width: number }
+  /** Whether attention logits are handed on. */
+  readonly relations: boolean
 }
 
 /** Activations of MLPs: exact GELU, its approximation by tanh, and x sigmoid(1.702 x). */

@@ -11,7 +11,8 @@ import { add, gelu } from '../graph/ops/elementwise.js'
 import { linear, matmul } from '../graph/ops/linear.js'
 import { type Matrix, mix } from '../graph/ops/mix.js'
 import { concat, pad, reshape, slice } from '../graph/ops/shape.js'
-import type { Cascade, Net } from './cascade.js'
+import type { Net } from './cascade.js'
+import type { Cascade } from './config.js'
 import { embed, normOf, readout, vitBlock, type Weights } from './vit.js'
 
 /** What a net passes on to the next, as far as that one reads it. */

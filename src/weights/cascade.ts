@@ -1,8 +1,8 @@
 /** A cascade of nets (DVT) from the names and shapes of its weights. Safe in browsers. */
 
 import { fail } from '../errors.js'
-import { type Cascade, type CascadeConfig, netNames } from '../models/cascade.js'
-import type { VitConfig } from '../models/config.js'
+import { type CascadeConfig, netNames } from '../models/cascade.js'
+import type { Cascade, VitConfig } from '../models/config.js'
 import { findHeads, type Heads } from './heads.js'
 import { inferVitShape } from './infer.js'
 import { type StateDict, shapeText } from './state.js'
