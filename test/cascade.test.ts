@@ -38,19 +38,13 @@ describe('a cascade on the command line', () => {
     assert.ok(Math.abs(found.gmacs - mean) < 1e-12)
     const stored = JSON.parse(await readFile(join(kept, 'config.json'), 'utf8')).idlevit.thresholds
     assert.deepEqual(found.thresholds, stored)
-    const [again, all] = await Promise.all([
-      json('eval', '--model', kept, '--data', data),
-      json('eval', '--model', kept, '--data', data, '--thresholds', '2,2'),
-    ])
+    const again = await json('eval', '--model', kept, '--data', data)
     assert.deepEqual([again.exits, again.top1, again.gmacs], [found.exits, found.top1, found.gmacs])
-    assert.deepEqual(all.exits, [0, 0, 9])
   })
 
   it('tells its nets, and which of them answers', async () => {
-    const [info, table, [picture], classified] = await Promise.all([
+    const [info, classified] = await Promise.all([
       json('info', '--model', model),
-      idlevit('info', '--model', model),
-      json('classify', waves, '--model', model, '--thresholds', '0,0'),
       idlevit('classify', waves, '--model', model, '--thresholds', '2,0'),
     ])
     assert.deepEqual(
@@ -62,16 +56,14 @@ describe('a cascade on the command line', () => {
       ],
     )
     assert.equal(info.gmacs, (nets[2]?.macsUpTo ?? 0) / 1e9)
-    assert.match(table.stdout, /normal_token +196 /)
-    assert.deepEqual([picture.exit, picture.gmacs], [0, (nets[0]?.macs ?? 0) / 1e9])
-    assert.match(classified.stdout, /ms, net 2, 0\.\d{3} GMACs\)/)
+    const second = ((nets[1]?.macsUpTo ?? 0) / 1e9).toFixed(3)
+    assert.ok(classified.stdout.includes(`ms, net 2, ${second} GMACs)`), classified.stdout)
   })
 
   it('is refused in a line where a single net is wanted, and where its folder would be written over', async () => {
     const single = /error: .*wanted a single net, found .*a cascade of nets \(DVT\)/
     const refused: [args: string[], message: RegExp][] = [
       [['visualize', waves, '--out', join(folder, 'v')], single],
-      [['finetune', '--data', data, '--val', data, '--out', join(folder, 'f')], single],
       [['eval', '--data', data, '--keep-ratio', '0.7'], /error: --keep-ratio: wanted a single net/],
       [['eval', '--data', data, '--out', folder, '--exit-budget', '20'], /error: .*wanted a new or an empty folder/],
     ]
