@@ -12,7 +12,9 @@ export { type Batch, type LoaderOptions, loadBatches } from './data/loader.js'
 export { openDataset } from './data/open.js'
 export type { Comparison, NeighbourAgreement, Spread } from './embed/compare.js'
 export { type EmbedOptions, type EmbedReport, embedPictures, type FeatureOptions } from './embed/embed.js'
+export { confidencesOn } from './evaluation/confidences.js'
 export { type EvaluationOptions, type EvaluationReport, evaluateClassifier } from './evaluation/evaluate.js'
+export { saveCascade } from './export/cascade.js'
 export { type ExportOptions, type ExportReport, exportModel } from './export/folder.js'
 export { decodeImage } from './images/decode.js'
 export type { ReadOptions } from './images/fetch.js'
@@ -73,6 +75,7 @@ export {
   topPredictions,
   writeSafetensors,
 } from './index.js'
+export { exitShares, findThresholds } from './models/exits.js'
 export { createSession, openNodeClassifier, throughputLanes } from './runtime/node.js'
 export {
   type ClassifyOptions,
