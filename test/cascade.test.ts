@@ -38,7 +38,7 @@ describe('a cascade on the command line', () => {
     assert.ok(Math.abs(found.gmacs - mean) < 1e-12)
     const stored = JSON.parse(await readFile(join(kept, 'config.json'), 'utf8')).idlevit.thresholds
     assert.deepEqual(found.thresholds, stored)
-    const again = await json('eval', '--model', kept, '--data', data)
+    const again = await json('eval', '--model', kept, '--data', data, '--method', 'dvt')
     assert.deepEqual([again.exits, again.top1, again.gmacs], [found.exits, found.top1, found.gmacs])
   })
 

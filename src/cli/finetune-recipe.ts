@@ -6,7 +6,7 @@ import { checkSetting } from '../reduction/registry.js'
 import { checkLosses } from '../training/losses.js'
 import type { RecipeChanges } from '../training/options.js'
 import type { FinetuneOptions } from './finetune-options.js'
-import { readChoice, type SharedOptions } from './options.js'
+import { readChoice, type SharedOptions, singleNetMethod } from './options.js'
 
 /** Options of the token cut loss. */
 const cutOptions = {
@@ -22,7 +22,8 @@ const cutOptions = {
  * @throws InputError on an option of another method
  */
 export function recipeChanges(options: FinetuneOptions): RecipeChanges {
-  const { method = 'idle', lossWeight = [] } = options
+  const { lossWeight = [] } = options
+  const method = singleNetMethod(options) ?? 'idle'
   for (const [name, called] of Object.entries(cutOptions))
     if (options[name as keyof typeof cutOptions] !== undefined) checkLosses(['cut'], method, () => called)
   if (options.score !== undefined) checkSetting(method, 'score', '--score')

@@ -180,6 +180,10 @@ test('options of methods: read by the method, refused by name', () => {
     ],
     [() => read('evit', 'fuse=yes'), '--method-option fuse: wanted true or false, found yes'],
     [() => parse(['--method-option', 'r']), '--method-option: wanted name=value, found "r"'],
+    [
+      () => readReduction({ method: 'dvt', model: 'demo' }),
+      '--method dvt: wanted a DVT checkpoint, a cascade of nets, found demo',
+    ],
   ]
   for (const [run, message] of cases) assert.throws(run, new InputError(message))
 })

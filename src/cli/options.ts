@@ -140,9 +140,14 @@ const definitions = {
   maxGmacs: define('--max-gmacs <G>', 'the largest keep ratio whose plan does at most G GMACs a picture', positive, {
     conflicts: ['keepRatio', 'keepRatios', 'keepTokens'],
   }),
-  method: define('--method <name>', `token reduction: ${methodNames.join(', ')}`, oneOf(...methodNames), {
-    otherwise: 'idle, or none where all tokens are kept',
-  }),
+  method: define(
+    '--method <name>',
+    `token reduction: ${methodNames.join(', ')}; dvt for a cascade of nets`,
+    oneOf(...methodNames, 'dvt'),
+    {
+      otherwise: 'idle, or none where all tokens are kept',
+    },
+  ),
   methodOption: defineList('--method-option <name=value>', 'an option of the method, repeatable', namedValue),
   score: define('--score <name>', `ranking of tokens: ${scores.join(', ')}`, oneOf(...scores), {
     otherwise: "the model's, or softmax",
@@ -257,7 +262,8 @@ export interface Reduction extends ReductionRequest {
  * @throws InputError on an option of another method
  */
 export function readReduction(options: SharedOptions, stored: StoredReduction = {}): Reduction {
-  const { method, keepRatio, keepRatios, keepTokens } = options
+  const { keepRatio, keepRatios, keepTokens } = options
+  const method = singleNetMethod(options)
   const settings = readMethodOptions(options, method ?? stored.method ?? 'idle')
   const reduction = withStored({ ...present({ method, keepRatio, keepRatios, keepTokens }), ...settings }, stored)
   if (method !== undefined || reduction.method !== 'idle' || !keepsAll(reduction)) return reduction
@@ -273,10 +279,16 @@ const pickKeep = ({ keepRatio, keepRatios, keepTokens }: KeepRequest): KeepReque
 const keepsAll = ({ keepRatio = 1, keepRatios = [keepRatio], keepTokens }: KeepRequest): boolean =>
   !keepTokens && keepRatios.every((ratio) => ratio === 1)
 
+/** The method that `--method` names for a single net; a cascade is a model, and says by itself that it is one. */
+export function singleNetMethod({ method, model }: Pick<SharedOptions, 'method' | 'model'>): MethodName | undefined {
+  if (method !== 'dvt') return method
+  return fail(`--method dvt: wanted a DVT checkpoint, a cascade of nets, found ${model ?? 'none'}`)
+}
+
 /** The method that the options name, with its options; how many tokens it keeps is said elsewhere. */
 export const readChoice = (options: SharedOptions): MethodChoice => ({
-  ...(options.method && { method: options.method }),
-  ...readMethodOptions(options, options.method ?? 'idle'),
+  ...present({ method: singleNetMethod(options) }),
+  ...readMethodOptions(options, singleNetMethod(options) ?? 'idle'),
 })
 
 /** The options of a method, from `--score` and `--method-option`. */

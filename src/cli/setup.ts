@@ -121,7 +121,7 @@ function checkNoReduction(options: SharedOptions): Reduction {
   const { method = 'none', maxGmacs, keepRatio = 1, keepRatios, keepTokens, methodOption, score } = options
   const given = { maxGmacs, keepRatios, keepTokens, methodOption, score }
   const [asked] = [
-    ...(method === 'none' ? [] : [`--method ${method}`]),
+    ...(method === 'none' || method === 'dvt' ? [] : [`--method ${method}`]),
     ...(keepRatio === 1 ? [] : ['--keep-ratio']),
     ...Object.keys(present(given)).map((name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`),
   ]

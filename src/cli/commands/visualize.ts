@@ -5,7 +5,14 @@ import type { Command } from 'commander'
 import { fail } from '../../errors.js'
 import { schedulingSetting } from '../../reduction/registry.js'
 import { addExamples } from '../help.js'
-import { addOptions, addRequired, modelOptions, pictureOptions, type SharedOptions } from '../options.js'
+import {
+  addOptions,
+  addRequired,
+  modelOptions,
+  pictureOptions,
+  type SharedOptions,
+  singleNetMethod,
+} from '../options.js'
 import { emit, startProgress, warn } from '../output.js'
 import { text, whole } from '../values.js'
 
@@ -83,7 +90,8 @@ async function visualize(images: string[], options: VisualizeOptions): Promise<v
   try {
     const files = await analysis.visualizePictures(model, pictures(), {
       ...asked,
-      ...(open && asksNothing && { keepRatio: KEEP_RATIO, method: options.method ?? model.idle?.method ?? 'idle' }),
+      ...(open &&
+        asksNothing && { keepRatio: KEEP_RATIO, method: singleNetMethod(options) ?? model.idle?.method ?? 'idle' }),
       preprocess,
       onWarning: warn,
       onPicture: (done, name) => progress.update(done, name),
