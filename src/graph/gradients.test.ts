@@ -7,8 +7,10 @@ import type { Values } from '../runtime/session.js'
 import { type Dim, evaluateShape, type Shape } from './dims.js'
 import { gradients } from './gradients.js'
 import { constant, createGraph, input, output, scalar, scoped, type Tensor } from './graph.js'
+import { relu } from './ops/activations.js'
 import { attend, attention } from './ops/attention.js'
 import { choose } from './ops/choose.js'
+import { convolve } from './ops/convolve.js'
 import {
   add,
   cast,
@@ -133,6 +135,18 @@ const cases: Record<string, Case> = {
   scale: unary((x) => scale(x, -0.3)),
   cast: unary((x) => cast(x, 'float32')),
   gelu: { ...unary(gelu), range: [-4, 4] },
+  relu: { ...unary((x) => relu(add(x, scalar(x.graph, 0.1)))), range: [-3, 3] },
+  convolve: {
+    inputs: ({ n, m, h, d }) => [[B, n, h + 3, d + 3], [m, n, 3, 2], [m]],
+    build: ([x, w, b], { n }) => convolve(x as Tensor, w as Tensor, b as Tensor, { padding: n - 1 }),
+  },
+  'convolve in steps that leave pixels over': {
+    inputs: ({ n, m, h, d }) => [
+      [B, n, h + 4, d + 4],
+      [m, n, 3, 3],
+    ],
+    build: ([x, w], { n }) => convolve(x as Tensor, w as Tensor, undefined, { stride: n + 1, padding: 1 }),
+  },
   softmax: unary(softmax),
   logSoftmax: unary(logSoftmax),
   after: binary((a, b) => after(a, [b])),

@@ -1,7 +1,7 @@
-/** Activations of the form x σ(u(x)): QuickGELU and the GELU that is approximated by tanh. */
+/** ReLU, and activations of the form x σ(u(x)): QuickGELU and the GELU that is approximated by tanh. */
 
-import { applyAll, namesOf, type Op, scalar, type Tensor } from '../graph.js'
-import { add, mul, scale, sub } from './elementwise.js'
+import { apply, applyAll, namesOf, type Op, scalar, type Tensor } from '../graph.js'
+import { add, less, mul, scale, sub, where } from './elementwise.js'
 
 /**
  * How u(x) = α (x + β x³), and ONNX Runtime's operator for it. The tanh form of GELU (Hendrycks & Gimpel,
@@ -53,3 +53,18 @@ export const quickGelu = (x: Tensor): Tensor => applyAll(gatedOp, [x], { kind: '
 
 /** x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))). */
 export const geluTanh = (x: Tensor): Tensor => applyAll(gatedOp, [x], { kind: 'tanh' })[0] as Tensor
+
+const reluOp: Op<null> = {
+  name: 'relu',
+  infer: ([x]) => [x as Tensor],
+  emit(node, onnx) {
+    onnx.node('Relu', namesOf(node.inputs), namesOf(node.outputs))
+  },
+  gradient({ outputs: [y] }, [g]) {
+    const zero = scalar((y as Tensor).graph, 0)
+    return [where(less(zero, y as Tensor), g as Tensor, zero)]
+  },
+}
+
+/** max(x, 0). */
+export const relu = (x: Tensor): Tensor => apply(reluOp, [x], null)
