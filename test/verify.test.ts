@@ -14,6 +14,8 @@ const files = {
   'deit.safetensors': 11,
   'deit-distilled.safetensors': 12,
   'idlevit-deit.safetensors': 56,
+  'lvvit.safetensors': 7,
+  'idlevit-lvvit.safetensors': 31,
   'evit.safetensors': 26,
   'dynamicvit-deit.safetensors': 20,
   'evo-vit.safetensors': 17,

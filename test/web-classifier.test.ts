@@ -10,6 +10,7 @@ import { scene, sceneSeeds } from '../src/data/scenes/scene.js'
 import { exportModel } from '../src/export/folder.js'
 import { decodeImage } from '../src/images/decode.js'
 import { imagenetPreprocess, preprocessImage } from '../src/images/preprocess.js'
+import type { VitConfig } from '../src/models/config.js'
 import type { Prediction } from '../src/runtime/classifier.js'
 import { openNodeClassifier } from '../src/runtime/node.js'
 import { loadClassifier } from '../src/runtime/pictures.js'
@@ -255,6 +256,37 @@ describe('an exported folder in Chromium', { ...needsChromium, timeout: 300_000 
       await node.close()
       const steps = 'precision' in options && options.precision === 'int8' ? 0.2 : tolerance // a rounding more or less
       assertNear(found[i]?.logits, logits, name, steps)
+    }
+  })
+
+  it('of an LV-ViT answers as Node does, from its weights and from its ONNX files', async () => {
+    const config: VitConfig = { ...tiny, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true }
+    const state = new Map(
+      [...randomWeights(config, 5)].map(([name, value]) => [name, { dtype: 'F32', ...value }]),
+    ) as StateDict
+    const out = join(exported.path, 'lvvit')
+    const lvvit = { name: 'lvvit', source: 'random:5', config, state, labels: ['ape', 'bee', 'cat', 'dog', 'elk'] }
+    const { files } = await exportModel(lvvit, out, { keepRatio: 0.7, precisions: ['fp32', 'int8'] })
+    for (const { path } of files) plain.files.set(`/lvvit/${path}`, await readFile(join(out, path)))
+    const cases = [{}, { format: 'onnx' }, { format: 'onnx', precision: 'int8' }] as const
+    const found = await withPage(browser, plain, (tab) =>
+      tab.evaluate(async (cases) => {
+        const answers = []
+        for (const options of cases) {
+          const classifier = await idlevit.loadWebClassifier('/lvvit/', { cache: false, ...options })
+          const { logits } = await classifier.forward(await classifier.read('/photo.png'))
+          await classifier.close()
+          answers.push([...logits])
+        }
+        return answers
+      }, cases),
+    )
+    for (const [i, options] of cases.entries()) {
+      const precision = 'precision' in options ? options.precision : 'fp32'
+      const node = await loadClassifier(out, { precision, threads: 1 })
+      const { logits } = await node.forward(await node.read(pictures['photo.png'] as Buffer))
+      await node.close()
+      assertNear(found[i], logits, JSON.stringify(options), precision === 'int8' ? 0.2 : tolerance)
     }
   })
 

@@ -6,7 +6,7 @@ import type { CutBlocks, CutReduction } from '../losses/cut.js'
 import { methodNames } from '../reduction/registry.js'
 import { type HeadChoice, headChoices } from '../training/classes.js'
 import { ownLosses } from '../training/losses.js'
-import { type KeepRatio, type PresetName, presets, type Recipe } from '../training/options.js'
+import { type FeatureRows, type KeepRatio, type PresetName, presets, type Recipe } from '../training/options.js'
 import type { Rate } from '../training/rates.js'
 import {
   epochsReader,
@@ -39,7 +39,7 @@ export interface FinetuneOptions extends Omit<SharedOptions, 'keepRatio'> {
   readonly distillationWeight?: number
   readonly featureWeight?: number
   readonly cutWeight?: number
-  readonly featureRows?: 'class' | 'all'
+  readonly featureRows?: FeatureRows
   readonly form?: 'gathered' | 'masked'
   readonly recompute?: boolean
   readonly lossWeight?: readonly NamedNumber[]
@@ -192,8 +192,8 @@ export function addFinetuneOptions(command: Command): Command {
     ],
     [
       '--feature-rows <name>',
-      'features of the class token alone (class), or of all tokens (all)',
-      oneOf('class', 'all'),
+      'features of the class token alone (class), of all tokens (all), or of those that the last idle block computed, channel by channel (selected: as the official code does on LV-ViT)',
+      oneOf('class', 'all', 'selected'),
       ({ featureRows }) => featureRows,
     ],
     [

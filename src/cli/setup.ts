@@ -10,7 +10,7 @@ import { parseLabels } from '../labels/labels.js'
 import { largestKeepRatio } from '../models/budget.js'
 import { isCascade } from '../models/cascade.js'
 import { checkSquare } from '../models/config.js'
-import { presets } from '../models/presets.js'
+import { findPreset } from '../models/presets.js'
 import { present } from '../present.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../weights/load.js'
@@ -49,7 +49,7 @@ type Sizes = Pick<LoadedModel, 'name' | 'config' | 'idle' | 'preprocess' | 'orig
 
 /** Sizes of the model that the options name: of a preset without reading weights. */
 export async function sizesOf(options: SharedOptions, takes: Takes = {}): Promise<Sizes> {
-  const preset = presets[options.model ?? '']
+  const preset = findPreset(options.model ?? '')
   if (!preset) return openModel(options, takes)
   return { name: options.model as string, ...presetSizes(preset, loadOptions(options)) }
 }

@@ -8,6 +8,7 @@ import { temporaryFolder } from '../../test/support/folder.js'
 import { maxAbsDiff, randomWeights, tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
 import { imagenetPreprocess, preprocessImage } from '../images/preprocess.js'
+import type { VitConfig } from '../models/config.js'
 import { createSession, openNodeClassifier } from '../runtime/node.js'
 import { type LoadedModel, loadModel } from '../weights/load.js'
 import type { StateDict } from '../weights/state.js'
@@ -85,6 +86,26 @@ describe('transformers.js', () => {
         // Integers round differently when the runtime fuses operators differently.
         assertSame(theirs, await ours({ keepRatio: 0.7, precision }), precision === 'fp32' ? 1e-5 : 1e-2)
       })
+
+  it('gives our top 5 of an LV-ViT, which it knows as a ViT', async () => {
+    const config: VitConfig = { ...tiny, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true }
+    const own = new Map([...randomWeights(config, 5)].map(([name, value]) => [name, { dtype: 'F32', ...value }]))
+    const lvvit: LoadedModel = { ...model, config, state: own as StateDict }
+    const out = join(folder.path, 'lvvit')
+    await exportModel(lvvit, out, { preprocess, precisions: ['fp32', 'int8'], keepRatio: 0.7, features: true })
+    for (const [dtype, precision] of [
+      ['fp32', 'fp32'],
+      ['q8', 'int8'],
+    ] as const) {
+      const classify = await pipeline('image-classification', out, { dtype })
+      const theirs = (await classify(picture, { top_k: 5 })) as Ranked[]
+      await classify.dispose()
+      const classifier = await openNodeClassifier(await loadModel(out), { keepRatio: 0.7, precision })
+      const [predictions = []] = await classifier.predict(pixels)
+      await classifier.close()
+      assertSame(theirs, predictions, precision === 'fp32' ? 1e-5 : 1e-2)
+    }
+  })
 
   it('finds the int8 file where it is the only one', async () => {
     const out = await exported({ precisions: ['int8'], method: 'none' })

@@ -25,14 +25,15 @@ export function logitDistillation(student: Tensor, teacher: Tensor): Tensor {
 }
 
 /**
- * Mean squared error between features of length 1 over channels.
+ * Mean squared error between features of length 1 along an axis: 2, the channels of every row, or 1, the rows of every
+ * channel (official code on LV-ViT).
  *
- * @param student - `[B, rows, C]` after the final LayerNorm: the class token alone (official code) or all tokens
+ * @param student - `[B, rows, C]` after the final LayerNorm: the class token alone (official code on DeiT) or all tokens
  * @param teacher - the same of the teacher
  * @returns a scalar
  */
-export function featureDistillation(student: Tensor, teacher: Tensor): Tensor {
-  const error = sub(unitLength(student), unitLength(teacher)) // [B, rows, C]
+export function featureDistillation(student: Tensor, teacher: Tensor, axis: 1 | 2 = 2): Tensor {
+  const error = sub(unitLength(student, axis), unitLength(teacher, axis)) // [B, rows, C]
   return reduceMean(
     mul(error, error),
     error.shape.map((_, axis) => axis),
@@ -42,8 +43,8 @@ export function featureDistillation(student: Tensor, teacher: Tensor): Tensor {
 /** Squared length below which a feature counts as zero; the square of PyTorch's `normalize` epsilon. */
 const TINY = 1e-24
 
-/** x / |x| along the last axis. */
-function unitLength(x: Tensor): Tensor {
-  const square = reduceSum(mul(x, x), [x.shape.length - 1], true) // […, 1]
+/** x / |x| along an axis. */
+function unitLength(x: Tensor, axis: number): Tensor {
+  const square = reduceSum(mul(x, x), [axis], true)
   return div(x, sqrt(add(square, scalar(x.graph, TINY))))
 }

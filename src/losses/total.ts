@@ -27,6 +27,8 @@ export interface CommonLossInputs {
   /** `[B, classes]` */
   readonly targets: Tensor
   readonly teacher?: { readonly logits?: Tensor; readonly features?: Tensor } | undefined
+  /** The axis along which features have length 1; default 2, their channels. */
+  readonly featureAxis?: 1 | 2
 }
 
 export interface Loss {
@@ -43,14 +45,15 @@ export interface Loss {
  * @throws InputError when no part is left
  */
 export function totalLoss(
-  { logits, features, targets, teacher }: CommonLossInputs,
+  { logits, features, targets, teacher, featureAxis }: CommonLossInputs,
   weights: LossWeights,
   own: Readonly<Record<string, Tensor>> = {},
 ): Loss {
   const parts: Record<string, Tensor> = {}
   if (weights.classification !== 0) parts.classification = crossEntropy(logits, targets)
   if (teacher?.logits && weights.distillation !== 0) parts.distillation = logitDistillation(logits, teacher.logits)
-  if (teacher?.features && weights.feature !== 0) parts.feature = featureDistillation(features, teacher.features)
+  if (teacher?.features && weights.feature !== 0)
+    parts.feature = featureDistillation(features, teacher.features, featureAxis)
   Object.assign(parts, own)
   if (Object.keys(parts).length === 0) fail('loss: every coefficient is 0, wanted at least one part')
   const weighted = Object.entries(parts).map(([part, value]) => scale(value, weights[part] ?? 0))

@@ -2,8 +2,8 @@
  * What defines a vision transformer: sizes and options, independent of its weights.
  *
  * ViT: Dosovitskiy et al., arXiv 2010.11929; DeiT: Touvron et al., arXiv 2012.12877; LayerScale: arXiv 2103.17239;
- * DeiT III: arXiv 2204.07118; CLIP: arXiv 2103.00020; SigLIP: arXiv 2303.15343; DINOv2: arXiv 2304.07193; registers:
- * arXiv 2309.16588; DINOv3: arXiv 2508.10104.
+ * DeiT III: arXiv 2204.07118; LV-ViT: arXiv 2104.10858; CLIP: arXiv 2103.00020; SigLIP: arXiv 2303.15343; DINOv2: arXiv
+ * 2304.07193; registers: arXiv 2309.16588; DINOv3: arXiv 2508.10104.
  */
 
 import { fail } from '../errors.js'
@@ -39,6 +39,11 @@ export interface VitConfig {
   readonly positions?: 'all' | 'class' | 'image' | 'none'
   /** How queries and keys of image tokens are turned by their place; default not at all. */
   readonly rotary?: Rotary
+  /**
+   * Channels of three convolutions between the picture and its patches, the first of which halves its sides (LV-ViT);
+   * default: no such stem.
+   */
+  readonly stem?: number
   /** Whether patches are embedded with a bias; default true. */
   readonly patchBias?: boolean
   /** LayerNorm before the blocks (CLIP); default false. */
@@ -49,6 +54,8 @@ export interface VitConfig {
   readonly qkNorm?: boolean
   /** Learned factors of both residual branches, channel by channel; default false. */
   readonly layerScale?: boolean
+  /** Factor of both residual branches (LV-ViT: 1 / `skip_lam`); default 1. */
+  readonly branchScale?: number
   /** Of the MLP; default the exact GELU. */
   readonly activation?: Activation
   /**
@@ -60,6 +67,8 @@ export interface VitConfig {
   readonly normAfterPool?: boolean
   /** Width of the embedding that a linear map without bias makes of what was pooled (CLIP); default: no such map. */
   readonly projection?: number
+  /** A second head on every image row; half of the largest logit that any row gives a class is added (LV-ViT). */
+  readonly auxHead?: boolean
   /** A second norm and head on the class token, for training alone (Evo-ViT). Its first norm is behind the mean. */
   readonly classHead?: boolean
   /** Smaller nets in front of this one (DVT), which answer what is easy: see cascade.ts. Such a model is run by itself. */
@@ -126,6 +135,10 @@ export function positionRows(config: PrefixRows & PictureSizes & Pick<VitConfig,
   return imageTokens(config) + { all: prefix, class: prefix - registers, image: 0 }[positions]
 }
 
+/** What is cut into patches: the picture itself, or what the stem made of it. Its channels, and a patch's side in it. */
+export const patchSource = ({ stem, patchSize }: Pick<VitConfig, 'stem' | 'patchSize'>) =>
+  stem === undefined ? { channels: 3, side: patchSize } : { channels: stem, side: patchSize / 2 }
+
 /** Numbers that the head reads. */
 export const pooledWidth = ({ pool, width }: Pick<VitConfig, 'pool' | 'width'>): number =>
   pool === 'class-mean' ? 2 * width : width
@@ -139,7 +152,8 @@ export const finalNorm = ({ normAfterPool = false }: Pick<VitConfig, 'normAfterP
  * (linear weights `[out, in]`), with their shapes.
  */
 export function vitParameters(config: VitConfig): Map<string, readonly number[]> {
-  const { width: C, hidden, patchSize: P, classes, registers = 0, qkvBias = 'all' } = config
+  const { width: C, hidden, stem, classes, registers = 0, qkvBias = 'all' } = config
+  const { channels, side } = patchSource(config)
   const shapes = new Map<string, readonly number[]>()
   const layer = (name: string, weight: readonly number[], bias = true) => {
     shapes.set(`${name}.weight`, weight)
@@ -149,7 +163,11 @@ export function vitParameters(config: VitConfig): Map<string, readonly number[]>
   if (config.distilled) shapes.set('dist_token', [1, 1, C])
   if (registers > 0) shapes.set('reg_token', [1, registers, C])
   if (config.positions !== 'none') shapes.set('pos_embed', [1, positionRows(config), C])
-  layer('patch_embed.proj', [C, 3, P, P], config.patchBias !== false)
+  if (stem !== undefined) {
+    layer('patch_embed.conv1', [stem, 3, 7, 7])
+    for (const each of ['conv2', 'conv3']) layer(`patch_embed.${each}`, [stem, stem, 3, 3])
+  }
+  layer('patch_embed.proj', [C, channels, side, side], config.patchBias !== false)
   if (config.preNorm) layer('norm_pre', [C])
   for (let l = 0; l < config.depth; l++) {
     const block = `blocks.${l}`
@@ -177,6 +195,7 @@ export function vitParameters(config: VitConfig): Map<string, readonly number[]>
   if (config.projection !== undefined) shapes.set('projection.weight', [config.projection, pooledWidth(config)])
   if (classes > 0) layer('head', [classes, pooledWidth(config)])
   if (config.distilled && classes > 0) layer('head_dist', [classes, C])
+  if (config.auxHead && classes > 0) layer('aux_head', [classes, C])
   if (config.classHead) {
     layer('norm_cls', [C])
     layer('head_cls', [classes, C])

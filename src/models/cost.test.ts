@@ -139,6 +139,40 @@ describe('the family, by hand', () => {
     assert.equal(dense('clip-base-16'), byHand(196, 1, 768, 12, 16, 768 * 512))
   })
 
+  it('LV-ViT, with its stem and a head on every row', () => {
+    /** Convolutions at 112², blocks of (4 + 2·3) N C² + 2 N² C, and both heads. */
+    const lvvit = (C: number, depth: number) => {
+      const [N, side] = [197, 112 ** 2]
+      const stem = side * 64 * (3 * 49 + 2 * 64 * 9) + 196 * 64 * 64 * C
+      return stem + depth * (10 * N * C ** 2 + 2 * N ** 2 * C) + N * C * 1000
+    }
+    assert.equal(dense('lvvit-t'), lvvit(240, 12))
+    assert.equal(dense('lvvit-s'), lvvit(384, 16))
+    assert.equal(dense('lvvit-m'), lvvit(512, 20))
+    assert.equal(gmacs(dense('lvvit-s')), 6.551)
+    assert.equal((dense('lvvit-m') / 1e9).toFixed(2), '12.68')
+    // As published, less the factors of three batch norms, which are part of the convolutions here.
+    assert.equal(modelCost(config('lvvit-s')).params, 26_151_824 - 3 * 64)
+  })
+
+  it('LV-ViT-S idled: the official structure, and selected tokens only', () => {
+    const wanted = {
+      0.9: [5.839, 5.77],
+      0.8: [5.253, 5.129],
+      0.7: [4.769, 4.597],
+      0.6: [4.355, 4.14],
+      0.5: [4.023, 3.774],
+    }
+    for (const [keepRatio, expected] of Object.entries(wanted)) {
+      const { countings } = costOf('lvvit-s', { keepRatio: Number(keepRatio) })
+      const found = [countings.kForAll, countings.selectedOnly].map((macs) => gmacs(macs ?? 0))
+      assert.deepEqual(found, expected, `k = ${keepRatio}`)
+      assert.ok(countings.executed < (countings.kForAll ?? 0))
+    }
+    const { countings } = costOf('lvvit-m', { keepRatio: 0.7 })
+    assert.equal(((countings.kForAll ?? 0) / 1e9).toFixed(2), '8.86')
+  })
+
   it('DINOv3-S/16, whose turning multiplies no matrices', () => {
     assert.equal(dense('dinov3-small'), byHand(196, 5, 384, 12, 16, 0))
   })

@@ -26,6 +26,14 @@ const family: Readonly<Record<string, VitConfig>> = {
     imageHeight: 24,
     qkvBias: 'none',
   },
+  'LV-ViT: a stem, scaled branches, a head on every row': {
+    ...base,
+    stem: 6,
+    qkvBias: 'none',
+    branchScale: 0.5,
+    auxHead: true,
+  },
+  'LV-ViT, rectangular': { ...base, stem: 4, imageHeight: 32, branchScale: 1 / 3, auxHead: true },
   'CLIP, with a projection and no head': {
     ...base,
     preNorm: true,
@@ -169,6 +177,18 @@ describe('methods on the family', () => {
       const dense = await run(config, { method: 'none' })
       close(merged.logits, dense.logits, 'r = 0')
       assert.ok(maxAbsDiff(floats((await run(config, { method: 'tome', r: 4 })).logits), floats(dense.logits)) > 1e-4)
+    }
+  })
+
+  it('leave padding out of the mean that is read', async () => {
+    const config = { ...base, pool: 'class-mean' as const }
+    const plan = planReduction({ method: 'ats' }, shapeOf(config))
+    const graph = () => buildGraph(config, randomWeights(config, 1), plan)
+    const pixels = randomPixels(config, 3, 3)
+    const { logits } = await evaluate(graph(), { pixel_values: pixels })
+    for (let b = 0; b < 3; b++) {
+      const alone = await evaluate(graph(), { pixel_values: picture(pixels, b) })
+      close(alone.logits, picture(logits as Values, b), `picture ${b}`)
     }
   })
 

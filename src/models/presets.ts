@@ -1,5 +1,6 @@
-/** Architectures by name, and the hub repositories that hold their pretrained weights. */
+/** Architectures by name, and where their pretrained weights are. */
 
+import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import type { VitConfig } from './config.js'
 import type { SwinConfig } from './swin-config.js'
@@ -33,6 +34,18 @@ const swin = (width: number, depths: readonly number[], heads: number): SwinConf
   windowSize: 7,
 })
 
+const lvvit = (width: number, depth: number, heads: number, skip: number): VitConfig => ({
+  ...deit(width, heads),
+  depth,
+  hidden: 3 * width,
+  layerNormEps: 1e-5,
+  stem: 64,
+  qkvBias: 'none',
+  ...(skip !== 1 && { branchScale: 1 / skip }),
+  auxHead: true,
+})
+const lvvitFiles = 'https://github.com/zihangJiang/TokenLabeling/releases/download'
+
 /** Options that published models share. */
 const clip = {
   preNorm: true,
@@ -64,10 +77,12 @@ const clipStatistics = {
 } as const
 const halves = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const
 
-/** A named architecture and the hub repository that holds its pretrained weights. */
+/** A named architecture and where its pretrained weights are. */
 export interface Preset {
   readonly config: VitConfig
-  readonly hub: string
+  /** The hub repository that holds them; absent: `file` is their address. */
+  readonly hub?: string
+  readonly file?: string
   /** Statistics of the pictures; default ImageNet's. */
   readonly statistics?: Pick<Preprocess, 'mean' | 'std'>
 }
@@ -84,6 +99,9 @@ export const presets: Readonly<Record<string, Preset>> = {
   'deit3-base': { config: { ...base, ...deit3 }, hub: 'timm/deit3_base_patch16_224.fb_in1k' },
   'vit-small': { config: small, hub: 'timm/vit_small_patch16_224.augreg_in21k_ft_in1k', statistics: halves },
   'vit-base': { config: base, hub: 'timm/vit_base_patch16_224.augreg_in21k_ft_in1k', statistics: halves },
+  'lvvit-t': { config: lvvit(240, 12, 4, 1), file: `${lvvitFiles}/v0.2.0/lvvit_t.pth` },
+  'lvvit-s': { config: lvvit(384, 16, 6, 2), file: `${lvvitFiles}/1.0/lvvit_s-26M-224-83.3.pth.tar` },
+  'lvvit-m': { config: lvvit(512, 20, 8, 2), file: `${lvvitFiles}/1.0/lvvit_m-56M-224-84.0.pth.tar` },
   'dinov2-small': { config: { ...small, ...dinov2 }, hub: 'facebook/dinov2-small' },
   'dinov2-base': { config: { ...base, ...dinov2 }, hub: 'facebook/dinov2-base' },
   'dinov2-large': { config: { ...large, ...dinov2 }, hub: 'facebook/dinov2-large' },
@@ -115,3 +133,20 @@ export const presets: Readonly<Record<string, Preset>> = {
   'swin-base': { config: swin(128, [2, 2, 18, 2], 4), hub: 'timm/swin_base_patch4_window7_224.ms_in1k' },
   'mae-base': { config: { ...base, classes: 0 }, hub: 'facebook/vit-mae-base' },
 }
+
+/** The preset of this name; as in the repositories of models, `lvvit_s` is `lvvit-s`. */
+export function findPreset(name: string): Preset | undefined {
+  const known = [name, name.replaceAll('_', '-')].find((each) => Object.hasOwn(presets, each))
+  return known === undefined ? undefined : presets[known]
+}
+
+/**
+ * The hub repository of a preset's weights.
+ *
+ * @throws InputError where they are on no hub, with the address that they are at
+ */
+export const hubOf = (name: string, { hub, file }: Preset): string =>
+  hub ??
+  fail(
+    `${name}: its pretrained weights are on no hub: download ${file} and give that file as the model, or start from random weights (--init random:0)`,
+  )

@@ -1,19 +1,19 @@
 /**
- * The vision transformer and its family, read top to bottom: ViT, DeiT (plain, distilled, III), MAE, CLIP's and SigLIP's
- * image towers, DINOv2 and DINOv3. What differs between them is an option of `VitConfig`, which cites where it is from.
+ * The vision transformer and its family, read top to bottom: ViT, DeiT (plain, distilled, III), LV-ViT, MAE, CLIP's and
+ * SigLIP's image towers, DINOv2 and DINOv3. What differs between them is an option of `VitConfig`, which cites where it is from.
  *
  * Weight names are timm's, layouts PyTorch's.
  */
 
 import type { Dim } from '../graph/dims.js'
-import { constant, scoped, type Tensor } from '../graph/graph.js'
+import { constant, scalar, scoped, type Tensor } from '../graph/graph.js'
 import { geluTanh, quickGelu } from '../graph/ops/activations.js'
 import { attention, splitHeads } from '../graph/ops/attention.js'
-import { add, gelu, mul } from '../graph/ops/elementwise.js'
+import { add, detach, div, gelu, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { linear, matmul } from '../graph/ops/linear.js'
 import { layerNorm } from '../graph/ops/normalise.js'
-import { reduceMean } from '../graph/ops/reduce.js'
-import { concat, expandBatch, reshape, slice, split, transpose } from '../graph/ops/shape.js'
+import { reduceMax, reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { concat, expandBatch, reshape, slice, split } from '../graph/ops/shape.js'
 import type { Block, Projection, Within } from '../reduction/block.js'
 import { type Form, type ModelShape, type Step, stateless } from '../reduction/method.js'
 import { denseBlock } from '../reduction/none.js'
@@ -21,6 +21,7 @@ import type { Rows } from '../reduction/rows.js'
 import { type Activation, finalNorm, gridSize, imageTokens, prefixTokens, type VitConfig } from './config.js'
 import { headPieces } from './heads.js'
 import { lazy } from './lazy.js'
+import { patchTokens } from './patches.js'
 import { attentionPooling, type Pooling, poolingLogits } from './pooling.js'
 import { rotation, type Turn } from './rotary.js'
 
@@ -37,10 +38,15 @@ export interface VitOptions {
 }
 
 export interface VitOutput {
-  /** `[B, classes]`; of a distilled model the mean of both heads; of one without a head what was pooled. */
+  /**
+   * `[B, classes]`; of a distilled model the mean of both heads; of LV-ViT the class token's and half of the largest of
+   * any row; of one without a head what was pooled.
+   */
   readonly logits: Tensor
   /** Each head's logits: class token, then distillation token; or mean of the image rows, then class token. */
   readonly headLogits: readonly Tensor[]
+  /** What LV-ViT's second head says of every image row: `[B, m, classes]`. */
+  readonly rowLogits?: Tensor
   /** What the head reads: `[B, C]`, after CLIP's projection where there is one. */
   readonly pooled: Tensor
   /** Rows after the final LayerNorm, where rows have one: `[B, n, C]`, or the rows that are read without `allTokens`. */
@@ -75,8 +81,8 @@ export const vitShape = (config: VitConfig): ModelShape => ({
 })
 
 /** Rows of the last block that are read: of a model that reads the class token that one, and its distilled sibling. */
-const readRows = ({ pool = 'class', distilled }: VitConfig): number | 'all' =>
-  pool === 'class' ? (distilled ? 2 : 1) : 'all'
+const readRows = ({ pool = 'class', distilled, auxHead = false }: VitConfig): number | 'all' =>
+  pool === 'class' && !auxHead ? (distilled ? 2 : 1) : 'all'
 
 /**
  * The forward pass.
@@ -107,10 +113,11 @@ export function vit(weights: Weights, pixels: Tensor, config: VitConfig, options
 }
 
 /** What is read out of the rows behind the last block. */
-export type Readout = Pick<VitOutput, 'features' | 'pooled' | 'logits' | 'headLogits'>
+export type Readout = Pick<VitOutput, 'features' | 'pooled' | 'logits' | 'headLogits' | 'rowLogits'>
 
 /** Reads the answer out of the rows behind the last block, or of those of them that the head reads. */
-export function readout(weights: Weights, { x, prefix }: Rows, config: VitConfig): Readout {
+export function readout(weights: Weights, rows: Rows, config: VitConfig): Readout {
+  const { x, prefix } = rows
   const { pool = 'class', projection, normAfterPool = false, width: C } = config
   const [B] = x.shape
   const norm = (t: Tensor) => normOf(weights, config, finalNorm(config), t)
@@ -118,8 +125,8 @@ export function readout(weights: Weights, { x, prefix }: Rows, config: VitConfig
   const row = (i: number) => reshape(slice(features, 1, i, i + 1), [B ?? 1, C]) // [B, C]
   const pools = {
     class: () => row(0),
-    mean: () => reduceMean(slice(features, 1, prefix), [1]),
-    'class-mean': () => concat([row(0), reduceMean(slice(features, 1, prefix), [1])], 1), // [B, 2C]
+    mean: () => imageMean(features, rows),
+    'class-mean': () => concat([row(0), imageMean(features, rows)], 1), // [B, 2C]
     attention: () => attentionPooling(poolingOf(weights, config), features),
   }
   return scoped(x.graph, 'head', () => {
@@ -129,8 +136,32 @@ export function readout(weights: Weights, { x, prefix }: Rows, config: VitConfig
     const pooled = projection === undefined ? first : linear(first, weights('projection.weight')) // [B, C]
     if (config.classes === 0) return { features, pooled, logits: pooled, headLogits: [] }
     const headLogits = read.map((t, i) => headOf(weights, i === 0 ? 'head' : 'head_dist', t)) // [B, classes] each
-    return { features, pooled, logits: mean(headLogits), headLogits }
+    const logits = mean(headLogits)
+    if (!config.auxHead) return { features, pooled, logits, headLogits }
+    const rowLogits = headOf(weights, 'aux_head', slice(features, 1, prefix)) // [B, m, classes]
+    const largest = reduceMax(ofPresent(rowLogits, rows), [1]) // [B, classes]
+    return { features, pooled, logits: add(logits, scale(largest, 0.5)), headLogits, rowLogits }
   })
+}
+
+/** The mean of the image rows that are there: `[B, n, C]` → `[B, C]`. */
+function imageMean(features: Tensor, { present, prefix }: Rows): Tensor {
+  const image = slice(features, 1, prefix) // [B, m, C]
+  if (!present) return reduceMean(image, [1])
+  const there = slice(present, 1, prefix) // [B, m]
+  const sum = reduceSum(mul(image, reshape(there, [...there.shape, 1])), [1]) // [B, C]
+  return div(sum, reduceSum(there, [1], true))
+}
+
+/** Less than any logit of a row that is there; float16 holds it. */
+const ABSENT = -1e4
+
+/** Logits of image rows `[B, m, classes]` of which padding, and what a policy dropped, is never the largest. */
+function ofPresent(rowLogits: Tensor, { present, prefix }: Rows): Tensor {
+  if (!present) return rowLogits
+  const there = slice(detach(present), 1, prefix) // [B, m]
+  const lowered = scale(sub(scalar(there.graph, 1), there), ABSENT) // [B, m]
+  return add(rowLogits, reshape(lowered, [...lowered.shape, 1])) // [B, m, classes]
 }
 
 /** Evo-ViT reads the mean of the image rows through the final norm, and in training the class token through another. */
@@ -170,13 +201,8 @@ function turnOf(embedded: Tensor, config: VitConfig): Turn | undefined {
 
 /** Patches as tokens behind the prefix rows, with positions: `[B, 3, height, width]` → `[B, N, C]`. */
 export function embed(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
-  const { patchSize: P, width: C, positions = 'all', patchBias = true } = config
-  const [B = 1] = pixels.shape
-  const [rows, columns] = gridSize(config)
-  const patches = transpose(reshape(pixels, [B, 3, rows, P, columns, P]), [0, 2, 4, 1, 3, 5]) // [B, rows, columns, 3, P, P]
-  const weight = reshape(weights('patch_embed.proj.weight'), [C, 3 * P * P]) // [C, 3·P·P]
-  const flat = reshape(patches, [B, rows * columns, 3 * P * P]) // [B, N0, 3·P·P]
-  const tokens = linear(flat, weight, patchBias ? weights('patch_embed.proj.bias') : undefined) // [B, N0, C]
+  const { positions = 'all' } = config
+  const tokens = patchTokens(weights, pixels, config) // [B, N0, C]
   const named = [
     ...(config.classToken === false ? [] : ['cls_token']),
     ...(config.distilled ? ['dist_token'] : []),
@@ -220,10 +246,10 @@ const same = (x: Tensor): Tensor => x
  * @param turn - how queries and keys are turned by their place, in models that do so
  */
 export function vitBlock(weights: Weights, config: VitConfig, l: number, turn?: Turn): Block {
-  const { heads, qkvBias = 'all', qkNorm = false, layerScale = false } = config
+  const { heads, qkvBias = 'all', qkNorm = false, layerScale = false, branchScale = 1 } = config
   const w = (name: string) => weights(`blocks.${l}.${name}`)
   const norm = (name: string, x: Tensor) => normOf(w, config, name, x)
-  const scaled = (name: string, x: Tensor) => (layerScale ? mul(x, w(`${name}.gamma`)) : x)
+  const scaled = (name: string, x: Tensor) => scale(layerScale ? mul(x, w(`${name}.gamma`)) : x, branchScale)
   /** The packed projection in parts: 0 query, 1 key, 2 value. */
   const parts = lazy(() => {
     const biases = biasParts(w, qkvBias) // [C] each

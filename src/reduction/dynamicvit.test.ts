@@ -11,6 +11,7 @@ import { logitDistillation } from '../losses/distillation.js'
 import { ratioLoss, tokenLoss } from '../losses/dynamicvit.js'
 import { forward, shapeOf } from '../models/backbone.js'
 import { buildGraph, constantWeights, methodBuild } from '../models/build.js'
+import type { VitConfig } from '../models/config.js'
 import { createRandom } from '../random.js'
 import type { Values } from '../runtime/session.js'
 import { field } from '../verify/model.js'
@@ -24,23 +25,31 @@ describe('DynamicViT', () => {
     const count = shape.reduce((a, b) => a * b, 1)
     return [name, { shape, data: Float32Array.from({ length: count }, () => 0.3 * random.normal()) }] as const
   })
-  const weights = new Map([...randomWeights(tiny, 1), ...own])
   const pixels = randomPixels(tiny, 3, 2)
 
-  it('gives the same where rows are dropped and where they are masked', async () => {
+  const models: Readonly<Record<string, VitConfig>> = {
+    'the class token': tiny,
+    'every row that is left': { ...tiny, stem: 4, auxHead: true },
+    'the mean of the rows that are left': { ...tiny, pool: 'class-mean' },
+  }
+  for (const [read, config] of Object.entries(models))
+    it(`gives the same where rows are dropped and where they are masked, reading ${read}`, () => sameMasked(config))
+
+  async function sameMasked(config: VitConfig) {
+    const weights = new Map([...randomWeights(config, 1), ...own])
     const options = { method: 'dynamicvit', keep } as const
-    const gathered = await evaluate(buildGraph(tiny, weights, { ...options, trace: true }), { pixel_values: pixels })
+    const gathered = await evaluate(buildGraph(config, weights, { ...options, trace: true }), { pixel_values: pixels })
     const policies = dropPoints(keep, 16).map((l) => {
       const home = gathered[`home.${l}`]?.data as BigInt64Array
       return [`policy.${l}`, { data: Float32Array.from(home, (row) => Number(row >= 0n)), shape: [3, 16] }] as const
     })
-    const masked = await evaluate(buildGraph(tiny, weights, { ...options, form: 'masked', givenPolicy: true }), {
+    const masked = await evaluate(buildGraph(config, weights, { ...options, form: 'masked', givenPolicy: true }), {
       pixel_values: pixels,
       ...Object.fromEntries(policies),
     })
     const [a, b] = [floats(gathered.logits), floats(masked.logits)]
     assert.ok(maxAbsDiff(a, b) < 1e-4 * Math.max(...a.map(Math.abs)), `${maxAbsDiff(a, b)}`)
-  })
+  }
 
   it('names the predictor that a checkpoint lacks', () => {
     assert.throws(

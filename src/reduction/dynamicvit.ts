@@ -48,7 +48,7 @@ function masked(build: Build, points: readonly number[], given: boolean): Form<T
   function run(block: Block, rows: Rows, policy: Tensor): Rows {
     const [q, k, v] = block.queryKeyValue(block.norm1(rows.x)) // [B, N, C] each
     const all = concat([ones(policy, rows.prefix), policy], 1) // [B, N]
-    return { ...rows, x: residual(block, rows.x, policyAttention(block, q, k, v, all)) } // [B, N, C]
+    return { ...rows, x: residual(block, rows.x, policyAttention(block, q, k, v, all)), present: all } // [B, N, C]
   }
   return {
     start: ({ x }) => ones(x, tokens),

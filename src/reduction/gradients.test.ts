@@ -9,6 +9,7 @@ import { mul } from '../graph/ops/elementwise.js'
 import { reduceSum } from '../graph/ops/reduce.js'
 import { forward, shapeOf } from '../models/backbone.js'
 import { methodBuild } from '../models/build.js'
+import type { VitConfig } from '../models/config.js'
 import { createRandom } from '../random.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
@@ -27,22 +28,32 @@ const requests: readonly ReductionRequest[] = [
   { method: 'ats', keepRatio: 0.6 },
 ]
 
-for (const request of requests)
-  test(JSON.stringify(request), async () => {
+/** A convolutional stem, scaled branches and the largest logit of any row: all of it is learned through. */
+const lvvit: VitConfig = { ...tiny, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true }
+
+const cases: readonly (readonly [model: string, config: VitConfig, request: ReductionRequest])[] = [
+  ...requests.map((request) => ['DeiT', tiny, request] as const),
+  ...['none', 'idle', 'evit', 'ats'].map(
+    (method) => ['LV-ViT', lvvit, requests.find((request) => request.method === method) ?? {}] as const,
+  ),
+]
+
+for (const [model, config, request] of cases)
+  test(`${model}: ${JSON.stringify(request)}`, async () => {
     const graph = createGraph()
-    const state = new Map([...randomWeights(tiny, 1)].map(([name, { shape, data }]) => [name, { shape, data }]))
+    const state = new Map([...randomWeights(config, 1)].map(([name, { shape, data }]) => [name, { shape, data }]))
     const tensors = new Map([...state].map(([name, { shape }]) => [name, input(graph, name, shape)]))
     const weight = (name: string) => tensors.get(name) as Tensor
-    const form = openMethod(methodBuild(graph, weight, tiny), planReduction(request, shapeOf(tiny)))
-    const pixels = input(graph, 'pixel_values', ['batch', 3, tiny.imageSize, tiny.imageSize])
-    const { logits } = forward(weight, pixels, tiny, { form })
+    const form = openMethod(methodBuild(graph, weight, config), planReduction(request, shapeOf(config)))
+    const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
+    const { logits } = forward(weight, pixels, config, { form })
     const loss = reduceSum(mul(logits, logits), [0, 1])
     output('loss', loss)
     const names = [...tensors.keys()]
     for (const [i, gradient] of gradients(loss, [...tensors.values()]).entries()) output(`d.${names[i]}`, gradient)
     const session = await createSession(graph, { threads: 1 })
     const random = createRandom(5)
-    const feeds: Record<string, Values> = { pixel_values: randomPixels(tiny, 2, 2) }
+    const feeds: Record<string, Values> = { pixel_values: randomPixels(config, 2, 2) }
     for (const [name, { shape, data }] of state) feeds[name] = { data: (data as Float32Array).slice(), shape }
     const found = await session.run(feeds)
     // One random direction through all weights, along which nothing else is chosen.
@@ -56,7 +67,7 @@ for (const request of requests)
         feeds[name]?.data.set((data as Float32Array).map((w, i) => w + h * (direction.get(name)?.[i] ?? 0)) as never)
       return Number((await session.run(feeds, ['loss'])).loss?.data[0])
     }
-    const h = 1e-4 // small enough that no choice changes along the way
+    const h = config === tiny ? 1e-4 : 5e-5 // small enough that no choice changes along the way
     const numeric = (8 * ((await at(h)) - (await at(-h))) - ((await at(2 * h)) - (await at(-2 * h)))) / (12 * h)
     await session.close()
     assert.ok(

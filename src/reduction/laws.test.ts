@@ -7,6 +7,7 @@ import { output } from '../graph/graph.js'
 import { lower } from '../graph/passes/precision.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildForward, buildGraph, type WeightValues } from '../models/build.js'
+import type { VitConfig } from '../models/config.js'
 import { createRandom } from '../random.js'
 import type { Values } from '../runtime/session.js'
 import { type MethodName, methodNames, methodOf, planReduction, type ReductionRequest } from './registry.js'
@@ -14,8 +15,15 @@ import { type MethodName, methodNames, methodOf, planReduction, type ReductionRe
 const plain = { ...tiny, imageSize: 48, depth: 6 } // 36 image tokens, six blocks
 const pixels = randomPixels(plain, 3, 2)
 
+/** Models whose last block is read at one row, at two, and at all. */
+const models: Readonly<Record<string, VitConfig>> = {
+  DeiT: plain,
+  'distilled DeiT': { ...plain, distilled: true },
+  'LV-ViT': { ...plain, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true },
+}
+
 /** The model's weights, and those that a method reads beyond them. */
-function weightsFor(config: typeof plain, method: MethodName, keep: readonly number[]): WeightValues {
+function weightsFor(config: VitConfig, method: MethodName, keep: readonly number[]): WeightValues {
   const random = createRandom(7)
   const own = methodOf(method).parameters?.(shapeOf(config), keep) ?? new Map<string, readonly number[]>()
   const values = [...own].map(([name, shape]) => {
@@ -41,7 +49,7 @@ const reduced = (method: MethodName): readonly ReductionRequest[] => requests[me
 /** Requests under which nothing is reduced. */
 const everything: Partial<Record<MethodName, ReductionRequest>> = { ats: { from: 6 }, tome: { r: 0 } }
 
-const run = (config: typeof plain, values: WeightValues, options: BuildOptions, input: Values = pixels) =>
+const run = (config: VitConfig, values: WeightValues, options: BuildOptions, input: Values = pixels) =>
   evaluate(buildGraph(config, values, options), { pixel_values: input })
 
 /** Picture b of a batch. */
@@ -58,9 +66,8 @@ const close = (a: Values | undefined, b: Values | undefined, what: string, toler
 }
 
 for (const method of methodNames.filter((name) => methodOf(name).windows !== 'only'))
-  for (const distilled of [false, true])
-    describe(`${method}${distilled ? ', distilled' : ''}`, () => {
-      const config = { ...plain, distilled }
+  for (const [model, config] of Object.entries(models))
+    describe(`${method}, ${model}`, () => {
       const shape = shapeOf(config)
 
       it('is the dense model where everything is kept', async () => {

@@ -28,7 +28,7 @@ export interface Rows {
   readonly home?: Tensor
   /** `[B, n]`: how many rows of the first block a row stands for; absent: one. */
   readonly size?: Tensor
-  /** `[B, n]`: 1, or 0 for padding; absent: no padding. */
+  /** `[B, n]`: 1, or 0 for padding and for what a policy dropped; absent: all rows are there. */
   readonly present?: Tensor
   /** `[B, w, C]`: image rows that sit out until they are put back. */
   readonly waiting?: Tensor

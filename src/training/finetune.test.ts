@@ -9,6 +9,7 @@ import { randomWeights, tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
 import { evaluateClassifier } from '../evaluation/evaluate.js'
 import { imagenetPreprocess } from '../images/preprocess.js'
+import type { VitConfig } from '../models/config.js'
 import { openNodeClassifier } from '../runtime/node.js'
 import { loadModel } from '../weights/load.js'
 import { float32, type StateDict } from '../weights/state.js'
@@ -54,6 +55,34 @@ function options(out: string, changes: RecipeChanges = {}, more: Partial<Finetun
     ...more,
   }
 }
+
+test('LV-ViT learns to be idled: its stem, its heads, and the features of the tokens that are computed', async () => {
+  const config: VitConfig = { ...tiny, stem: 4, qkvBias: 'none', branchScale: 0.25, auxHead: true, layerNormEps: 1e-5 }
+  const named = (seed: number) => ({
+    name: 'LV-ViT',
+    config,
+    state: new Map(
+      [...randomWeights(config, seed, 0.1)].map(([name, { shape, data }]) => [
+        name,
+        float32(data as Float32Array, shape),
+      ]),
+    ),
+  })
+  const out = await folder()
+  const student = named(1)
+  const before = student.state.get('patch_embed.conv1.weight')?.data.slice()
+  const changes: RecipeChanges = { epochs: 1, featureRows: 'selected', stages: 'train-script' }
+  const run = options(out, changes, { model: student, teacher: named(2) })
+  await finetune(run)
+  const steps = (await readLog(join(out, 'log.jsonl'))).flatMap((entry) => (entry.kind === 'step' ? [entry.parts] : []))
+  for (const parts of steps)
+    for (const part of ['classification', 'distillation', 'feature', 'cut'])
+      assert.ok((parts[part] as number) > 0 && Number.isFinite(parts[part]), part)
+  const loaded = await loadModel(out)
+  assert.deepEqual([loaded.config, loaded.warnings], [config, []])
+  assert.deepEqual(loaded.idle?.keepRatios, [1, 0.5, 0.25, 0.125])
+  assert.notDeepEqual(loaded.state.get('patch_embed.conv1.weight')?.data, before)
+})
 
 test('a run writes a folder that loads as a model and evaluates to what the log says', async () => {
   const out = await folder()

@@ -21,6 +21,12 @@ import { checkLosses, defaultWeights, learningForms } from './losses.js'
 import { commonChanges, officialRecipes, predictorChanges } from './official.js'
 import { namePattern, type Rate } from './rates.js'
 
+/**
+ * Rows whose features are distilled: of the class token (official code on DeiT), of all tokens, or of those that the last
+ * idle block computed, channel by channel (official code on LV-ViT).
+ */
+export type FeatureRows = 'class' | 'all' | 'selected'
+
 /** A base keep ratio, or two ends between which every step draws its own. */
 export type KeepRatio = number | { readonly low: number; readonly high: number }
 
@@ -66,8 +72,8 @@ export interface Recipe {
   readonly form: FormName
   readonly loss: LossWeights
   readonly cut: Required<CutOptions>
-  /** Rows of the feature loss: the class token or all tokens. */
-  readonly featureRows: 'class' | 'all'
+  /** Rows of the feature loss. */
+  readonly featureRows: FeatureRows
   readonly smoothing: number
   readonly mix: MixOptions
   readonly augment: AugmentRecipe

@@ -17,7 +17,7 @@ type Weighed = { readonly config: VitConfig; readonly state: StateDict }
  * A model with all that the recipe's method reads. What the model has stays; a predictor is drawn from the recipe's seed;
  * the head on the class token is the model's own one, which was on it so far, while the mean of all tokens gets a copy.
  *
- * @throws InputError where a distilled model should get a second head
+ * @throws InputError where a model that has two heads should get another one
  */
 export function withOwnWeights<M extends Weighed>(model: M, recipe: Recipe): M {
   const headed = withClassHead(model, recipe)
@@ -33,9 +33,9 @@ export function withOwnWeights<M extends Weighed>(model: M, recipe: Recipe): M {
 function withClassHead<M extends Weighed>(model: M, { method, loss }: Recipe): M {
   const { config, state } = model
   if (config.classHead || !ownLossesWant('needsClassHead', method, loss)) return model
-  if (config.distilled)
+  if (config.distilled || config.auxHead)
     fail(
-      `${method}: a head on the class token beside the mean of all tokens is for models without a distillation token`,
+      `${method}: a head on the class token beside the mean of all tokens is for models without a distillation token and without a head on every token`,
     )
   const headed = { ...config, pool: 'mean', classHead: true } as const
   const copied: StateDict = new Map(

@@ -14,8 +14,9 @@ const choiceOf = ({ method = 'idle', settings, score }: Recipe): MethodChoice & 
 
 /** The plan for a request; a base ratio of idling goes by the recipe's stages. */
 export function planOf({ keepRatio, ...lists }: KeepRequest, recipe: Recipe, config: VitConfig): ReductionPlan {
-  const { method = 'idle', stages } = recipe
+  const { method = 'idle' } = recipe
   const shape = shapeOf(config)
+  const stages = config.stem === undefined ? recipe.stages : 'paper' // LV-ViT's stages are the paper's in all of its code
   const staged = method === 'idle' && keepRatio !== undefined && !shape.stages
   const request = staged ? { keepRatios: stageRatios(config.depth, keepRatio, stages) } : { keepRatio, ...lists }
   return planReduction({ ...choiceOf(recipe), ...request }, shape)

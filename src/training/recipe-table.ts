@@ -125,7 +125,9 @@ const descriptions: Descriptions = {
   featureRows: [
     'Loss',
     (value, { loss }) =>
-      loss.feature === 0 ? [] : one('features of', value === 'class' ? 'the class token' : 'all tokens'),
+      loss.feature === 0
+        ? []
+        : one('features of', { class: 'the class token', all: 'all tokens', selected: 'computed tokens' }[value]),
   ],
   cut: [
     'Loss',

@@ -1,7 +1,7 @@
 /** Models that start from seeded random weights: a preset's architecture, or a smaller one for smaller pictures. */
 import { fail } from '../errors.js'
 import type { VitConfig } from '../models/config.js'
-import { presets } from '../models/presets.js'
+import { findPreset, presets } from '../models/presets.js'
 import { checkMaps, isSwin, type SwinConfig } from '../models/swin-config.js'
 import { randomVit } from '../weights/init.js'
 import type { LoadedModel } from '../weights/load.js'
@@ -19,16 +19,18 @@ export interface ScratchSizes {
 /**
  * A model with random weights.
  *
- * @param preset - whose sizes hold where none are given; the MLP is four times as wide as the tokens
+ * @param preset - whose sizes hold where none are given; the MLP is as many times as wide as the tokens as the preset's
  * @throws InputError when the preset is not known or the sizes do not fit together
  */
 export function scratchModel(preset: string, sizes: ScratchSizes, seed: number): LoadedModel {
   const known = Object.keys(presets).join(', ')
-  const base = presets[preset]?.config ?? fail(`--model: random weights need one of ${known}, found ${preset}`)
-  const config: VitConfig = { ...base, ...sizes, hidden: 4 * (sizes.width ?? base.width) }
+  const base = findPreset(preset)?.config ?? fail(`--model: random weights need one of ${known}, found ${preset}`)
+  const config: VitConfig = { ...base, ...sizes, hidden: (base.hidden / base.width) * (sizes.width ?? base.width) }
   if (isSwin(base)) return scratchSwin(preset, base, sizes, seed)
   const { imageSize, patchSize, width, heads } = config
   if (imageSize % patchSize !== 0) fail(`--crop: wanted a multiple of the patch size ${patchSize}, found ${imageSize}`)
+  if (config.stem !== undefined && patchSize % 2 !== 0)
+    fail(`--patch: wanted an even number of pixels, which the stem of ${preset} halves, found ${patchSize}`)
   if (width % heads !== 0) fail(`--width: wanted a multiple of the ${heads} heads, found ${width}`)
   return { name: preset, source: `random:${seed}`, config, state: randomVit(config, seed) }
 }

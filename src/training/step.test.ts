@@ -51,7 +51,7 @@ function assertSame(a: Run, b: Run, tolerance: number): void {
 
 describe('a training step', () => {
   for (const reduction of ['official', 'paper'] as const) {
-    for (const featureRows of ['class', 'all'] as const) {
+    for (const featureRows of ['class', 'all', 'selected'] as const) {
       it(`is the same masked and gathered (${reduction} cut, features of ${featureRows})`, async () => {
         const plan = { cut: { reduction, blocks: 'all' }, featureRows } as const
         const batch = featureRows === 'class' ? classBatch : tokenBatch

@@ -7,15 +7,15 @@
 
 import { fail } from '../errors.js'
 import { gradients } from '../graph/gradients.js'
-import { createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
+import { constant, createGraph, type Graph, input, output, type Tensor } from '../graph/graph.js'
 import { mul } from '../graph/ops/elementwise.js'
-import { reshape, slice } from '../graph/ops/shape.js'
+import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
 import { keyedRandom } from '../keyed-random.js'
 import { type LossWeights, totalLoss } from '../losses/total.js'
 import { forward, shapeOf } from '../models/backbone.js'
 import { methodBuild } from '../models/build.js'
 import { pictureSize, type VitConfig } from '../models/config.js'
-import { leadingRow } from '../models/vit.js'
+import { leadingRow, type VitOutput } from '../models/vit.js'
 import type { Random } from '../random.js'
 import type { Block } from '../reduction/block.js'
 import type { FormName } from '../reduction/method.js'
@@ -26,6 +26,7 @@ import { createSession } from '../runtime/node.js'
 import type { SessionOptions, Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
 import { computeOwn, defaultWeights, learningForms, lossSettings, ownLossesWant } from './losses.js'
+import type { FeatureRows } from './options.js'
 import { type Parameters, stateOf, viewsOf } from './parameters.js'
 
 /** A method and its options, and how it learns. */
@@ -48,10 +49,10 @@ export interface StepPlan extends MethodChoice {
   /** Whether batches bring the teacher's logits and features. Default true. */
   readonly teacher?: boolean
   /**
-   * Features to distil: of the class token (official code) or of all tokens. A token whose row has merged into another
-   * one has that one's; one that is gone has none, and costs nothing.
+   * Features to distil; default the class token's. A token whose row has merged into another one has that one's; one that
+   * is gone has none, and costs nothing.
    */
-  readonly featureRows?: 'class' | 'all'
+  readonly featureRows?: FeatureRows
   /** Batches bring factors for the residual branches (stochastic depth, arXiv 1603.09382). Default false. */
   readonly dropPath?: boolean
   /** Compute every block's inside again in the backward pass instead of keeping it: less memory, a third more work. */
@@ -103,7 +104,8 @@ export interface StepGraph {
 export function teacherRows(plan: Pick<StepPlan, 'method' | 'weights' | 'featureRows'>): 'class' | 'all' | 'none' {
   const { method, weights = defaultWeights(method), featureRows = 'class' } = plan
   if (ownLossesWant('comparesRows', method, weights)) return 'all'
-  return weights.feature === 0 ? 'none' : featureRows
+  if (weights.feature === 0) return 'none'
+  return featureRows === 'class' ? 'class' : 'all'
 }
 
 /** Outputs are `loss`, `loss.{part}`, `logits` and `gradient.{name}`. */
@@ -156,11 +158,20 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
     fail(
       `${method}: reads all rows of its teacher, and of them distils the class token's features, found a model without one; --feature-weight 0 leaves them out`,
     )
-  const compared = (x: Tensor) => (rows === 'all' && featureRows === 'class' ? first(x) : x)
+  if (featureRows === 'selected' && shapeOf(config).stages)
+    fail(
+      '--feature-rows selected: wanted a model whose blocks all have the same tokens, found one of stages; class or all',
+    )
+  const computed = featureRows === 'selected' ? lastComputed(student) : undefined // [B, N, 1]
+  const compared = (x: Tensor) => {
+    if (computed) return mul(x, computed)
+    return rows === 'all' && featureRows === 'class' ? first(x) : x
+  }
   const { total, parts } = totalLoss(
     {
       logits: student.logits,
       features: compared(features),
+      ...(featureRows === 'selected' && { featureAxis: 1 }),
       targets,
       teacher: {
         ...(teacherLogits && { logits: teacherLogits }),
@@ -178,6 +189,16 @@ export function buildStep(plan: StepPlan, parameters: Parameters): StepGraph {
   for (const [i, gradient] of gradients(total, trained, plan.recompute ? { recompute } : {}).entries())
     output(`gradient.${trained[i]?.name}`, gradient)
   return { graph, parts: Object.keys(parts), noise }
+}
+
+/** 1 for the prefix rows and the tokens that the last block computed which chose any: `[B, N, 1]`; `undefined` for all. */
+function lastComputed({ blocks, rows: { prefix } }: VitOutput): Tensor | undefined {
+  const computed = blocks.findLast(({ step }) => step.computed)?.step.computed // [B, N0]
+  if (!computed) return undefined
+  const { graph } = computed
+  const always = expandBatch(constant(graph, new Float32Array(prefix).fill(1), [1, prefix]), computed) // [B, P]
+  const all = concat([always, computed], 1) // [B, N]
+  return reshape(all, [...all.shape, 1])
 }
 
 /** Noise for an input: the same numbers for the same seed, update and batch of it. */

@@ -1,4 +1,4 @@
-/** Replays DeiT and IdleViT-DeiT reference files. */
+/** Replays reference files of DeiT and LV-ViT, dense and idled. */
 
 import { output } from '../graph/graph.js'
 import { type BuildOptions, buildGraph, constantWeights } from '../models/build.js'
@@ -9,7 +9,7 @@ import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
 import type { Actual, Replay } from './compare.js'
 import { replayCuts, replayLosses } from './losses.js'
-import { type Reference, tensorsUnder, valuesOf, vitConfigOf } from './reference.js'
+import { type Reference, valuesOf, vitConfigOf, weightsUnder } from './reference.js'
 
 const logitNames = { logits: 'logits', logits_cls: 'logits_cls', logits_dist: 'logits_dist' }
 
@@ -66,7 +66,7 @@ async function run(
   options: BuildOptions,
   addMaps: (maps: Maps) => void = () => {},
 ): Promise<Record<string, Values>> {
-  const state = tensorsUnder(reference, 'state.')
+  const state = weightsUnder(reference, 'state.')
   const graph = buildGraph(config, state, options)
   const weights = constantWeights(graph, state)
   const entering = (l: number) => {

@@ -12,9 +12,8 @@ import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
 import { createParameters } from '../training/parameters.js'
 import { createStep, type StepPlan } from '../training/step.js'
-import type { StateDict } from '../weights/state.js'
 import type { Actual } from './compare.js'
-import { type Reference, tensorsUnder, valuesOf, vitConfigOf } from './reference.js'
+import { type Reference, valuesOf, vitConfigOf, weightsUnder } from './reference.js'
 
 const scalar = (value: number | undefined): Actual => ({ data: [value ?? Number.NaN] })
 
@@ -24,7 +23,7 @@ const scalar = (value: number | undefined): Actual => ({ data: [value ?? Number.
  */
 export async function replayCuts(reference: Reference, keep: readonly number[]): Promise<Map<string, Actual>> {
   const config = vitConfigOf(reference)
-  const { graph, model } = buildForward(config, tensorsUnder(reference, 'state.'), {
+  const { graph, model } = buildForward(config, weightsUnder(reference, 'state.'), {
     keep,
     score: 'logits',
     form: 'masked',
@@ -81,7 +80,7 @@ export async function replayLosses(
   idleBlocks: number,
 ): Promise<Map<string, Actual>> {
   const config = vitConfigOf(reference)
-  const teacherGraph = buildGraph(config, tensorsUnder(reference, 'teacher.'), { method: 'none', features: true })
+  const teacherGraph = buildGraph(config, weightsUnder(reference, 'teacher.'), { method: 'none', features: true })
   const session = await createSession(teacherGraph)
   const { logits, features } = await session.run({ pixel_values: valuesOf(reference, 'input') })
   await session.close()
@@ -92,12 +91,15 @@ export async function replayLosses(
     const at = b * rows * width
     classRows.set((features.data as Float32Array).subarray(at, at + width), b * width)
   }
-  const teacher = { logits, features: { data: classRows, shape: [batch, 1, width] } }
+  // Of LV-ViT the official code compares all rows that are computed, of DeiT the class token's.
+  const featureRows = config.auxHead ? 'selected' : 'class'
+  const ofClass = { data: classRows, shape: [batch, 1, width] }
+  const teacher = { logits, features: featureRows === 'class' ? ofClass : features }
 
-  const parameters = createParameters(tensorsUnder(reference, 'state.') as StateDict)
+  const parameters = createParameters(weightsUnder(reference, 'state.'))
   const gradients = new Float32Array(parameters.values.length)
   async function run(plan: Omit<StepPlan, 'config' | 'keep' | 'score'>) {
-    const step = await createStep({ config, keep, score: 'logits', ...plan }, parameters, gradients)
+    const step = await createStep({ config, keep, score: 'logits', featureRows, ...plan }, parameters, gradients)
     const result = await step.run({
       pixels: valuesOf(reference, 'input'),
       targets: valuesOf(reference, 'targets'),

@@ -10,6 +10,7 @@ import { fail } from '../errors.js'
 import type { WeightValues } from '../models/build.js'
 import type { VitConfig } from '../models/config.js'
 import type { Values } from '../runtime/session.js'
+import { toTimmNames } from '../weights/names.js'
 import { parseSafetensors } from '../weights/safetensors.js'
 import type { StateDict, WeightTensor } from '../weights/state.js'
 
@@ -59,12 +60,17 @@ export function tensorsUnder(reference: Reference, prefix: string): WeightValues
   return new Map(found.map(([name, tensor]) => [name.slice(prefix.length), tensor]))
 }
 
-/** Sizes of the DeiT that a file's `config` describes. */
+/** The weights of a model behind a prefix, as models here take them: under timm's names, batch norms folded. */
+export const weightsUnder = (reference: Reference, prefix: string): StateDict =>
+  toTimmNames(tensorsUnder(reference, prefix) as StateDict)
+
+/** Sizes of the DeiT or LV-ViT that a file's `config` describes. */
 export function vitConfigOf(reference: Reference): VitConfig {
   const number = (key: string) => {
     const value = reference.config[key]
     return typeof value === 'number' ? value : fail(`${reference.file}: config.${key}: wanted a number, found ${value}`)
   }
+  const [stem] = reference.tensors.get('state.patch_embed.conv1.weight')?.shape ?? []
   return {
     imageSize: number('img_size'),
     patchSize: number('patch_size'),
@@ -76,5 +82,6 @@ export function vitConfigOf(reference: Reference): VitConfig {
     distilled: reference.tensors.has('state.dist_token'),
     layerNormEps: number('ln_eps'),
     ...(reference.tensors.has('state.norm_cls.weight') && { pool: 'mean', classHead: true }),
+    ...(stem !== undefined && { stem, qkvBias: 'none', branchScale: 1 / number('skip_lam'), auxHead: true }),
   }
 }

@@ -8,6 +8,7 @@ import { type Check, compare, compareGradient, type Replay } from './compare.js'
 import { replayDeit, replayIdleDeit } from './deit.js'
 import { replayDvt } from './dvt.js'
 import { replayDynamicVit } from './dynamicvit.js'
+import { replayIdleLvvit, replayLvvit } from './lvvit.js'
 import { replayAts, replayEvit, replayEvoVit, replayTome } from './methods.js'
 import { replayOptim } from './optim.js'
 import { replayPreprocess } from './preprocess.js'
@@ -30,6 +31,8 @@ const replays: Readonly<Record<string, Replay>> = {
   deit: replayDeit,
   'deit-distilled': replayDeit,
   'idlevit-deit': replayIdleDeit,
+  lvvit: replayLvvit,
+  'idlevit-lvvit': replayIdleLvvit,
   evit: replayEvit,
   'dynamicvit-deit': replayDynamicVit,
   'evo-vit': replayEvoVit,

@@ -1,7 +1,7 @@
 /** Where a model's files are: behind an address, on the hub, or chosen by whoever uses the page. */
 
 import { fail } from '../errors.js'
-import { presets } from '../models/presets.js'
+import { findPreset, hubOf, presets } from '../models/presets.js'
 import { parseHubId } from '../weights/hub-id.js'
 import { type FetchOptions, fetchFile } from './cache.js'
 import type { ModelFiles } from './files.js'
@@ -56,7 +56,8 @@ export function absolute(address: string): URL {
 /** A preset by its hub id; a revision stays behind it. */
 function hubNameOf(text: string): string {
   const [name = '', ...revision] = text.split('@')
-  return Object.hasOwn(presets, name) ? [presets[name]?.hub, ...revision].join('@') : text
+  const preset = findPreset(name)
+  return preset ? [hubOf(name, preset), ...revision].join('@') : text
 }
 
 const unknownSource = (text: string): string =>

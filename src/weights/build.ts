@@ -13,7 +13,7 @@ import { isSwin } from '../models/swin-config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
 import { inferCascade, isCascadeState } from './cascade.js'
 import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
-import { findHeads, type Heads, type Origin } from './heads.js'
+import { findHeads, type Heads, type Origin, publishedBranchScale } from './heads.js'
 import {
   checkState,
   headsOf,
@@ -299,9 +299,14 @@ const partWarnings = (parts: readonly string[]): string[] =>
 
 /** Guesses of what neither shapes nor a file say, though published models differ in it. */
 function guessWarnings(
-  { preNorm = false, pool, activation = 'gelu' }: VitShape,
+  { preNorm = false, pool, activation = 'gelu', stem, branchScale = 1, width, depth }: VitShape,
   file: ModelConfigFile | undefined,
 ): string[] {
+  if (stem !== undefined && file?.hints?.branchScale === undefined && publishedBranchScale(width, depth) === undefined)
+    return [
+      `${branchScale} as the factor of residual branches is a guess (LV-ViT-S and M have 1/2, T has 1, L has 1/3): ` +
+        'a config.json beside the weights says it (idlevit.architecture.branchScale)',
+    ]
   if (file?.hints?.activation || (!preNorm && pool !== 'attention')) return []
   const others = preNorm
     ? "OpenAI's CLIP has quick_gelu, OpenCLIP mostly gelu"
@@ -309,14 +314,14 @@ function guessWarnings(
   return [`the activation ${activation} is a guess (${others}): a config.json beside the weights says it (hidden_act)`]
 }
 
-/** LayerNorm's epsilon: as a file says it, else 1e-5 in CLIP and DINOv3 and 1e-6 in the others. */
+/** LayerNorm's epsilon: as a file says it, else 1e-5 in CLIP, DINOv3 and LV-ViT and 1e-6 in the others. */
 function findLayerNormEps(shape: VitShape, file: ModelConfigFile | undefined): Origin & { readonly value: number } {
   if (file?.layerNormEps) {
     const { value, field } = file.layerNormEps
     return { value, source: `${file.source} (${field})`, guessed: false }
   }
-  if (shape.preNorm || shape.rotary?.kind === 'dinov3')
-    return { value: 1e-5, source: `as in every published ${shape.preNorm ? 'CLIP' : 'DINOv3'}`, guessed: true }
+  const family = shape.preNorm ? 'CLIP' : shape.rotary?.kind === 'dinov3' ? 'DINOv3' : shape.stem ? 'LV-ViT' : undefined
+  if (family) return { value: 1e-5, source: `as in every published ${family}`, guessed: true }
   const ignored = file?.ignoredLayerNormEps
   if (!file || !ignored) return { value: 1e-6, source: 'as in every published ViT and DeiT', guessed: true }
   const why = `${file.source} says ${ignored.value}, the library's default, with which such weights were not trained`

@@ -116,7 +116,7 @@ function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
 }
 
 /** Options of a model that its shapes do not tell, by name. */
-const hintNames = ['imageSize', 'imageHeight', 'pool', 'activation', 'rotary', 'positions'] as const
+const hintNames = ['imageSize', 'imageHeight', 'pool', 'activation', 'rotary', 'positions', 'branchScale'] as const
 
 function readOwnHints(value: unknown, source: string): VitHints {
   const field = fieldsOf(isObject(value) ? value : fail(`${source}: idlevit.architecture should be an object`), source)
@@ -124,6 +124,7 @@ function readOwnHints(value: unknown, source: string): VitHints {
   field.only('pool', ['class', 'mean', 'class-mean', 'attention'])
   field.only('activation', ['gelu', 'gelu-tanh', 'quick-gelu'])
   field.only('positions', ['all', 'class', 'image', 'none'])
+  const branchScale = field.number('branchScale', 'a number above 0 and up to 1', (value) => value > 0 && value <= 1)
   const rotary = field.object('rotary')
   if (rotary) checkRotary(rotary, source)
   const { pool, activation, positions } = value as VitHints
@@ -133,6 +134,7 @@ function readOwnHints(value: unknown, source: string): VitHints {
     ...(pool && { pool }),
     ...(activation && { activation }),
     ...(positions && { positions }),
+    ...(branchScale !== undefined && { branchScale }),
     ...(rotary && { rotary: rotary as unknown as Rotary }),
   }
 }
@@ -173,6 +175,9 @@ function readOwnPreprocess(value: unknown, source: string): Preprocess {
 /**
  * The config.json of a folder with this model: Hugging Face's fields, so that transformers.js understands it, and our
  * own under `idlevit`. {@link readModelConfig} reads it back.
+ *
+ * transformers.js has no LV-ViT, and needs none: it feeds pixels to the ONNX file and reads logits, so that every model here
+ * is a `vit` or a `deit` to it. What is not in those fields is under `idlevit.architecture`, or told by the weights.
  */
 export function modelConfigJson(model: {
   readonly config: VitConfig
@@ -181,8 +186,10 @@ export function modelConfigJson(model: {
   readonly preprocess?: Preprocess
 }): Record<string, unknown> {
   const { config, idle, preprocess } = model
+  // Of a model with a stem a factor of 1 is said, too: what a reader would guess is another one.
+  const told: VitConfig = config.stem === undefined ? config : { branchScale: 1, ...config }
   const hints = Object.fromEntries(
-    hintNames.flatMap((name) => (config[name] === undefined || isSwin(config) ? [] : [[name, config[name]]])),
+    hintNames.flatMap((name) => (told[name] === undefined || isSwin(config) ? [] : [[name, told[name]]])),
   )
   const options = Object.keys(hints).some((name) => name !== 'imageSize')
   const labels = model.labels ?? Array.from({ length: config.classes }, (_, index) => `LABEL_${index}`)

@@ -7,6 +7,7 @@ import type { WeightTensor } from './state.js'
 
 const config = { ...narrow, distilled: true }
 const model = { config, state: randomVit(config, 1), labels: ['yes', 'no'] }
+const lvvit = { ...narrow, stem: 2, auxHead: true }
 const values = ({ data }: WeightTensor = {} as WeightTensor) => Array.from(data as Float32Array)
 
 test('a new head has other rows, and the backbone stays', () => {
@@ -19,6 +20,11 @@ test('a new head has other rows, and the backbone stays', () => {
     else assert.deepEqual(tensor.shape, [7, config.width], name)
   }
   assert.notDeepEqual(values(state.get('head.weight')), values(state.get('head_dist.weight')))
+})
+
+test('the head of every row is new, too', () => {
+  const { state } = withNewHead({ config: lvvit, state: randomVit(lvvit, 1) }, 7, 3)
+  assert.deepEqual(state.get('aux_head.weight')?.shape, [7, lvvit.width])
 })
 
 test('the seed decides its bits, and names that are not given are gone', () => {

@@ -5,8 +5,8 @@ import { createRandom } from '../random.js'
 import { randomWeights } from './init.js'
 import type { StateDict } from './state.js'
 
-/** The linear layers that turn a row into class logits: of a distilled model there are two. */
-const isHead = (name: string): boolean => /^head(_dist)?\./.test(name)
+/** The linear layers that turn a row into class logits: of a distilled model and of LV-ViT there are two. */
+const isHead = (name: string): boolean => /^(head|head_dist|aux_head)\./.test(name)
 
 /**
  * A model for other classes: the backbone as it is, heads of `classes` rows with weights from a normal distribution of

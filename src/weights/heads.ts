@@ -20,6 +20,18 @@ export interface Heads extends Origin {
   readonly doubtful: boolean
 }
 
+/** LV-ViTs (arXiv 2104.10858) by size, and what their residual branches are multiplied by. */
+const lvvits = [
+  { width: 240, depth: 12, heads: 4, branchScale: 1 },
+  { width: 384, depth: 16, heads: 6, branchScale: 1 / 2 },
+  { width: 512, depth: 20, heads: 8, branchScale: 1 / 2 },
+  { width: 768, depth: 24, heads: 12, branchScale: 1 / 3 },
+] as const
+
+/** The factor of the residual branches of a published LV-ViT of this size, which no shape tells. */
+export const publishedBranchScale = (width: number, depth: number): number | undefined =>
+  lvvits.find((model) => model.width === width && model.depth === depth)?.branchScale
+
 /** Published ViTs: arXiv 2010.11929 (base to huge), 2012.12877 (tiny, small), 2106.04560 (giant, gigantic). */
 const published = [
   { name: 'tiny', width: 192, depth: 12, heads: 3 },
@@ -67,8 +79,9 @@ function certain(width: number, heads: number, source: string): Heads {
 
 /** Heads of 64 numbers, as in most published ViTs; those of width 1280, 1408 and 1664 have 16, which are wider. */
 function guessHeads(width: number, depth: number): Heads {
-  const known = published.find((model) => model.width === width)
-  const wide = known !== undefined && width / known.heads !== 64
+  const lvvit = lvvits.find((model) => model.width === width && model.depth === depth)
+  const known = lvvit ?? published.find((model) => model.width === width)
+  const wide = known !== undefined && !lvvit && width / known.heads !== 64
   if (!known && (width % 64 !== 0 || width === 0))
     fail(
       `the number of heads cannot be told from a width of ${width}, no multiple of 64: ` +

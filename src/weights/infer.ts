@@ -1,13 +1,15 @@
 /** Architecture from weights: sizes and options of a ViT read off its keys and shapes, and the check that all of them fit. */
 import { fail } from '../errors.js'
 import { gridSize, positionRows, prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
-import { findHeads } from './heads.js'
+import { findHeads, publishedBranchScale } from './heads.js'
 import { resizePositions } from './position.js'
 import { float32, floatsOf, nameText, type StateDict, sameShape, shapeText } from './state.js'
 
 /** What shapes cannot tell, or not always. */
 export interface VitHints
-  extends Partial<Pick<VitConfig, 'imageSize' | 'imageHeight' | 'pool' | 'activation' | 'rotary' | 'positions'>> {}
+  extends Partial<
+    Pick<VitConfig, 'imageSize' | 'imageHeight' | 'pool' | 'activation' | 'rotary' | 'positions' | 'branchScale'>
+  > {}
 
 /** What the shapes alone do not tell. */
 export interface InferOptions extends VitHints {
@@ -50,7 +52,10 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     return shape.length === rank && !shape.includes(0) ? shape : fail(`${name} ${shapeText(shape)} should be ${what}`)
   }
   const has = (name: string) => state.has(name)
-  const [width = 0, , , patchSize = 0] = patchShape(state)
+  const [width = 0, , , side = 0] = patchShape(state)
+  const convolution = ['conv1', 'conv2', 'conv3'].map((each) => `patch_embed.${each}.weight`).find(has)
+  const [stem] = convolution === undefined ? [] : shapeOf(convolution, 4, '[stem, channels, side, side]')
+  const patchSize = stem === undefined ? side : 2 * side
   const [hidden = 0] = shapeOf('blocks.0.mlp.fc1.weight', 2, '[hidden, width]')
   for (const token of ['cls_token', 'dist_token'].filter(has)) shapeOf(token, 3, '[1, 1, width]')
   const distilled = has('dist_token')
@@ -69,12 +74,14 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
   const biases = has('blocks.0.attn.q_bias') ? 'qv' : hasQkvBias(state) ? 'all' : 'none'
   const activation = hints.activation ?? (pool === 'attention' ? 'gelu-tanh' : 'gelu')
   const { imageSize, imageHeight, positions } = places
+  const depth = countBlocks(state)
+  const branchScale = hints.branchScale ?? (stem === undefined ? 1 : (publishedBranchScale(width, depth) ?? 0.5))
   const rotary = hints.rotary ?? (positions === 'none' ? ({ kind: 'dinov3', temperature: 100 } as const) : undefined)
   return {
     imageSize,
     patchSize,
     width,
-    depth: countBlocks(state),
+    depth,
     hidden,
     classes: classes ?? 0,
     distilled,
@@ -84,15 +91,18 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     ...(registers > 0 && { registers }),
     ...(positions !== 'all' && { positions }),
     ...(rotary && { rotary }),
+    ...(stem !== undefined && { stem }),
     ...(!has('patch_embed.proj.bias') && { patchBias: false }),
     ...(has('norm_pre.weight') && { preNorm: true }),
     ...(biases !== 'all' && { qkvBias: biases }),
     ...(has('blocks.0.attn.q_norm.weight') && { qkNorm: true }),
     ...(has('blocks.0.ls1.gamma') && { layerScale: true }),
+    ...(branchScale !== 1 && { branchScale }),
     ...(activation !== 'gelu' && { activation }),
     ...(pool !== 'class' && { pool }),
     ...(normAfterPool && { normAfterPool }),
     ...(projection !== undefined && { projection }),
+    ...(has('aux_head.weight') && { auxHead: true }),
     ...(evo && { classHead: true }),
   } as const
 }
@@ -156,7 +166,7 @@ function countBlocks(state: StateDict): number {
   return blocks.size
 }
 
-/** Shape of the patch weights, [width, 3, P, P]; very old checkpoints have [width, 3 P²]. */
+/** Shape of the patch weights, [width, 3, P, P], or behind a stem [width, stem, P/2, P/2]; very old checkpoints have [width, 3 P²]. */
 function patchShape(state: StateDict): readonly number[] {
   const name = 'patch_embed.proj.weight'
   const { shape } = state.get(name) ?? fail(`not a ViT or DeiT: there is no ${name} (${describe(state)})`)

@@ -2,7 +2,7 @@
  * Seeded random weights, for trying a model without a checkpoint and for training from scratch.
  *
  * As DeiT does it: weights and embeddings from a normal distribution of deviation 0.02, biases zero, LayerNorm at
- * identity. (timm's trunc_normal_ cuts at ±2, a hundred deviations away: the cut never happens.) The same seed gives the
+ * identity; convolutions before a ReLU keep the size of what goes through them (He et al., arXiv 1502.01852). (timm's trunc_normal_ cuts at ±2, a hundred deviations away: the cut never happens.) The same seed gives the
  * same bits on every machine.
  */
 import { parametersOf } from '../models/backbone.js'
@@ -12,6 +12,8 @@ import { elements, type StateDict } from './state.js'
 
 const deviation = 0.02
 
+const isConvolution = /^patch_embed\.conv\d\.weight$/
+
 /** Random weights for the given parameters: name → shape. */
 export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, random: Random): StateDict {
   const state: StateDict = new Map()
@@ -19,7 +21,10 @@ export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, ra
     const data = new Float32Array(elements(shape))
     if (name.endsWith('.weight') && shape.length === 1)
       data.fill(1) // of a LayerNorm
-    else if (!name.endsWith('.bias')) for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal()
+    else if (!name.endsWith('.bias')) {
+      const spread = isConvolution.test(name) ? Math.sqrt((2 * (shape[0] ?? 1)) / data.length) : deviation
+      for (let i = 0; i < data.length; i++) data[i] = spread * random.normal()
+    }
     state.set(name, { dtype: 'F32', shape, data })
   }
   return state

@@ -53,6 +53,23 @@ test('a preset with random weights is complete and named by its seed', async () 
   assert.deepEqual([...model.state.keys()], [...vitParameters(model.config).keys()])
 })
 
+test('a preset whose weights are on no hub tells where they are, also under its other spelling', async () => {
+  await refused(
+    'lvvit-s',
+    /lvvit-s: its pretrained weights are on no hub: download https:.*lvvit_s-26M.*--init random:0/,
+  )
+  await refused('lvvit_m@main', /lvvit_m: its pretrained weights are on no hub/)
+  const model = await loadModel('lvvit_t', { init: 'random:1', imageSize: 32 })
+  assert.deepEqual(model.config, { ...presets['lvvit-t']?.config, imageSize: 32 })
+  assert.equal(model.preprocess?.resize, 35) // ⌊32 / 0.9⌋
+  const spread = (name: string) => {
+    const data = model.state.get(name)?.data as Float32Array
+    return Math.sqrt(data.reduce((sum, value) => sum + value * value, 0) / data.length)
+  }
+  // He's deviation, √(2 / fan-in), before a ReLU.
+  assert.ok(Math.abs(spread('patch_embed.conv2.weight') / Math.sqrt(2 / 576) - 1) < 0.02)
+})
+
 test('a folder written from a model gives the same model back', async () => {
   const config: VitConfig = { ...tiny, distilled: true, layerNormEps: 1e-5 }
   const state = randomVit(config, 1)

@@ -5,7 +5,7 @@ import { fail, InputError } from '../errors.js'
 import { fileError, readWholeFile } from '../files.js'
 import { overridePreprocess, type Preprocess } from '../images/preprocess.js'
 import type { VitConfig } from '../models/config.js'
-import { type Preset, presets } from '../models/presets.js'
+import { findPreset, hubOf, type Preset, presets } from '../models/presets.js'
 import { checkMaps, isSwin } from '../models/swin-config.js'
 import { type BuiltModel, buildModel, type ModelOrigins, sideOf } from './build.js'
 import { readCheckpoint } from './checkpoint.js'
@@ -15,7 +15,7 @@ import { findHeads } from './heads.js'
 import type { HubProgress } from './hub.js'
 import { parseHubId } from './hub-id.js'
 import { randomVit } from './init.js'
-import { deitPreprocess } from './pictures.js'
+import { deitPreprocess, lvvitPreprocess } from './pictures.js'
 
 /** A model ready to be built: sizes and complete, checked weights under timm's names. */
 export interface LoadedModel
@@ -58,9 +58,9 @@ export interface LoadOptions {
  * ```
  */
 export async function loadModel(spec: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  const preset = Object.hasOwn(presets, spec) ? presets[spec] : undefined
+  const preset = findPreset(spec)
   if (options.init !== undefined) return loadRandom(spec, preset, options.init, options)
-  if (preset) return { ...(await loadHub(preset.hub, options)), name: spec }
+  if (preset) return { ...(await loadHub(hubOf(spec, preset), options)), name: spec }
   const embedded = embeddedFolder(spec)
   if (embedded !== undefined) return { ...(await loadFolder(embedded, options)), name: spec }
   const kind = await kindOf(spec)
@@ -68,8 +68,8 @@ export async function loadModel(spec: string, options: LoadOptions = {}): Promis
   if (kind === 'file') return loadFile(spec, options)
   if (/\.(safetensors|pth|pt|bin|json|tar)$/.test(spec) || /^[./~\\]/.test(spec)) fail(`${spec}: no such file`)
   const [name = '', ...revision] = spec.split('@')
-  const repository = revision.length > 0 && Object.hasOwn(presets, name) ? presets[name]?.hub : undefined
-  if (repository) return { ...(await loadHub([repository, ...revision].join('@'), options)), name: spec }
+  const revised = revision.length > 0 ? findPreset(name) : undefined
+  if (revised) return { ...(await loadHub([hubOf(name, revised), ...revision].join('@'), options)), name: spec }
   if (parseHubId(spec)) return loadHub(spec, options)
   const known = [...embeddedNames, presetNames()].join(', ')
   return fail(
@@ -108,9 +108,10 @@ export function presetSizes(preset: Preset, options: Pick<LoadOptions, 'imageSiz
     checkMaps(sized)
     if (heads !== config.heads) fail(`heads: a Swin has its own in every stage, found ${heads}`)
   }
+  const pictures = config.stem === undefined ? deitPreprocess(imageSize) : lvvitPreprocess(imageSize, config)
   return {
     config: sized,
-    preprocess: overridePreprocess({ ...deitPreprocess(imageSize), ...preset.statistics }, options.preprocess ?? {}),
+    preprocess: overridePreprocess({ ...pictures, ...preset.statistics }, options.preprocess ?? {}),
     origins,
   }
 }

@@ -40,6 +40,12 @@ test('DynamicViT: the predictors are part of the model', async () => {
   assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.logits').data) < 3e-5)
 })
 
+test('IdleViT on LV-ViT: batch norms behind the convolutions of its stem, a head on every row', async () => {
+  const reference = await readReference(golden('idlevit-lvvit.safetensors'))
+  const logits = await logitsOf(reference, { keepRatio: 0.7, score: 'logits' })
+  assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.logits').data) < 3e-5)
+})
+
 test('Evo-ViT: attention in lists of its own, and a head on the mean of the tokens', async () => {
   const reference = await readReference(golden('evo-vit.safetensors'))
   const logits = await logitsOf(reference, { method: 'evovit', keepRatio: 0.5 })

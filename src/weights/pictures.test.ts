@@ -27,6 +27,22 @@ const find = (clues: PictureClues, native = deit('base'), imageSize = native.ima
   findPreprocess(native, imageSize, clues)
 const preprocessor = (json: unknown) => ({ preprocessor: { json, source: 'p.json' } })
 
+test('LV-ViT: its own recipe, of which the two smaller models crop 0.9', () => {
+  const sides = (name: string, imageSize?: number) => {
+    const { preprocess, guessed } = find({}, presets[name]?.config ?? assert.fail(name), imageSize)
+    return [preprocess.resize, preprocess.crop, guessed]
+  }
+  assert.deepEqual(
+    [sides('lvvit-t'), sides('lvvit-s'), sides('lvvit-m'), sides('lvvit-s', 384)],
+    [
+      [248, 224, false],
+      [248, 224, false],
+      [224, 224, false],
+      [426, 384, false],
+    ],
+  )
+})
+
 test('Hugging Face: what its processors of ViT, DeiT, CLIP and ConvNeXT do', () => {
   const cases: readonly [file: object, expected: Preprocess][] = [
     [straight, straightly],

@@ -3,7 +3,7 @@
  *
  * The statistics belong to the weights. In this order: what the caller says; the `idlevit` field of a folder of this
  * project; the recipe of published weights whose own file contradicts them; timm's `pretrained_cfg`; Hugging Face's
- * preprocessor_config.json; ImageNet's statistics, which is a guess.
+ * preprocessor_config.json; LV-ViT's recipe for models of its kind; ImageNet's statistics, which is a guess.
  */
 import { InputError } from '../errors.js'
 import { imagenetPreprocess, overridePreprocess, type Preprocess, preprocessAt } from '../images/preprocess.js'
@@ -97,6 +97,8 @@ function findSource(native: VitConfig, { config, preprocessor, id }: PictureClue
   }
   if (preprocessor)
     return { ...fixed(readPreprocessor(preprocessor.json, preprocessor.source)), source: preprocessor.source }
+  if (native.stem !== undefined)
+    return { at: (size) => lvvitPreprocess(size, native), side: native.imageSize, source: lvvitSource }
   return {
     at: imagenetPreprocess,
     side: native.imageSize,
@@ -127,3 +129,12 @@ export const deitPreprocess = (size: number): Preprocess => ({
 
 /** Who says it. */
 export const deitSource = "DeiT's own recipe; the preprocessor_config.json of facebook/deit-* contradicts its weights"
+
+/** The recipe of LV-ViT: the crop is 0.9 of the shorter side in its two smaller models, all of it in the others. */
+export const lvvitPreprocess = (size: number, { width }: Pick<VitConfig, 'width'>): Preprocess => ({
+  ...imagenetPreprocess(size),
+  resize: Math.floor(size / (width < 512 ? 0.9 : 1)),
+})
+
+/** Who says it. */
+const lvvitSource = "LV-ViT's own recipe (crop_pct)"

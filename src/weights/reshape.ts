@@ -1,10 +1,11 @@
 /**
  * Tensors that some layouts keep in another form than timm, after they are renamed: with fewer axes, transposed, packed,
- * masked. Safe in browsers.
+ * masked, beside a batch norm. Safe in browsers.
  */
 
 import { fail } from '../errors.js'
 import { floatsOf, nameText, type StateDict, shapeText, type WeightTensor } from './state.js'
+import { foldBatchNorms } from './stem.js'
 
 /** A state dict under timm's names with everything in timm's form. */
 export function toTimmForm(state: StateDict): StateDict {
@@ -17,6 +18,7 @@ export function toTimmForm(state: StateDict): StateDict {
   moveMerging(formed)
   transposeProjection(formed)
   unpackPooling(formed)
+  foldBatchNorms(formed)
   for (const name of [...formed.keys()]) {
     if (name.endsWith('.attn.qkv.bias_mask')) maskKeyBias(formed, name)
     if (/^rope(_embed)?\.periods$/.test(name)) checkPeriods(formed, name)

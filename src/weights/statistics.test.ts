@@ -26,6 +26,11 @@ test('a model for other statistics answers the same about the same picture', asy
   assert.ok(maxAbsDiff(await logits(state, now), expected) > 1e-2)
 })
 
+test('a stem that pads its pictures cannot make up for other statistics', () => {
+  const state = randomWeights({ ...tiny, stem: 2 }, 2) as StateDict
+  assert.throws(() => withStatistics(state, before, now), /the model: its convolutional stem pads pictures with zeros/)
+})
+
 test('statistics are the same where every number is', () => {
   assert.ok(sameStatistics(before, { ...before }))
   assert.ok(!sameStatistics(before, { ...before, std: now.std }))

@@ -1,4 +1,5 @@
 /** The same model for pictures that are normalised by other statistics. */
+import { fail } from '../errors.js'
 import type { PerChannel } from '../images/preprocess.js'
 import { float32, type StateDict } from './state.js'
 
@@ -19,8 +20,14 @@ export const sameStatistics = (a: Statistics, b: Statistics): boolean =>
  * and the bias b + Σ W · (now.mean - before.mean)/before.std, channel by channel. Exact to the rounding of float32.
  *
  * @param state - under timm's names: `patch_embed.proj.weight` `[C, 3, P, P]` and `.bias` `[C]`
+ * @param name - what to call the model in messages
+ * @throws InputError for a convolutional stem: the zeros around its pictures stand for another colour then
  */
-export function withStatistics(state: StateDict, before: Statistics, now: Statistics): StateDict {
+export function withStatistics(state: StateDict, before: Statistics, now: Statistics, name = 'the model'): StateDict {
+  if (state.has('patch_embed.conv1.weight'))
+    fail(
+      `${name}: its convolutional stem pads pictures with zeros and cannot make up for other statistics: wanted mean ${before.mean} and std ${before.std}, found ${now.mean} and ${now.std}`,
+    )
   const patch = state.get('patch_embed.proj.weight')
   const offset = state.get('patch_embed.proj.bias')
   if (!(patch?.data instanceof Float32Array && offset?.data instanceof Float32Array))

@@ -28,7 +28,9 @@ export function createChooser({ demo, load, cancel }: ChooserOptions): Chooser {
   const address = byId('hub-id', HTMLInputElement)
   prepareDialog(dialog)
   byId('open-models', HTMLElement).addEventListener('click', () => dialog.showModal())
-  byId('hub-ids', HTMLElement).append(...Object.values(presets).map(({ hub }) => make('option', { value: hub })))
+  byId('hub-ids', HTMLElement).append(
+    ...Object.values(presets).flatMap(({ hub }) => (hub === undefined ? [] : [make('option', { value: hub })])),
+  )
 
   function tell({ text, loaded, total }: Progress): void {
     const share = loaded !== undefined && total ? loaded / total : undefined

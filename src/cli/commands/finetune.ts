@@ -166,7 +166,7 @@ async function openTeacher(options: FinetuneOptions, model: LoadedModel, picture
   // A guess is worse than what is known of the student.
   if (!preprocess || origins?.preprocess.guessed || sameStatistics(preprocess, pictures)) return loaded
   note(`teacher ${loaded.name}: its pictures are normalised otherwise, which its first layer now makes up for`)
-  return { ...loaded, state: withStatistics(loaded.state, preprocess, pictures) }
+  return { ...loaded, state: withStatistics(loaded.state, preprocess, pictures, `teacher ${loaded.name}`) }
 }
 
 /** Says how to go on. */
