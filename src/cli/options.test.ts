@@ -63,7 +63,7 @@ test('a command may give defaults and require options', () => {
 
 const share = 'a number above 0 and at most 1'
 const least1 = 'a whole number from 1 to'
-const known = 'none, idle, group, evit, dynamicvit, evovit, ats, tome, adavit, spvit, dynamicswin'
+const known = 'none, idle, group, evit, dynamicvit, evovit, ats, tome, adavit, spvit, dynamicswin, dvt'
 
 const refused: readonly [option: string, value: string, message: string][] = [
   ['--keep-ratio', '-0.5', `--keep-ratio: wanted ${share}, found -0.5`],
