@@ -18,7 +18,7 @@ import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph } from '../models/build.js'
 import { checkSquare } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
-import { planReduction, type ReductionRequest, storedPlan } from '../reduction/registry.js'
+import { planReduction, type ReductionRequest, storedChoice, storedPlan } from '../reduction/registry.js'
 import { modelConfigJson } from '../weights/config-file.js'
 import { saveSafetensors } from '../weights/files.js'
 import type { LoadedModel } from '../weights/load.js'
@@ -75,7 +75,7 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
   const plan: BuildOptions = { ...reduction, features }
   const { macs, varies } = modelCost(config, plan)
   const gmacs = macs / 1e9
-  const idle = elastic ? undefined : storedPlan(reduction)
+  const idle = elastic ? storedChoice(reduction) : storedPlan(reduction)
   const method = elastic ? 'elastic' : reduction.method
   const metadata = {
     model: model.name,

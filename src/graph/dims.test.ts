@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { addDims, broadcast, type Dim, elements, evaluateDim, multiplyDims } from './dims.js'
+import { addDims, broadcast, type Dim, elements, evaluateDim, halfDim, multiplyDims } from './dims.js'
 
 const bindings = { batch: 7, kept: 5 }
 const dim: fc.Arbitrary<Dim> = fc.oneof(
@@ -32,6 +32,21 @@ describe('dimensions', () => {
     assert.equal(addDims('kept', 1), 'kept+1')
     assert.equal(multiplyDims('batch', 197), '197*batch')
     assert.equal(addDims('kept', -5), addDims(addDims('kept', -6), 1))
+  })
+
+  it('halve into even numbers and odd ones', () => {
+    fc.assert(
+      fc.property(fc.nat(99), (kept) => {
+        const value = (d: Dim) => evaluateDim(d, { kept })
+        const [even, odd] = [halfDim('kept', 'even'), halfDim('kept', 'odd')]
+        const numbers = Array.from({ length: kept }, (_, i) => i % 2)
+        assert.equal(value(addDims(even, 1)), numbers.filter((x) => x === 0).length + 1)
+        assert.equal(value(multiplyDims(odd, 3)), 3 * numbers.filter((x) => x === 1).length)
+        assert.equal(value(halfDim(even, 'odd')), Math.floor(value(even) / 2))
+      }),
+    )
+    assert.deepEqual([halfDim(7, 'even'), halfDim(7, 'odd')], [4, 3])
+    assert.throws(() => halfDim('kept+1', 'odd'), /half of kept\+1/)
   })
 
   it('broadcast as ONNX does', () => {

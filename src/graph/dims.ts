@@ -71,6 +71,15 @@ function multiplyTerms(a: Dim, b: Dim): Dim {
   return canonical(product)
 }
 
+/**
+ * How many of so many things have an even number, or an odd one, counted from 0. Of a symbol it is a symbol: "odd(kept3)".
+ */
+export function halfDim(dim: Dim, which: 'even' | 'odd'): Dim {
+  if (typeof dim === 'number') return which === 'even' ? Math.ceil(dim / 2) : Math.floor(dim / 2)
+  if (/[+*]/.test(dim)) throw new Error(`half of ${dim}: wanted a number or one symbol`)
+  return `${which}(${dim})`
+}
+
 /** Number of elements of a shape. Numbers first: they multiply fast, symbols only once. */
 export function elements(shape: Shape): Dim {
   const known = shape.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1)
@@ -90,12 +99,20 @@ export function evaluateDim(dim: Dim, bindings: Bindings = {}): number {
   for (const [key, coefficient] of terms(dim)) {
     value += key.split('*').reduce((product, symbol) => {
       if (symbol === '') return product
-      const bound = bindings[symbol]
+      const bound = evaluateSymbol(symbol, bindings)
       if (bound === undefined) throw new Error(`dimension ${dim}: no value for ${symbol}`)
       return product * bound
     }, coefficient)
   }
   return value
+}
+
+/** The value of a symbol, or of a half of one ({@link halfDim}); `undefined` where it is not known. */
+function evaluateSymbol(symbol: string, bindings: Bindings): number | undefined {
+  const [, which, whole] = /^(even|odd)\((.*)\)$/.exec(symbol) ?? []
+  if (whole === undefined) return bindings[symbol]
+  const value = evaluateSymbol(whole, bindings)
+  return value === undefined ? undefined : Number(halfDim(value, which as 'even' | 'odd'))
 }
 
 export const evaluateShape = (shape: Shape, bindings: Bindings = {}): number[] =>

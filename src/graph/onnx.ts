@@ -183,9 +183,11 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): OnnxModel
 interface GraphPart {
   readonly nodes: Message[]
   readonly values: Message[]
+  /** The part whose node this is a body of; `undefined` for the graph itself and bodies of its nodes. */
+  readonly outer?: GraphPart | undefined
 }
 
-const emptyPart = (): GraphPart => ({ nodes: [], values: [] })
+const emptyPart = (outer?: GraphPart): GraphPart => ({ nodes: [], values: [], outer })
 
 /** The parts of a graph that only a lazy input of some node needs. */
 interface Bodies {
@@ -195,9 +197,12 @@ interface Bodies {
   of(reader: Node, input: number): GraphPart
 }
 
+/** A body and those around it, the innermost first. */
+const around = (part: GraphPart | undefined): GraphPart[] => (part ? [part, ...around(part.outer)] : [])
+
 /**
- * Sorts nodes into bodies, from the last reader back: a node whose every reader is in one body belongs there, too.
- * Constants stay with the graph itself.
+ * Sorts nodes into bodies, from the last reader back: a node belongs to the innermost body that all its readers are in, or
+ * in bodies of. Constants stay with the graph itself.
  */
 function lazyBodies(graph: Graph, live: readonly Node[]): Bodies {
   const bodies = new Map<Node, Map<number, GraphPart>>() // by reader and input
@@ -207,10 +212,10 @@ function lazyBodies(graph: Graph, live: readonly Node[]): Bodies {
     readIn.set(tensor, (readIn.get(tensor) ?? new Set()).add(body))
   for (const tensor of graph.outputs.values()) note(tensor, undefined)
   for (const node of [...live].reverse()) {
-    const places = new Set(node.outputs.flatMap((tensor) => [...(readIn.get(tensor) ?? [])]))
-    const [home] = places.size === 1 ? places : []
+    const [first, ...others] = new Set(node.outputs.flatMap((tensor) => [...(readIn.get(tensor) ?? [])]))
+    const home = around(first).find((part) => others.every((other) => around(other).includes(part)))
     if (home) homes.set(node, home)
-    const lazy = new Map(node.op.lazy?.map((input) => [input, emptyPart()]))
+    const lazy = new Map(node.op.lazy?.map((input) => [input, emptyPart(home)]))
     bodies.set(node, lazy)
     for (const [i, tensor] of node.inputs.entries()) note(tensor, lazy.get(i) ?? home)
   }

@@ -13,14 +13,22 @@ import type { VitConfig } from '../models/config.js'
 import { createRandom } from '../random.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
-import { openMethod, planReduction, type ReductionRequest } from './registry.js'
+import { elasticPlan, openMethod, planReduction, type ReductionRequest } from './registry.js'
+import { KEEP_INPUT } from './schedule.js'
 
-const requests: readonly ReductionRequest[] = [
+/** What a method is asked, and whether its graph is told the tokens when it runs. */
+interface Asked extends ReductionRequest {
+  readonly elastic?: boolean
+}
+
+const requests: readonly Asked[] = [
   { method: 'none' },
   { method: 'idle', keepRatio: 0.6 },
   { method: 'group', keepRatio: 0.5, attention: 0.5 },
   { method: 'group', groups: 6, regroup: 2 },
   { method: 'group', keepRatio: 0.6 },
+  { method: 'group', keepTokens: [13, 5, 5, 3], elastic: true },
+  { method: 'idle', keepTokens: [16, 9, 5, 5], elastic: true },
   { method: 'evit', keepRatio: 0.6 },
   { method: 'evit', keepRatio: 0.6, fuse: false },
   { method: 'evovit', keepRatio: 0.5 },
@@ -31,7 +39,7 @@ const requests: readonly ReductionRequest[] = [
 /** A convolutional stem, scaled branches and the largest logit of any row: all of it is learned through. */
 const lvvit: VitConfig = { ...tiny, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true }
 
-const cases: readonly (readonly [model: string, config: VitConfig, request: ReductionRequest])[] = [
+const cases: readonly (readonly [model: string, config: VitConfig, request: Asked])[] = [
   ...requests.map((request) => ['DeiT', tiny, request] as const),
   ...['none', 'idle', 'evit', 'ats'].map(
     (method) => ['LV-ViT', lvvit, requests.find((request) => request.method === method) ?? {}] as const,
@@ -44,7 +52,10 @@ for (const [model, config, request] of cases)
     const state = new Map([...randomWeights(config, 1)].map(([name, { shape, data }]) => [name, { shape, data }]))
     const tensors = new Map([...state].map(([name, { shape }]) => [name, input(graph, name, shape)]))
     const weight = (name: string) => tensors.get(name) as Tensor
-    const form = openMethod(methodBuild(graph, weight, config), planReduction(request, shapeOf(config)))
+    const { elastic = false, ...asked } = request
+    const plan = planReduction(asked, shapeOf(config))
+    const told = elastic ? { ...plan, ...elasticPlan(plan, shapeOf(config)) } : plan
+    const form = openMethod(methodBuild(graph, weight, config), told)
     const pixels = input(graph, 'pixel_values', ['batch', 3, config.imageSize, config.imageSize])
     const { logits } = forward(weight, pixels, config, { form })
     const loss = reduceSum(mul(logits, logits), [0, 1])
@@ -54,6 +65,7 @@ for (const [model, config, request] of cases)
     const session = await createSession(graph, { threads: 1 })
     const random = createRandom(5)
     const feeds: Record<string, Values> = { pixel_values: randomPixels(config, 2, 2) }
+    if (elastic) feeds[KEEP_INPUT] = { data: BigInt64Array.from(plan.keep, BigInt), shape: [config.depth] }
     for (const [name, { shape, data }] of state) feeds[name] = { data: (data as Float32Array).slice(), shape }
     const found = await session.run(feeds)
     // One random direction through all weights, along which nothing else is chosen.

@@ -40,7 +40,7 @@ import {
 } from './method.js'
 import { denseBlock } from './none.js'
 import { int64, type Rows, withPrefix } from './rows.js'
-import { KEEP_INPUT, keptSymbol, planKeep } from './schedule.js'
+import { firstIdleBlock, KEEP_INPUT, keptSymbol, planKeep } from './schedule.js'
 import { defaultRanking, type Ranking, rankings, unledScores } from './scores-unled.js'
 import { flag, oneOf } from './settings.js'
 
@@ -302,7 +302,7 @@ export const idle: Method<IdleSettings> = {
   keeps: 'K, K², K³ of all tokens in the second, third and last quarter of the blocks',
   paper: 'arXiv 2310.05654',
   shrinks: false,
-  elastic: true,
+  elastic: { from: firstIdleBlock },
   settings: {
     score: { describes: 'ranking of tokens, as --score', ...oneOf('softmax', 'logits') },
     ranking: {

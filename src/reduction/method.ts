@@ -186,6 +186,14 @@ export interface Learning<S = object> {
   readonly noise?: Readonly<Record<string, (random: Random) => number>>
 }
 
+/** What a graph that is told its number of tokens when it runs can be told. S: the method's options. */
+export interface Elastic<S = object> {
+  /** The first block that is told; those before it compute every token. */
+  from(depth: number): number
+  /** Why it cannot be told this plan, as the end of a message; `undefined` where it can. */
+  objection?(plan: KeepPlan & S): string | undefined
+}
+
 /** A token reduction method. S: its options. */
 export interface Method<S extends object = object> {
   readonly name: string
@@ -205,8 +213,8 @@ export interface Method<S extends object = object> {
   readonly windows?: 'able' | 'only'
   /** Its keep ratios say more than the rounded counts: a saved model tells those. */
   readonly keepsShares?: boolean
-  /** Whether the number of tokens can be an input of the graph. */
-  readonly elastic?: boolean
+  /** How the number of tokens can be an input of the graph; absent: it cannot. */
+  readonly elastic?: Elastic<S>
   /** Its options, those a user may set. */
   readonly settings: { readonly [K in keyof S]?: Setting<NonNullable<S[K]>> }
   /**

@@ -61,7 +61,7 @@ test('what cannot be is refused in one line', () => {
 
 test('only methods whose tokens can change from run to run are elastic', () => {
   assert.equal(elasticPlan({ method: 'idle' }, deit).keep.filter((kept) => kept === 'fed').length, 9)
-  assert.throws(() => elasticPlan({ method: 'evit' }, deit), /elastic: wanted a method .* \(idle\), found evit/)
+  assert.throws(() => elasticPlan({ method: 'evit' }, deit), /elastic: wanted a method .* \(idle, group\), found evit/)
 })
 
 test('a plan that was saved is the same plan', () => {

@@ -173,22 +173,46 @@ export function storedPlan({
   return { method, ...says, ...Object.fromEntries(own) }
 }
 
+/** What is saved with a model that takes any plan: {@link storedPlan} without the tokens. */
+export function storedChoice(plan: ReductionPlan): StoredReduction | undefined {
+  const { keepTokens: _, ...choice } = storedPlan(plan) ?? {}
+  return plan.method === 'none' ? undefined : choice
+}
+
 /**
  * The method whose number of tokens is an input of the graph, and such a plan of it; `none` stands for the default one.
  *
  * @throws InputError where the method has no such form
  */
-export function elasticPlan({ method = 'idle' }: MethodChoice, shape: ModelShape): MethodChoice & MethodPlan {
+export function elasticPlan(
+  { method = 'idle' }: MethodChoice,
+  shape: ModelShape,
+): Pick<MethodPlan, 'keep'> & { readonly method: MethodName } {
   const named = method === 'none' ? 'idle' : method
   if (shape.stages) fail('elastic: the windows of a Swin have a fixed number of tokens: wanted a ViT')
-  if (!methodOf(named).elastic)
-    fail(
-      `elastic: wanted a method whose number of tokens can change from run to run (${elastic.join(', ')}), found ${named}`,
+  const { elastic } = methodOf(named)
+  if (!elastic)
+    return fail(
+      `elastic: wanted a method whose number of tokens can change from run to run (${elasticNames.join(', ')}), found ${named}`,
     )
-  return { method: named, keep: elasticKeep(shape.depth, shape.tokens) }
+  return { method: named, keep: elasticKeep(shape.depth, shape.tokens, elastic.from(shape.depth)) }
 }
 
-const elastic = methodNames.filter((name) => methodOf(name).elastic)
+/**
+ * Refuses a plan that an elastic graph of its method cannot be told.
+ *
+ * @throws InputError that says what it cannot follow
+ */
+export function checkElastic(plan: ReductionPlan, shape: ModelShape): void {
+  const { method, keep } = elasticPlan(plan, shape)
+  const early = plan.keep.findIndex((n, l) => keep[l] !== 'fed' && keep[l] !== n)
+  if (early >= 0)
+    fail(`keep: block ${early} of an elastic model computes all ${shape.tokens} tokens, found ${plan.keep[early]}`)
+  const objection = methodOf(method).elastic?.objection?.(plan)
+  if (objection !== undefined) fail(`keep: ${objection}`)
+}
+
+const elasticNames = methodNames.filter((name) => methodOf(name).elastic)
 
 /** Starts a method in a graph. */
 export const openMethod = (build: Build, plan: MethodChoice & MethodPlan): Form<unknown> =>

@@ -22,9 +22,9 @@ export const KEEP_INPUT = 'keep_tokens'
 /** The symbolic dimension that stands for the image tokens of a block, where they are known when the graph runs. */
 export const keptSymbol = (block: number): string => `kept${block}`
 
-/** What an elastic graph keeps: its first stage is dense, the other blocks are told when it runs. */
-export const elasticKeep = (depth: number, tokens: number): readonly (number | 'fed')[] =>
-  Array.from({ length: depth }, (_, l) => (l < firstIdleBlock(depth) ? tokens : 'fed'))
+/** What an elastic graph keeps: all tokens before the first block that is told its number when the graph runs. */
+export const elasticKeep = (depth: number, tokens: number, from: number): readonly (number | 'fed')[] =>
+  Array.from({ length: depth }, (_, l) => (l < from ? tokens : 'fed'))
 
 /** Ratio of every block for base ratio k: 1, k, k², k³ over four stages. */
 export function stageRatios(depth: number, base: number, stages: Stages = 'paper'): number[] {

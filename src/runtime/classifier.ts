@@ -9,8 +9,14 @@ import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
 import { refuseCascade } from '../models/cascade.js'
 import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
-import { methodOf, planReduction, type ReductionPlan, type ReductionRequest } from '../reduction/registry.js'
-import { firstIdleBlock, KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
+import {
+  checkElastic,
+  methodOf,
+  planReduction,
+  type ReductionPlan,
+  type ReductionRequest,
+} from '../reduction/registry.js'
+import { KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
 import { computesHalf } from './half.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
 import type { OpenSession, SessionOptions, Values } from './session.js'
@@ -146,10 +152,9 @@ export async function openClassifier(
   /** The input that tells an elastic graph its plan. */
   function keepInput(request: KeepRequest | undefined): Record<string, Values> {
     if (!elastic) return request ? fail('keep: this classifier was opened with a fixed plan; open it with elastic') : {}
-    const { keep } = request ? planReduction({ method: plan.method, ...request }, shape) : plan
-    const early = keep.findIndex((n, l) => l < firstIdleBlock(config.depth) && n !== tokens)
-    if (early >= 0) fail(`keep: block ${early} of an elastic model computes all ${tokens} tokens, found ${keep[early]}`)
-    return { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
+    const asked = request ? { ...plan, ...planReduction({ method: plan.method, ...request }, shape) } : plan
+    checkElastic(asked, shape)
+    return { [KEEP_INPUT]: { data: BigInt64Array.from(asked.keep, BigInt), shape: [config.depth] } }
   }
 
   async function forward(pixels: Float32Array, request?: KeepRequest): Promise<ForwardResult> {

@@ -55,3 +55,48 @@ describe('an elastic classifier', () => {
     await fixed.close()
   })
 })
+
+describe('an elastic classifier of groups', () => {
+  const deep = { ...tiny, imageSize: 48, depth: 6 } // 36 image tokens, six blocks
+  const grouped = { name: 'deep', config: deep, state: randomWeights(deep, 2) }
+  const pictures = randomPixels(deep, 5, 2).data as Float32Array
+  const open = (options: object) =>
+    openNodeClassifier(grouped, { method: 'group', trace: true, features: true, threads: 1, ...options })
+  let elastic: Classifier
+  before(async () => {
+    elastic = await open({ elastic: true, keepRatio: 0.7, microBatch: 2 })
+  })
+  after(() => elastic.close())
+
+  // Ratios, and lists that fall slowly, at once by more than rounds of halving, to an odd number, to one, and not at all.
+  for (const request of [
+    { keepRatio: 1 },
+    { keepRatio: 0.7 },
+    { keepRatio: 0.3 },
+    { keepTokens: [36, 36, 5, 5, 5, 1] },
+    { keepTokens: [35, 17, 9, 4, 2, 1] },
+    { keepTokens: [3, 3, 3, 3, 3, 3] },
+    { keepTokens: [1, 1, 1, 1, 1, 1] },
+  ])
+    it(`gives what a classifier fixed at ${JSON.stringify(request)} gives`, async () => {
+      const fixed = await open(request)
+      const [a, b] = [await fixed.forward(pictures), await elastic.forward(pictures, request)]
+      assert.ok(maxAbsDiff(a.logits, b.logits) < 1e-5)
+      for (const [l, rows] of (a.blocks ?? []).entries())
+        assert.ok(maxAbsDiff(rows, b.blocks?.[l] as Float32Array) < 1e-4, `block ${l}`)
+      for (const [picture, blocks] of (a.selections ?? []).entries())
+        for (const { block, selected } of blocks)
+          assert.deepEqual(b.selections?.[picture]?.find((each) => each.block === block)?.selected, selected)
+      await fixed.close()
+    })
+
+  it('takes more groups again only where they are formed anew', async () => {
+    const rising = { keepTokens: [36, 12, 12, 20, 20, 9] }
+    await assert.rejects(elastic.forward(pictures, rising), /become no more .* block 3 has 20 after 12/)
+    const anew = await open({ elastic: true, regroup: [3] })
+    const fixed = await open({ ...rising, regroup: [3] })
+    const [a, b] = [await fixed.forward(pictures), await anew.forward(pictures, rising)]
+    assert.ok(maxAbsDiff(a.logits, b.logits) < 1e-5)
+    await Promise.all([fixed.close(), anew.close()])
+  })
+})

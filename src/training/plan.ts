@@ -3,7 +3,13 @@ import { fail } from '../errors.js'
 import { shapeOf } from '../models/backbone.js'
 import { imageTokens, type VitConfig } from '../models/config.js'
 import type { MethodPlan } from '../reduction/method.js'
-import { type MethodChoice, planReduction, type ReductionPlan, storedPlan } from '../reduction/registry.js'
+import {
+  type MethodChoice,
+  planReduction,
+  type ReductionPlan,
+  storedChoice,
+  storedPlan,
+} from '../reduction/registry.js'
 import { type KeepRequest, stageRatios } from '../reduction/schedule.js'
 import type { IdleSettings } from '../weights/config-file.js'
 import type { Recipe } from './options.js'
@@ -80,8 +86,8 @@ export function evaluationPlans(recipe: Recipe, config: VitConfig): Map<string, 
 export function reductionSettings(recipe: Recipe, config: VitConfig): IdleSettings | undefined {
   const { keepRatio, keepTokens } = recipe.keep
   const { method = 'idle', score } = recipe
+  if (typeof keepRatio === 'object') return method === 'idle' ? { score } : storedChoice(planOf({}, recipe, config))
   if (method !== 'idle' || shapeOf(config).stages) return storedPlan(planOf(recipe.keep as KeepRequest, recipe, config))
-  if (typeof keepRatio === 'object') return { score }
   if (keepTokens !== undefined) return { keepTokens, score }
   const { ratios } = planOf(recipe.keep as KeepRequest, recipe, config)
   return ratios.every((ratio) => ratio === 1) ? undefined : { keepRatios: ratios, score }

@@ -3,8 +3,8 @@
 import { fail } from '../errors.js'
 import { shapeOf } from '../models/backbone.js'
 import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
-import { planReduction, type StoredReduction, withStored } from '../reduction/registry.js'
-import { firstIdleBlock, KEEP_INPUT, type KeepRequest } from '../reduction/schedule.js'
+import { checkElastic, planReduction, type StoredReduction, withStored } from '../reduction/registry.js'
+import { KEEP_INPUT, type KeepRequest } from '../reduction/schedule.js'
 import type { Classifier, ClassifierOptions, ForwardResult } from '../runtime/classifier.js'
 import { topPredictions } from '../runtime/classifier.js'
 import { cachedPictures, inMicroBatches } from '../runtime/microbatch.js'
@@ -88,9 +88,12 @@ export function exportedFile(
 
 type Asked = Omit<ClassifierOptions, 'device'>
 
-/** What a file computes: a method of its own plan, or, when it is elastic, the default one at whatever plan is asked. */
-function planOf(elastic: boolean, { idle = { method: 'none' } }: BuiltModel): StoredReduction {
-  return elastic ? {} : idle
+/**
+ * What a file computes: a method of its own plan, or, when it is elastic, the method that its folder names, else the
+ * default one, at whatever plan is asked.
+ */
+function planOf(elastic: boolean, { idle }: BuiltModel): StoredReduction {
+  return idle ?? (elastic ? {} : { method: 'none' })
 }
 
 /** Why a file that computes this does not answer what is asked; undefined when it does. */
@@ -134,7 +137,6 @@ export async function openExported(
     return fail(`${file}: ${objection}; with model.safetensors beside it, format safetensors does`)
   }
   const running = inMicroBatches(session, microBatch, [KEEP_INPUT])
-  const tokens = imageTokens(config)
   const shape = shapeOf(config)
   const plan = planReduction(withStored(options, planOf(elastic, model)), shape)
   const S = config.imageSize
@@ -144,13 +146,11 @@ export async function openExported(
     if (!Number.isInteger(batch) || batch === 0)
       throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${3 * S * S} values, found ${pixels.length}`)
     if (request && !elastic) fail(`keep: ${file} has a fixed plan; an elastic export takes one`)
-    const { keep } = request ? planReduction({ method: plan.method, ...request }, shape) : plan
-    const early = keep.findIndex((n, l) => l < firstIdleBlock(config.depth) && n !== tokens)
-    if (elastic && early >= 0)
-      fail(`keep: block ${early} of an elastic model computes all ${tokens} tokens, found ${keep[early]}`)
+    const asked = request ? { ...plan, ...planReduction({ method: plan.method, ...request }, shape) } : plan
+    if (elastic) checkElastic(asked, shape)
     const outputs = await running.run({
       pixel_values: { data: pixels, shape: [batch, 3, S, S] },
-      ...(elastic && { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }),
+      ...(elastic && { [KEEP_INPUT]: { data: BigInt64Array.from(asked.keep, BigInt), shape: [config.depth] } }),
     })
     return {
       logits: outputs.logits?.data as Float32Array,

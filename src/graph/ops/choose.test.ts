@@ -3,9 +3,10 @@ import { describe, it } from 'node:test'
 import { createSession } from '../../runtime/node.js'
 import { constant, createGraph, input, output, totalMacs } from '../graph.js'
 import { choose } from './choose.js'
-import { equal, neg, scale } from './elementwise.js'
+import { add, equal, neg, scale } from './elementwise.js'
 import { linear } from './linear.js'
 import { gatherRows, selectRows } from './rows.js'
+import { slice } from './shape.js'
 
 /** x doubled where the flag holds, else the rows of x at `rows`: a body that fails when a row does not exist. */
 function example(seeRows: boolean) {
@@ -61,6 +62,30 @@ describe('choose', () => {
     assert.equal(totalMacs(graph, { taken: 0 }), 54)
     output('three', three)
     assert.equal(totalMacs(graph, { taken: 1 }), 72)
+  })
+
+  it('runs nothing of a branch in a branch, nor what both of its sides read, unless it is wanted', async () => {
+    const graph = createGraph()
+    const flags = input(graph, 'flags', [2], 'int64')
+    const x = input(graph, 'x', ['batch', 3, 1])
+    const rows = input(graph, 'rows', ['batch', 'n'], 'int64')
+    const holds = (i: number) => equal(slice(flags, 0, i, i + 1), constant(graph, BigInt64Array.of(1n), [1]))
+    const picked = gatherRows(neg(x), selectRows(rows, 3)) // [B, n, 1], fails when a row does not exist
+    const inner = choose(holds(1), scale(picked, 2), scale(picked, 3))
+    output('y', choose(holds(0), scale(x, 2), add(inner, picked)))
+    const session = await createSession(graph)
+    const run = async (a: bigint, b: bigint, row: bigint) =>
+      (
+        await session.run({
+          flags: { data: BigInt64Array.of(a, b), shape: [2] },
+          x: { data: Float32Array.of(1, 2, 3), shape: [1, 3, 1] },
+          rows: { data: BigInt64Array.of(row), shape: [1, 1] },
+        })
+      ).y?.data
+    assert.deepEqual(await run(1n, 0n, 7n), Float32Array.of(2, 4, 6))
+    assert.deepEqual([await run(0n, 1n, 2n), await run(0n, 0n, 2n)], [Float32Array.of(-9), Float32Array.of(-12)])
+    await assert.rejects(run(0n, 0n, 7n), /indices|bounds/)
+    await session.close()
   })
 
   it('refuses sides that do not fit', () => {

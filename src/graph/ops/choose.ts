@@ -25,10 +25,10 @@ const chooseOp: Op<{ taken: Dim | undefined }> = {
     const branches = { then_branch: onnx.body(node, 1), else_branch: onnx.body(node, 2) }
     onnx.node('If', [condition.name], [result.name], branches)
   },
-  gradient({ inputs: [condition] }, [gradient]) {
+  gradient({ inputs }, [gradient]) {
+    const [condition, a, b] = inputs as [Tensor, Tensor, Tensor]
     const g = gradient as Tensor
-    const none = zerosLike(g)
-    return [undefined, choose(condition as Tensor, g, none), choose(condition as Tensor, none, g)]
+    return [undefined, choose(condition, g, zerosLike(a)), choose(condition, zerosLike(b), g)]
   },
 }
 

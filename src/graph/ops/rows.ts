@@ -128,6 +128,23 @@ const cumulateOp: Op<{ reverse: boolean }> = {
 /** Running sums along the last axis: entry i is the sum of entries 0 … i. */
 export const cumulate = (x: Tensor): Tensor => apply(cumulateOp, [x], { reverse: false })
 
+const positionsOp: Op<null> = {
+  name: 'positions',
+  infer: ([like]) => [{ dtype: 'int64', shape: (like as Tensor).shape }],
+  emit({ inputs: [like], outputs }, onnx) {
+    const { name, shape } = like as Tensor
+    const value = (v: number) => onnx.constant(int64s([v]), [])
+    const [all] = onnx.node('Shape', [name], 1) as [string]
+    const length = sizeOf(like as Tensor, shape.length - 1, onnx)
+    const counted = onnx.node('Range', [value(0), length, value(1)], 1)
+    onnx.node('Expand', [...counted, all], namesOf(outputs))
+  },
+  gradient: () => [undefined],
+}
+
+/** 0, 1, 2, … along the last axis of a tensor `[…, n]`: int64 in its shape. */
+export const positions = (like: Tensor): Tensor => apply(positionsOp, [like], null)
+
 /**
  * Where every picture begins in the flattened `[B·N, …]` view: int64 `[B, 1]`; B is read off the first axis of the
  * input, and N, where it is a symbol, off its second.
@@ -223,6 +240,31 @@ const scatterOp: Op<null> = {
 /** x `[B, N, C]` with the selected rows replaced by `update` `[B, n, C]`; the others are the same bits. */
 export const scatterRows = (x: Tensor, rows: Rows, update: Tensor): Tensor =>
   apply(scatterOp, [x, rows.flat, update], null)
+
+const zeroRowsOp: Op<{ rows: Dim }> = {
+  name: 'zeroRows',
+  infer([like], { rows }) {
+    const { shape } = like as Tensor
+    return [{ dtype: 'float32', shape: shape.map((dim, axis) => (axis === 1 ? rows : dim)) }]
+  },
+  emit({ inputs: [like, count], outputs, attrs: { rows } }, onnx) {
+    const { name, shape } = like as Tensor
+    const batch = onnx.node('Shape', [name], 1, { start: 0, end: 1 })[0] as string
+    const rest = shape.slice(2).map((dim) => onnx.constant(int64s([dim as number]), [1]))
+    const wanted = count?.name ?? onnx.constant(int64s([rows as number]), [1])
+    const size = onnx.node('Concat', [batch, wanted, ...rest], 1, { axis: 0 })
+    onnx.node('ConstantOfShape', size, namesOf(outputs)) // float32 0 by default
+  },
+  gradient: () => [undefined],
+}
+
+/**
+ * Zeros of another number of rows than `like`: `[B, n, …]` → `[B, rows, …]`.
+ *
+ * @param count - int64 `[1]` that holds the number at run time; `rows` is then its symbol
+ */
+export const zeroRows = (like: Tensor, rows: Dim, count?: Tensor): Tensor =>
+  apply(zeroRowsOp, count ? [like, count] : [like], { rows })
 
 /** Writes into, or with `reduction: 'add'` adds to, rows of x. */
 function emitScatter({ inputs: [x, flat, update], outputs }: Node<null>, onnx: Emitter, how: { reduction?: string }) {

@@ -1,6 +1,6 @@
 /** Operators that move or view elements without computing. */
 
-import { addDims, type Dim, elements, type Shape } from '../dims.js'
+import { addDims, type Dim, elements, halfDim, type Shape } from '../dims.js'
 import { apply, applyAll, constant, namesOf, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
 import { reduceSum } from './reduce.js'
@@ -45,6 +45,24 @@ const transposeOp: Op<{ perm: readonly number[] }> = {
 
 /** Axes in another order: output axis i is input axis `perm[i]`. */
 export const transpose = (x: Tensor, perm: readonly number[]): Tensor => apply(transposeOp, [x], { perm })
+
+const everySecondOp: Op<{ axis: number; which: 'even' | 'odd' }> = {
+  name: 'everySecond',
+  infer([x], { axis, which }) {
+    const { dtype, shape } = x as Tensor
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? halfDim(dim, which) : dim)) }]
+  },
+  emit({ inputs, outputs, attrs: { axis, which } }, onnx) {
+    const bounds = [which === 'even' ? 0n : 1n, 2n ** 62n, BigInt(axis), 2n] // start, end, axis, step
+    const named = bounds.map((value) => onnx.constant(BigInt64Array.of(value), [1]))
+    onnx.node('Slice', [...namesOf(inputs), ...named], namesOf(outputs))
+  },
+  gradient: () => [undefined],
+}
+
+/** Elements of even numbers along an axis, or those of odd ones, counted from 0. No gradient flows. */
+export const everySecond = (x: Tensor, axis: number, which: 'even' | 'odd'): Tensor =>
+  apply(everySecondOp, [x], { axis, which })
 
 interface SliceAttributes {
   readonly axis: number
