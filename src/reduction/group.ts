@@ -173,6 +173,8 @@ export const group: Method<GroupSettings> = {
     regroup: { describes: 'blocks that form groups anew from single tokens (default: none)', ...wholes },
   },
   plan: (request, shape) => ({ ...plan(request, shape), attention: request.attention ?? ATTENTION }),
+  // No token cut loss: it quiets attention to what is left out, and here nothing is. Groups weigh in by log(size).
+  learning: { forms: ['gathered', 'masked'] },
   countings: {
     everyRow: { label: 'every row of the last block', plan: { official: true } },
   },
