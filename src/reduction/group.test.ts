@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
-import { createGraph, input, output } from '../graph/graph.js'
+import { createGraph, type Graph, input, liveNodes, output } from '../graph/graph.js'
+import { lower } from '../graph/passes/precision.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildForward, buildGraph, constantWeights, methodBuild } from '../models/build.js'
 import { vitBlock } from '../models/vit.js'
@@ -105,7 +106,26 @@ describe('grouping', () => {
     const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0)
     assert.ok(Math.abs(sum(falling(0.7, 12, 196).slice(0, 11)) - 1421) <= 6)
     assert.deepEqual(falling(1, 12, 196), new Array(12).fill(196))
-    assert.equal(Math.min(...falling(0.1, 12, 196)), 8)
+    assert.equal(Math.min(...falling(0.1, 12, 196)), 24)
+  })
+
+  it('leaves no product with constant weights to floats in int8', () => {
+    const products = (request: ReductionRequest, more: BuildOptions = {}) => {
+      const graph = buildGraph(plain, values, { ...planOf(request), ...more })
+      const names = (each: Graph) =>
+        liveNodes(each)
+          .filter(({ inputs }) => inputs.some(({ data }) => (data?.length ?? 0) > 64))
+          .map(({ op }) => op.name)
+      return { floats: names(graph), int8: names(lower(graph, { precision: 'int8' })) }
+    }
+    for (const more of [{}, { elastic: true }, { form: 'masked' as const }]) {
+      const { floats, int8 } = products({ keepRatio: 0.5 }, more)
+      assert.ok(floats.includes('linear') && int8.some((name) => /product/i.test(name)))
+      assert.deepEqual(
+        int8.filter((name) => name === 'linear' || name === 'matmul'),
+        [],
+      )
+    }
   })
 
   it('refuses what cannot be', () => {

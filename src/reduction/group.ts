@@ -19,10 +19,10 @@ import { gatherLast } from '../graph/ops/rows.js'
 import { concat, reshape, slice } from '../graph/ops/shape.js'
 import { type Block, residual } from './block.js'
 import { readerAttention } from './folded.js'
-import { alone, type Count, columns, type Groups, joinUntil, known, sumByGroup } from './joins.js'
+import { alone, type Count, type Groups, joinUntil, known, rowsOf, sumRows } from './joins.js'
 import type { Build, Method, ModelShape, Reads, Step } from './method.js'
 import { denseBlock } from './none.js'
-import { imageRows, pickRows, type Rows, withPrefix } from './rows.js'
+import { imageRows, int64, pickRows, type Rows } from './rows.js'
 import {
   checkRequest,
   firstIdleBlock,
@@ -70,25 +70,22 @@ function compute(block: Block, r: Tensor, bias: Tensor | undefined, tokens: Tens
 /** A block that computes one row for each group. */
 function groupedBlock(block: Block, rows: Rows, groups: Groups, how: { masked: boolean; last: boolean }) {
   const { x } = rows
-  const { home, mean } = groups
+  const { home, mean, column } = groups
   const tokens = how.last ? x : undefined
-  const homes = withPrefix(rows, home) // [B, N]
   if (how.masked) {
     // Every token computes its group's row: as many equal keys weigh as one with log(size).
-    const r = pickRows(mean, homes, true) // [B, N, C]
+    const r = pickRows(mean, home, true) // [B, N, C]
     const change = sub(compute(block, r, undefined, tokens), r) // [B, N, C]
     return { x: add(x, change), mean: add(mean, meanChange(change, groups)) }
   }
-  const moved = compute(block, mean, columns(groups), tokens) // [B, P + m, C]
-  return { x: add(x, pickRows(sub(moved, mean), homes, true)), mean: moved }
+  const moved = compute(block, mean, column, tokens) // [B, P + m, C]
+  return { x: add(x, pickRows(sub(moved, mean), home, true)), mean: moved }
 }
 
-/** What a change of all tokens is for the prefix rows and for every group, whose tokens change alike. */
+/** What a change of all rows `[B, N, C]` is for every group, whose tokens change alike: `[B, P + m, C]`. */
 function meanChange(change: Tensor, { count, prefix, home, size }: Groups): Tensor {
-  const B = size.shape[0] as Dim
-  const sums = sumByGroup(slice(change, 1, prefix), home, count) // [B, m, C]
-  const means = div(sums, reshape(size, [B, count.dim, 1])) // [B, m, C]
-  return prefix > 0 ? concat([slice(change, 1, 0, prefix), means], 1) : means
+  const [B, n] = size.shape as [Dim, Dim]
+  return div(sumRows(change, home, rowsOf(count, prefix)), reshape(size, [B, n, 1])) // [B, P + m, C]
 }
 
 /** Groups in every block of a request: at most all tokens. */
@@ -113,15 +110,18 @@ function given(groups: GroupSettings['groups'], depth: number, tokens: number): 
 const constantGroups = (groups: number, depth: number, tokens: number): number[] =>
   Array.from({ length: depth }, (_, l) => (l < firstIdleBlock(depth) ? tokens : groups))
 
-/** No block has fewer groups than this, so that what is left can still be told apart. */
-const LEAST = 8
+/**
+ * No block has fewer groups than this share of the tokens, so that what is left can still be told apart; by measurement
+ * (docs/notebook/grouping.md).
+ */
+const LEAST = 1 / 8
 
 /**
  * The default plan of a keep ratio K: as many groups, on average over the blocks before the last, as idling selects
- * tokens (1, K, K², K³ of all in four stages), but falling by the same number from block to block, down to {@link LEAST}.
+ * tokens (1, K, K², K³ of all in four stages), but falling by the same number from block to block, down to {@link LEAST} of the tokens.
  */
 export function falling(keepRatio: number, depth: number, tokens: number): number[] {
-  const least = Math.min(LEAST, tokens)
+  const least = Math.max(1, Math.floor(tokens * LEAST))
   const counts = (r: number) =>
     Array.from({ length: depth }, (_, l) => Math.max(least, Math.round(tokens - r * (l + 1))))
   if (keepRatio === 1) return counts(0)
@@ -194,13 +194,15 @@ export const group: Method<GroupSettings> = {
         if (count.dim === tokens) return { ...denseBlock(block, rows, reads), state: undefined }
         const how = { masked: form === 'masked', last: block.index === depth - 1 }
         const { x, mean } = groupedBlock(block, rows, groups, how)
-        const isAlone = less(gatherLast(groups.size, groups.home), scalar(x.graph, 1.5)) // [B, N0]
+        const sizes = gatherLast(groups.size, groups.home) // [B, N]
+        const isAlone = less(slice(sizes, 1, rows.prefix), scalar(x.graph, 1.5)) // [B, N0]
+        const home = sub(slice(groups.home, 1, rows.prefix), int64(x.graph, rows.prefix)) // [B, N0]
         return {
           rows: { ...rows, x },
           state: { ...groups, mean },
           tokens: count.dim,
           computed: cast(isAlone, 'float32'), // [B, N0]
-          seen: { home: groups.home, size: groups.size },
+          seen: { home, size: slice(groups.size, 1, rows.prefix) },
         }
       },
     }

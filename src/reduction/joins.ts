@@ -24,7 +24,7 @@ import {
   topK,
   zeroRows,
 } from '../graph/ops/rows.js'
-import { concat, everySecond, expandBatch, reshape, slice } from '../graph/ops/shape.js'
+import { everySecond, expandBatch, reshape, slice } from '../graph/ops/shape.js'
 import type { Block } from './block.js'
 import { foldedLogits } from './folded.js'
 import { int64, numbers, type Rows } from './rows.js'
@@ -41,28 +41,28 @@ export interface Count {
 
 export const known = (count: number): Count => ({ dim: count, most: count })
 
-/** Tokens in groups. m groups; P prefix rows, which are in none. */
+/** Tokens in m groups, and P prefix rows before them, which stay alone: n = P + m rows, N of the model. */
 export interface Groups {
   /** m */
   readonly count: Count
   /** P */
   readonly prefix: number
-  /** int64 `[B, N0]`: the group of every image token. */
+  /** int64 `[B, N]`: the row that every one of the model's is part of. */
   readonly home: Tensor
-  /** `[B, m]`: how many tokens a group has. */
+  /** `[B, n]`: of how many a row is the mean. */
   readonly size: Tensor
-  /** `[B, P + m, C]`: the prefix rows, then the mean of every group. */
+  /** `[B, n, C]` */
   readonly mean: Tensor
+  /** log(size) for the logits of every key `[B, 1, 1, n]`; absent: every row is alone. */
+  readonly column?: Tensor
 }
 
 /** Every image token in a group of its own. */
 export function alone({ x, prefix }: Rows): Groups {
-  const tokens = (x.shape[1] as number) - prefix
-  return { count: known(tokens), prefix, home: numbers(x, tokens), size: ones(x, tokens), mean: x }
+  const N = x.shape[1] as number
+  const ones = constant(x.graph, new Float32Array(N).fill(1), [1, N])
+  return { count: known(N - prefix), prefix, home: numbers(x, N), size: expandBatch(ones, x), mean: x }
 }
-
-const ones = (like: Tensor, count: number): Tensor =>
-  expandBatch(constant(like.graph, new Float32Array(count).fill(1), [1, count]), like)
 
 /**
  * Joins pairs of groups until `count` are left, where there are more.
@@ -73,21 +73,21 @@ export function joinUntil(block: Block, groups: Groups, count: Count, attention:
   const m = groups.count
   const fixed = typeof m.dim === 'number' && typeof count.dim === 'number'
   if (fixed && (m.dim as number) <= (count.dim as number)) return groups
-  const joined = () => numbersAfter(block, groups, count, attention) // [B, m]
+  const joined = () => numbersAfter(block, groups, count, attention) // [B, n]
   if (fixed) return joinBy(groups, joined(), count)
   const same = equal(asTensor(groups, m), asTensor(groups, count)) // [1]
   return joinBy(groups, choose(same, countOn(groups.size), joined()), count)
 }
 
-/** int64 `[B, m]`: the new number of every group when cheapest pairs have joined, round by round, until `count` are left. */
+/** int64 `[B, n]`: the new number of every row when cheapest pairs have joined, round by round, until `count` are left. */
 function numbersAfter(block: Block, groups: Groups, count: Count, attention: number): Tensor {
   const [half, odds] = [halfOf(groups.count, 'even'), halfOf(groups.count, 'odd')]
   const pairs = cheapestPairs(block, groups, attention)
   // A round of pairs halves the groups at most.
-  const inOneRound = () => renumber(groups, pairs, odds, count) // [B, m]
+  const inOneRound = () => renumber(groups, pairs, odds, count) // [B, n]
   const inMore = () => {
-    const halved = renumber(groups, pairs, odds, half) // [B, m]
-    return gatherLast(numbersAfter(block, joinBy(groups, halved, half), count, attention), halved) // [B, m]
+    const halved = renumber(groups, pairs, odds, half) // [B, n]
+    return gatherLast(numbersAfter(block, joinBy(groups, halved, half), count, attention), halved) // [B, n]
   }
   if (typeof half.dim === 'number' && typeof count.dim === 'number')
     return count.dim < half.dim ? inMore() : inOneRound()
@@ -111,25 +111,33 @@ const difference = (groups: Groups, a: Count, b: Count): Tensor =>
     ? constant(groups.size.graph, BigInt64Array.of(BigInt(a.dim - b.dim)), [1])
     : sub(asTensor(groups, a), asTensor(groups, b))
 
-/** Groups after each has got a new number, below `count`: those of one number are one group. */
-function joinBy({ count: m, prefix: P, home, size, mean }: Groups, to: Tensor, count: Count): Groups {
-  const [B] = mean.shape as [Dim]
-  const weighted = mul(slice(mean, 1, P), reshape(size, [B, m.dim, 1])) // [B, m, C]
-  const sizes = addLast(zeroRows(size, count.dim, count.value), to, size) // [B, m']
-  const joined = div(sumByGroup(weighted, to, count), reshape(sizes, [B, count.dim, 1])) // [B, m', C]
+/** Groups after every row has got a new number: those of one number are one group. */
+function joinBy({ prefix, home, size, mean }: Groups, to: Tensor, count: Count): Groups {
+  const [B, n] = size.shape as [Dim, Dim]
+  const left = rowsOf(count, prefix) // n'
+  const weighted = mul(mean, reshape(size, [B, n, 1])) // [B, n, C]
+  const sizes = addLast(zeroRows(size, left.dim, left.value), to, size) // [B, n']
   return {
     count,
-    prefix: P,
-    home: gatherLast(to, home), // [B, N0]
+    prefix,
+    home: gatherLast(to, home), // [B, N]
     size: sizes,
-    mean: P > 0 ? concat([slice(mean, 1, 0, P), joined], 1) : joined, // [B, P + m', C]
+    mean: div(sumRows(weighted, to, left), reshape(sizes, [B, left.dim, 1])), // [B, n', C]
+    column: reshape(log(sizes), [B, 1, 1, left.dim]),
   }
 }
 
-/** Sums of rows `[B, n, C]` by their group, int64 `[B, n]`: `[B, count, C]`. */
-export function sumByGroup(rows: Tensor, group: Tensor, count: Count): Tensor {
-  const none = zeroRows(rows, count.dim, count.value) // [B, count, C]
-  return addRows(none, selectRows(group, typeof count.dim === 'number' ? count.dim : none), rows)
+/** How many rows groups are, with the prefix. */
+export const rowsOf = ({ dim, value, most }: Count, prefix: number): Count => ({
+  dim: addDims(dim, prefix),
+  ...(value && { value: add(value, int64(value.graph, prefix)) }),
+  most: most + prefix,
+})
+
+/** Rows `[B, n, C]` summed by the number of each, int64 `[B, n]`: `[B, count, C]`. */
+export function sumRows(rows: Tensor, to: Tensor, { dim, value }: Count): Tensor {
+  const none = zeroRows(rows, dim, value) // [B, count, C]
+  return addRows(none, selectRows(to, typeof dim === 'number' ? dim : none), rows)
 }
 
 /** For every even group the odd one that is cheapest to join, and who would join first. */
@@ -140,21 +148,25 @@ interface Pairs {
   readonly rank: Tensor
 }
 
-/** Costs are w_i w_j / (w_i + w_j) · |u_i - u_j|², for weights w and directions u of normalised means. */
+/**
+ * Costs are w_i w_j / (w_i + w_j) · |u_i - u_j|², for weights w and directions u = y / |y| of normalised means: what is
+ * computed is (y_i · y_j / (|y_i| |y_j|) - 1) / (1 / w_i + 1 / w_j), at most 0 and best where it is most.
+ */
 function cheapestPairs(block: Block, groups: Groups, attention: number): Pairs {
-  const { graph } = groups.mean
-  const y = block.norm1(groups.mean) // [B, P + m, C]
-  const image = slice(y, 1, groups.prefix) // [B, m, C]
-  const directions = div(image, sqrt(add(reduceSum(mul(image, image), [2], true), scalar(graph, TINY)))) // [B, m, C]
-  const [even, odd] = [everySecond(directions, 1, 'even'), everySecond(directions, 1, 'odd')] // [B, a, C], [B, b, C]
-  const likeness = sub(matmul(even, odd, { transB: true }), scalar(graph, 1)) // [B, a, b]: -½ |u_i - u_j|²
-  const [B, a, b] = likeness.shape as [Dim, Dim, Dim]
-  const weight = weights(block, y, groups, attention) // [B, m]
-  const evenWeight = reshape(everySecond(weight, 1, 'even'), [B, a, 1]) // [B, a, 1]
-  const oddWeight = reshape(everySecond(weight, 1, 'odd'), [B, 1, b]) // [B, 1, b]
-  const both = add(add(evenWeight, oddWeight), scalar(graph, TINY)) // [B, a, b]
-  const gain = mul(div(mul(evenWeight, oddWeight), both), likeness) // [B, a, b], at most 0
-  const best = topK(gain, 1) // [B, a, 1]
+  const { mean, prefix } = groups
+  const { graph } = mean
+  const [one, tiny] = [scalar(graph, 1), scalar(graph, TINY)]
+  const y = block.norm1(mean) // [B, n, C]
+  const even = (t: Tensor) => everySecond(t, 1, 'even', prefix) // [B, a, …]
+  const odd = (t: Tensor) => everySecond(t, 1, 'odd', prefix) // [B, b, …]
+  const products = matmul(even(y), odd(y), { transB: true }) // [B, a, b]
+  const [B, a, b] = products.shape as [Dim, Dim, Dim]
+  const column = (t: Tensor) => reshape(even(t), [B, a, 1]) // [B, a, 1]
+  const row = (t: Tensor) => reshape(odd(t), [B, 1, b]) // [B, 1, b]
+  const shorten = div(one, sqrt(add(reduceSum(mul(y, y), [2]), tiny))) // [B, n]
+  const likeness = sub(mul(mul(products, column(shorten)), row(shorten)), one) // [B, a, b]: -½ |u_i - u_j|²
+  const inverse = div(one, add(weights(block, y, groups, attention), tiny)) // [B, n]
+  const best = topK(div(likeness, add(column(inverse), row(inverse))), 1) // [B, a, 1]
   const gains = reshape(best.values, [B, a]) // [B, a]
   const order = topK(gains, a).indices // [B, a], cheapest first
   return {
@@ -163,60 +175,51 @@ function cheapestPairs(block: Block, groups: Groups, attention: number): Pairs {
   }
 }
 
-/** Keeps a length and a sum of weights that are 0 from dividing by 0. */
+/** Keeps a length or a weight that is 0 from dividing by 0. */
 const TINY = 1e-9
 
 /**
- * New numbers of all groups when the cheapest pairs have joined so that `count` are left: first the even ones that stay,
- * then the odd ones: int64 `[B, m]`.
+ * New numbers of all rows when the cheapest pairs have joined so that `count` groups are left: behind the prefix first
+ * the even ones that stay, then the odd ones: int64 `[B, n]`.
  *
  * @param odds - how many groups have odd numbers; no more can join
  */
 function renumber(groups: Groups, { partner, rank }: Pairs, odds: Count, count: Count): Tensor {
   const { graph } = rank
-  const m = groups.count
-  const last = sub(difference(groups, m, count), int64(graph, 1)) // [1]: the rank of the last to join
-  const staying = difference(groups, count, odds) // [1]
+  const { prefix, size } = groups
+  const last = sub(difference(groups, groups.count, count), int64(graph, 1)) // [1]: the rank of the last to join
+  const firstOdd = difference(groups, rowsOf(count, prefix), odds) // [1]
   const stays = less(last, rank) // [B, a]
-  const behind = sub(cumulate(cast(stays, 'int64')), int64(graph, 1)) // [B, a]: 0, 1, … for those that stay
-  const evenTo = where(stays, behind, add(partner, staying)) // [B, a]
-  const all = countOn(groups.size) // [B, m]
-  const [even, odd] = [everySecond(all, 1, 'even'), everySecond(all, 1, 'odd')] // [B, a], [B, b]
-  return scatterLast(scatterLast(all, even, evenTo), odd, add(countOn(odd), staying)) // [B, m]
+  const behind = add(cumulate(cast(stays, 'int64')), int64(graph, prefix - 1)) // [B, a]: P, P + 1, … for those that stay
+  const evenTo = where(stays, behind, add(partner, firstOdd)) // [B, a]
+  const all = countOn(size) // [B, n]: the prefix rows keep their numbers
+  const [even, odd] = [everySecond(all, 1, 'even', prefix), everySecond(all, 1, 'odd', prefix)] // [B, a], [B, b]
+  return scatterLast(scatterLast(all, even, evenTo), odd, add(countOn(odd), firstOdd)) // [B, n]
 }
 
-/** 0, 1, 2, … for every picture, as many as a row `[B, m]` is long: int64 `[B, m]`. */
+/** 0, 1, 2, … for every picture, as many as a row `[B, n]` is long: int64 `[B, n]`. */
 function countOn(like: Tensor): Tensor {
-  const m = like.shape[1] as Dim
-  return typeof m === 'number' ? numbers(like, m) : positions(like)
+  const n = like.shape[1] as Dim
+  return typeof n === 'number' ? numbers(like, n) : positions(like)
 }
 
 /**
  * How much it matters what becomes of a group, of 1 for all: its share of the tokens, and of the class token's attention.
  *
- * @param y - normalised prefix rows and means `[B, P + m, C]`
- * @returns `[B, m]`
+ * @param y - normalised means `[B, n, C]`
+ * @returns `[B, n]`; what it says of the prefix means nothing
  */
-function weights(block: Block, y: Tensor, { count, prefix: P, home, size }: Groups, attention: number): Tensor {
-  const N0 = home.shape[1] as number
+function weights(block: Block, y: Tensor, { prefix, home, size, column }: Groups, attention: number): Tensor {
+  const N0 = (home.shape[1] as number) - prefix
   const [B, n, C] = y.shape as [Dim, Dim, number]
-  const bySize = scale(size, (1 - attention) / N0) // [B, m]
-  if (attention === 0 || P === 0) return bySize
-  const column = columns({ count, prefix: P, size }) // [B, 1, 1, n]
+  const bySize = scale(size, (1 - attention) / N0) // [B, n]
+  if (attention === 0 || prefix === 0) return bySize
+  const folded = () => {
+    const logits = foldedLogits(block, slice(y, 1, 0, 1), y, { alpha: (C / block.heads) ** -0.5 }) // [B, H, n]
+    return softmax(column ? add(logits, reshape(column, [B, 1, n])) : logits) // [B, H, n]
+  }
   const map = block.linear
-    ? softmax(
-        add(
-          foldedLogits(block, slice(y, 1, 0, 1), y, { alpha: (C / block.heads) ** -0.5 }),
-          reshape(column, [B, 1, n]),
-        ),
-      ) // [B, H, n]
-    : classAttention(block, y, block.key(y), (logits) => add(logits, column)) // [B, H, n]
-  return add(bySize, scale(slice(reduceMean(map, [1]), 1, P), attention)) // [B, m]
-}
-
-/** log(size) of every row, 0 for the prefix: `[B, 1, 1, P + m]`. */
-export function columns({ count, prefix: P, size }: Pick<Groups, 'count' | 'prefix' | 'size'>): Tensor {
-  const B = size.shape[0] as Dim
-  const all = P > 0 ? concat([ones(size, P), size], 1) : size // [B, P + m]
-  return reshape(log(all), [B, 1, 1, addDims(count.dim, P)])
+    ? folded()
+    : classAttention(block, y, block.key(y), (logits) => (column ? add(logits, column) : logits)) // [B, H, n]
+  return add(bySize, scale(reduceMean(map, [1]), attention)) // [B, n]
 }

@@ -46,23 +46,23 @@ const transposeOp: Op<{ perm: readonly number[] }> = {
 /** Axes in another order: output axis i is input axis `perm[i]`. */
 export const transpose = (x: Tensor, perm: readonly number[]): Tensor => apply(transposeOp, [x], { perm })
 
-const everySecondOp: Op<{ axis: number; which: 'even' | 'odd' }> = {
+const everySecondOp: Op<{ axis: number; which: 'even' | 'odd'; from: number }> = {
   name: 'everySecond',
-  infer([x], { axis, which }) {
+  infer([x], { axis, which, from }) {
     const { dtype, shape } = x as Tensor
-    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? halfDim(dim, which) : dim)) }]
+    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? halfDim(addDims(dim, -from), which) : dim)) }]
   },
-  emit({ inputs, outputs, attrs: { axis, which } }, onnx) {
-    const bounds = [which === 'even' ? 0n : 1n, 2n ** 62n, BigInt(axis), 2n] // start, end, axis, step
+  emit({ inputs, outputs, attrs: { axis, which, from } }, onnx) {
+    const bounds = [BigInt(from + Number(which === 'odd')), 2n ** 62n, BigInt(axis), 2n] // start, end, axis, step
     const named = bounds.map((value) => onnx.constant(BigInt64Array.of(value), [1]))
     onnx.node('Slice', [...namesOf(inputs), ...named], namesOf(outputs))
   },
   gradient: () => [undefined],
 }
 
-/** Elements of even numbers along an axis, or those of odd ones, counted from 0. No gradient flows. */
-export const everySecond = (x: Tensor, axis: number, which: 'even' | 'odd'): Tensor =>
-  apply(everySecondOp, [x], { axis, which })
+/** Of the elements behind the first `from` along an axis, those of even or odd numbers, from 0. No gradient flows. */
+export const everySecond = (x: Tensor, axis: number, which: 'even' | 'odd', from = 0): Tensor =>
+  apply(everySecondOp, [x], { axis, which, from })
 
 interface SliceAttributes {
   readonly axis: number
