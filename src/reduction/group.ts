@@ -19,7 +19,7 @@ import { gatherLast } from '../graph/ops/rows.js'
 import { concat, reshape, slice } from '../graph/ops/shape.js'
 import { type Block, residual } from './block.js'
 import { readerAttention } from './folded.js'
-import { alone, type Count, type Groups, joinUntil, known, rowsOf, sumRows } from './joins.js'
+import { alone, type Count, fewestInRounds, type Groups, joinUntil, known, rowsOf, sumRows } from './joins.js'
 import type { Build, Method, ModelShape, Reads, Step } from './method.js'
 import { denseBlock } from './none.js'
 import { imageRows, int64, pickRows, type Rows } from './rows.js'
@@ -152,12 +152,17 @@ export const group: Method<GroupSettings> = {
   shrinks: false,
   elastic: {
     from: () => 0,
-    objection({ keep, regroup = [] }) {
+    objection({ keep, regroup = [] }, { tokens }) {
       const anew = typeof regroup === 'number' ? [regroup] : regroup
-      const l = keep.findIndex((count, block) => count > (keep[block - 1] ?? count) && !anew.includes(block))
-      return l < 0
-        ? undefined
-        : `groups of an elastic model become no more unless regroup says so, but block ${l} has ${keep[l]} after ${keep[l - 1]}`
+      const before = keep.map((_, l) => (l === 0 || anew.includes(l) ? tokens : (keep[l - 1] as number)))
+      const l = keep.findIndex(
+        (count, i) => count > (before[i] as number) || count < fewestInRounds(before[i] as number),
+      )
+      if (l < 0) return undefined
+      const [count, from] = [keep[l] as number, before[l] as number]
+      return count > from
+        ? `groups of an elastic model become no more unless regroup says so, but block ${l} has ${count} after ${from}`
+        : `block ${l} of an elastic model can make at least ${fewestInRounds(from)} groups of ${from}, found ${count}`
     },
   },
   settings: {

@@ -79,19 +79,26 @@ export function joinUntil(block: Block, groups: Groups, count: Count, attention:
   return joinBy(groups, choose(same, countOn(groups.size), joined()), count)
 }
 
+/** Rounds of pairs in a block whose counts are known when the graph runs: each is a branch, and takes time to open. */
+const ROUNDS = 3
+
+/** The fewest that so many groups can become in a block whose counts are known when the graph runs. */
+export const fewestInRounds = (count: number): number =>
+  Array.from({ length: ROUNDS }).reduce<number>((left) => Math.ceil(left / 2), count)
+
 /** int64 `[B, n]`: the new number of every row when cheapest pairs have joined, round by round, until `count` are left. */
-function numbersAfter(block: Block, groups: Groups, count: Count, attention: number): Tensor {
+function numbersAfter(block: Block, groups: Groups, count: Count, attention: number, rounds = ROUNDS): Tensor {
   const [half, odds] = [halfOf(groups.count, 'even'), halfOf(groups.count, 'odd')]
   const pairs = cheapestPairs(block, groups, attention)
   // A round of pairs halves the groups at most.
   const inOneRound = () => renumber(groups, pairs, odds, count) // [B, n]
   const inMore = () => {
     const halved = renumber(groups, pairs, odds, half) // [B, n]
-    return gatherLast(numbersAfter(block, joinBy(groups, halved, half), count, attention), halved) // [B, n]
+    return gatherLast(numbersAfter(block, joinBy(groups, halved, half), count, attention, rounds - 1), halved) // [B, n]
   }
   if (typeof half.dim === 'number' && typeof count.dim === 'number')
     return count.dim < half.dim ? inMore() : inOneRound()
-  if (half.most === 1) return inOneRound()
+  if (half.most === 1 || rounds === 1) return inOneRound()
   return choose(less(asTensor(groups, count), asTensor(groups, half)), inMore(), inOneRound())
 }
 

@@ -191,7 +191,7 @@ export interface Elastic<S = object> {
   /** The first block that is told; those before it compute every token. */
   from(depth: number): number
   /** Why it cannot be told this plan, as the end of a message; `undefined` where it can. */
-  objection?(plan: KeepPlan & S): string | undefined
+  objection?(plan: KeepPlan & S, shape: ModelShape): string | undefined
 }
 
 /** A token reduction method. S: its options. */

@@ -208,7 +208,7 @@ export function checkElastic(plan: ReductionPlan, shape: ModelShape): void {
   const early = plan.keep.findIndex((n, l) => keep[l] !== 'fed' && keep[l] !== n)
   if (early >= 0)
     fail(`keep: block ${early} of an elastic model computes all ${shape.tokens} tokens, found ${plan.keep[early]}`)
-  const objection = methodOf(method).elastic?.objection?.(plan)
+  const objection = methodOf(method).elastic?.objection?.(plan, shape)
   if (objection !== undefined) fail(`keep: ${objection}`)
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
+import { checkElastic, planReduction } from '../reduction/registry.js'
 import type { Classifier } from './classifier.js'
 import { openNodeClassifier } from './node.js'
 
@@ -68,15 +69,15 @@ describe('an elastic classifier of groups', () => {
   })
   after(() => elastic.close())
 
-  // Ratios, and lists that fall slowly, at once by more than rounds of halving, to an odd number, to one, and not at all.
+  // Ratios, and lists that fall slowly, by several rounds of halving at once, to an odd number, to one, and not at all.
   for (const request of [
     { keepRatio: 1 },
     { keepRatio: 0.7 },
     { keepRatio: 0.3 },
     { keepTokens: [36, 36, 5, 5, 5, 1] },
     { keepTokens: [35, 17, 9, 4, 2, 1] },
-    { keepTokens: [3, 3, 3, 3, 3, 3] },
-    { keepTokens: [1, 1, 1, 1, 1, 1] },
+    { keepTokens: [6, 6, 6, 6, 6, 6] },
+    { keepTokens: [5, 1, 1, 1, 1, 1] },
   ])
     it(`gives what a classifier fixed at ${JSON.stringify(request)} gives`, async () => {
       const fixed = await open(request)
@@ -89,6 +90,17 @@ describe('an elastic classifier of groups', () => {
           assert.deepEqual(b.selections?.[picture]?.find((each) => each.block === block)?.selected, selected)
       await fixed.close()
     })
+
+  it('refuses to halve more often than a block can', async () => {
+    const steep = { keepTokens: [36, 4, 4, 4, 4, 4] }
+    await assert.rejects(elastic.forward(pictures, steep), /block 1 .* can make at least 5 groups of 36, found 4/)
+  })
+
+  it('takes every keep ratio of a large model', () => {
+    const deit = { depth: 12, tokens: 196, prefix: 1, width: 192 }
+    for (const keepRatio of [0.001, 0.1, 0.3, 0.5, 0.7, 1])
+      checkElastic(planReduction({ method: 'group', keepRatio }, deit), deit)
+  })
 
   it('takes more groups again only where they are formed anew', async () => {
     const rising = { keepTokens: [36, 12, 12, 20, 20, 9] }
