@@ -20,10 +20,11 @@ import {
   scalar,
   type Tensor,
 } from '../src/graph/graph.js'
+import { expandBatch, reduceSum } from '../src/graph/ops/broadcast.js'
 import { add, div, log, mul, scale, sqrt, sub } from '../src/graph/ops/elementwise.js'
 import { matmul } from '../src/graph/ops/linear.js'
 import { softmax } from '../src/graph/ops/normalise.js'
-import { reduceMean, reduceSum } from '../src/graph/ops/reduce.js'
+import { reduceMean } from '../src/graph/ops/reduce.js'
 import {
   addLast,
   addRows,
@@ -34,7 +35,7 @@ import {
   selectRows,
   topK,
 } from '../src/graph/ops/rows.js'
-import { concat, expandBatch, reshape, slice } from '../src/graph/ops/shape.js'
+import { concat, reshape, slice } from '../src/graph/ops/shape.js'
 import { lower } from '../src/graph/passes/precision.js'
 import { forward, shapeOf } from '../src/models/backbone.js'
 import { buildGraph, constantWeights } from '../src/models/build.js'

@@ -9,6 +9,7 @@ import { gradients } from './gradients.js'
 import { constant, createGraph, input, output, scalar, scoped, type Tensor } from './graph.js'
 import { relu } from './ops/activations.js'
 import { attend, attention } from './ops/attention.js'
+import { expandBatch, expandLike, reduceSum } from './ops/broadcast.js'
 import { choose } from './ops/choose.js'
 import { convolve } from './ops/convolve.js'
 import {
@@ -32,7 +33,7 @@ import {
 import { linear, matmul } from './ops/linear.js'
 import { layerNorm, logSoftmax, softmax } from './ops/normalise.js'
 import { after } from './ops/order.js'
-import { expandLike, reduceMax, reduceMean, reduceSum } from './ops/reduce.js'
+import { reduceMax, reduceMean } from './ops/reduce.js'
 import {
   addLast,
   addRows,
@@ -45,7 +46,7 @@ import {
   selectRows,
   topK,
 } from './ops/rows.js'
-import { concat, expandBatch, pad, reshape, slice, split, transpose } from './ops/shape.js'
+import { concat, pad, reshape, slice, split, transpose } from './ops/shape.js'
 
 /** Sizes that a property draws. `batch` is a symbol in the graph. */
 type Sizes = Readonly<Record<'batch' | 'n' | 'm' | 'h' | 'd', number>>

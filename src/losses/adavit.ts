@@ -1,8 +1,9 @@
 /** What AdaViT (arXiv 2111.15668, equation 10) learns beside the classes: to use so much of its tokens, heads and sublayers. */
 
 import { scalar, type Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, cast, div, less, mul, neg, scale, sub, where } from '../graph/ops/elementwise.js'
-import { countOf, reduceSum } from '../graph/ops/reduce.js'
+import { countOf } from '../graph/ops/reduce.js'
 
 /** What a block's gates decided: 1 or 0, with the gradient of their chance. */
 export interface Decisions {

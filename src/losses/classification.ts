@@ -1,9 +1,10 @@
 /** Cross entropy against soft targets, as mixup, cutmix and label smoothing make them. */
 
 import type { Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { mul, neg } from '../graph/ops/elementwise.js'
 import { logSoftmax } from '../graph/ops/normalise.js'
-import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 
 /**
  * mean_b( -Σ_c y log softmax(z) ).

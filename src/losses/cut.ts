@@ -12,9 +12,10 @@
 import type { Dim } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
 import { attend, splitHeads } from '../graph/ops/attention.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, cast, div, equal, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
-import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 import { concat, reshape } from '../graph/ops/shape.js'
 
 /** Attention among all rows, idle ones included, and who was selected. */

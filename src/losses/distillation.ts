@@ -6,9 +6,10 @@
 
 import type { Tensor } from '../graph/graph.js'
 import { scalar } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, div, exp, mul, sqrt, sub } from '../graph/ops/elementwise.js'
 import { logSoftmax } from '../graph/ops/normalise.js'
-import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 
 /**
  * Kullback-Leibler divergence of the student's distribution from the teacher's, at temperature 1:

@@ -1,8 +1,9 @@
 /** What DynamicViT (arXiv 2106.02034, equations 12 to 16) learns beside the classes: ratios kept, and its teacher's tokens. */
 
 import { scalar, type Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, cast, div, equal, less, mul, sub } from '../graph/ops/elementwise.js'
-import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 
 /**
  * Σ over pruning points of the mean over pictures of (share kept - ratio wanted)². The official loss divides it by the

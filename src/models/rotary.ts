@@ -12,9 +12,10 @@
 
 import type { Dim } from '../graph/dims.js'
 import { constant, type Graph, type Tensor } from '../graph/graph.js'
+import { expandBatch } from '../graph/ops/broadcast.js'
 import { add, mul } from '../graph/ops/elementwise.js'
 import { gatherRows, selectRows } from '../graph/ops/rows.js'
-import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
+import { concat, reshape, slice } from '../graph/ops/shape.js'
 
 export interface Rotary {
   readonly kind: 'dinov3' | 'eva'

@@ -7,9 +7,10 @@
 
 import { type Dim, multiplyDims } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
+import { expandBatch } from '../graph/ops/broadcast.js'
 import { add, equal, sub, where } from '../graph/ops/elementwise.js'
 import { gatherLast, gatherRows, reorderRows } from '../graph/ops/rows.js'
-import { expandBatch, reshape, transpose } from '../graph/ops/shape.js'
+import { reshape, transpose } from '../graph/ops/shape.js'
 import type { Windows } from '../reduction/block.js'
 import { lazy } from './lazy.js'
 

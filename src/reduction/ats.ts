@@ -10,8 +10,9 @@
 
 import type { Dim } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, div, less, mul, sqrt, sub, where } from '../graph/ops/elementwise.js'
-import { reduceMax, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMax } from '../graph/ops/reduce.js'
 import { bottomK, cumulate, gatherLast, scatterLast } from '../graph/ops/rows.js'
 import { reshape, slice, zerosLike } from '../graph/ops/shape.js'
 import { type Block, residual } from './block.js'

@@ -4,10 +4,10 @@
  */
 
 import { constant, type Tensor } from '../graph/graph.js'
+import { expandBatch, reduceSum } from '../graph/ops/broadcast.js'
 import { div, mul, scale } from '../graph/ops/elementwise.js'
-import { reduceSum } from '../graph/ops/reduce.js'
 import { topK } from '../graph/ops/rows.js'
-import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
+import { concat, reshape, slice } from '../graph/ops/shape.js'
 import { ratioLoss, tokenLoss } from '../losses/dynamicvit.js'
 import { type Block, residual } from './block.js'
 import { type Build, type Form, type LossInputs, type Method, type MethodPlan, stateless } from './method.js'

@@ -5,9 +5,10 @@
 
 import type { Dim } from '../graph/dims.js'
 import { scalar, type Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, div, mul, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
-import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 import { rowMask, topK } from '../graph/ops/rows.js'
 import { concat, reshape, slice } from '../graph/ops/shape.js'
 import type { Block } from './block.js'

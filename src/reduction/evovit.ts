@@ -6,8 +6,8 @@
  */
 
 import type { Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, cast, less, scale } from '../graph/ops/elementwise.js'
-import { reduceSum } from '../graph/ops/reduce.js'
 import { gatherLast, topK } from '../graph/ops/rows.js'
 import { concat, slice } from '../graph/ops/shape.js'
 import { crossEntropy } from '../losses/classification.js'

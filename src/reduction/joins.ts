@@ -8,11 +8,12 @@
 
 import { addDims, type Dim, halfDim } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
+import { expandBatch, reduceSum } from '../graph/ops/broadcast.js'
 import { choose } from '../graph/ops/choose.js'
 import { add, cast, div, equal, less, log, mul, scale, sqrt, sub, where } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
-import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 import {
   addLast,
   addRows,
@@ -24,7 +25,7 @@ import {
   topK,
   zeroRows,
 } from '../graph/ops/rows.js'
-import { everySecond, expandBatch, reshape, slice } from '../graph/ops/shape.js'
+import { everySecond, reshape, slice } from '../graph/ops/shape.js'
 import type { Block } from './block.js'
 import { foldedLogits } from './folded.js'
 import { int64, numbers, type Rows } from './rows.js'

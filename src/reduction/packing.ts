@@ -5,8 +5,9 @@
 
 import type { Dim } from '../graph/dims.js'
 import { scalar, type Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, cast, detach, less, scale, sub, where } from '../graph/ops/elementwise.js'
-import { reduceMax, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMax } from '../graph/ops/reduce.js'
 import { cumulate, gatherLast, topK } from '../graph/ops/rows.js'
 import { reshape, zerosLike } from '../graph/ops/shape.js'
 import type { Rows } from './rows.js'

@@ -7,9 +7,10 @@
 import type { Dim } from '../graph/dims.js'
 import { constant, scalar, type Tensor } from '../graph/graph.js'
 import { mergeHeads, splitHeads } from '../graph/ops/attention.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { add, div, exp, mul, sub } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
-import { reduceMax, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMax } from '../graph/ops/reduce.js'
 import { reshape } from '../graph/ops/shape.js'
 import type { Block } from './block.js'
 

@@ -1,10 +1,11 @@
 /** The predictor of DynamicViT (Rao et al., arXiv 2106.02034): a small network that scores image rows. */
 
 import type { Tensor } from '../graph/graph.js'
+import { expandLike } from '../graph/ops/broadcast.js'
 import { add, cast, detach, gelu, less, sub } from '../graph/ops/elementwise.js'
 import { linear } from '../graph/ops/linear.js'
 import { layerNorm, logSoftmax, softmax } from '../graph/ops/normalise.js'
-import { expandLike, reduceMean } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 import { concat, reshape, slice, split } from '../graph/ops/shape.js'
 import type { Random } from '../random.js'
 

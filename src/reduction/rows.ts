@@ -7,10 +7,11 @@
 
 import { addDims, type Dim } from '../graph/dims.js'
 import { constant, type Graph, scalar, type Tensor } from '../graph/graph.js'
+import { expandBatch } from '../graph/ops/broadcast.js'
 import { add, cast, less, mul, where } from '../graph/ops/elementwise.js'
 import { countOf } from '../graph/ops/reduce.js'
 import { cumulate, gatherLast, gatherRows, scatterLast, selectRows } from '../graph/ops/rows.js'
-import { concat, expandBatch, reshape, slice } from '../graph/ops/shape.js'
+import { concat, reshape, slice } from '../graph/ops/shape.js'
 
 /**
  * Rows between two blocks. B pictures, P prefix rows, m image rows, n = P + m, N0 image tokens.

@@ -12,9 +12,10 @@
 
 import type { Dim } from '../graph/dims.js'
 import type { Tensor } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { mul, sqrt } from '../graph/ops/elementwise.js'
 import { softmax } from '../graph/ops/normalise.js'
-import { reduceMean, reduceSum } from '../graph/ops/reduce.js'
+import { reduceMean } from '../graph/ops/reduce.js'
 import { reshape } from '../graph/ops/shape.js'
 import type { Block } from './block.js'
 import { foldedLogits } from './folded.js'

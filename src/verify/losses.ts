@@ -2,8 +2,8 @@
 
 import type { Dim } from '../graph/dims.js'
 import { output, scalar as scalarOf } from '../graph/graph.js'
+import { reduceSum } from '../graph/ops/broadcast.js'
 import { mul, sub } from '../graph/ops/elementwise.js'
-import { reduceSum } from '../graph/ops/reduce.js'
 import { reshape, slice } from '../graph/ops/shape.js'
 import { blockCut, cutLogits, squaredSums } from '../losses/cut.js'
 import { buildForward, buildGraph } from '../models/build.js'

@@ -3,9 +3,9 @@
 import { type Dim, multiplyDims, sameShape } from '../dims.js'
 import { applyAll, type Emitter, type Op, type Tensor } from '../graph.js'
 import { int64s } from '../onnx.js'
+import { reduceSum, sumTo } from './broadcast.js'
 import { mul, sub } from './elementwise.js'
 import { matmul } from './linear.js'
-import { reduceSum, sumTo } from './reduce.js'
 import { reshape, transpose } from './shape.js'
 
 /** Rows of `[B, n, C]` or, by head, `[B, H, n, d]`. */

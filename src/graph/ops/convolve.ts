@@ -7,7 +7,7 @@
 
 import { type Dim, evaluateDim } from '../dims.js'
 import { apply, namesOf, type Op, type Tensor } from '../graph.js'
-import { reduceSum } from './reduce.js'
+import { reduceSum } from './broadcast.js'
 import { slice, transpose } from './shape.js'
 
 interface Window {

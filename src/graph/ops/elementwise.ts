@@ -2,7 +2,7 @@
 
 import { broadcast } from '../dims.js'
 import { apply, applyAll, type DType, namesOf, type Op, scalar, type Tensor } from '../graph.js'
-import { sumTo } from './reduce.js'
+import { sumTo } from './broadcast.js'
 
 /** The gradient of a binary operator's two inputs, before it is summed over what was broadcast. */
 type BinaryRule = (g: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly [Tensor, Tensor]

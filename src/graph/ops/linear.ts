@@ -3,7 +3,7 @@
 import { broadcast, type Dim, elements } from '../dims.js'
 import { apply, type Emitter, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
-import { reduceSum, sumTo } from './reduce.js'
+import { reduceSum, sumTo } from './broadcast.js'
 import { reshape } from './shape.js'
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1)

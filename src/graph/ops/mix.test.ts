@@ -3,9 +3,9 @@ import { it } from 'node:test'
 import { evaluate } from '../../../test/support/models.js'
 import { gradients } from '../gradients.js'
 import { createGraph, input, output, totalMacs } from '../graph.js'
+import { reduceSum } from './broadcast.js'
 import { mul } from './elementwise.js'
 import { mix } from './mix.js'
-import { reduceSum } from './reduce.js'
 
 const matrix = { rows: 3, columns: 2, data: Float32Array.of(1, 0, 0.5, 0.5, 0, 2) }
 

@@ -1,8 +1,9 @@
 /** LayerNorm and softmax. */
 
 import { apply, applyAll, type Op, type Tensor } from '../graph.js'
+import { reduceSum, sumTo } from './broadcast.js'
 import { exp, mul, sub } from './elementwise.js'
-import { reduceMean, reduceSum, sumTo } from './reduce.js'
+import { reduceMean } from './reduce.js'
 
 /** LayerNorm over the last axis; outputs the result and, for the backward pass, mean and 1/deviation `[…, 1]`. */
 const layerNormOp: Op<{ eps: number }> = {

@@ -3,7 +3,6 @@
 import { addDims, type Dim, elements, halfDim, type Shape } from '../dims.js'
 import { apply, applyAll, constant, namesOf, type Op, type Tensor } from '../graph.js'
 import { int64s, reshapeTarget } from '../onnx.js'
-import { reduceSum } from './reduce.js'
 
 const reshapeOp: Op<{ shape: Shape }> = {
   name: 'reshape',
@@ -201,26 +200,6 @@ export function split(x: Tensor, axis: number, parts: number): readonly Tensor[]
   const rows = (x.shape[0] as number) / parts
   return Array.from({ length: parts }, (_, i) => slice(x, 0, i * rows, (i + 1) * rows))
 }
-
-const expandOp: Op<{ axis: number }> = {
-  name: 'expandBatch',
-  infer([x, like], { axis }) {
-    const { dtype, shape } = x as Tensor
-    return [{ dtype, shape: shape.map((dim, i) => (i === axis ? ((like as Tensor).shape[axis] as Dim) : dim)) }]
-  },
-  emit({ inputs: [x, like], outputs, attrs: { axis } }, onnx) {
-    const from = x as Tensor
-    const size = onnx.node('Shape', [(like as Tensor).name], 1, { start: axis, end: axis + 1 })[0] as string
-    const ones = (n: number) => onnx.constant(int64s(Array.from({ length: n }, () => 1)), [n])
-    const parts = [axis > 0 ? [ones(axis)] : [], [size], [ones(from.shape.length - axis - 1)]].flat()
-    const [target] = onnx.node('Concat', parts, 1, { axis: 0 }) as [string]
-    onnx.node('Expand', [from.name, target], namesOf(outputs))
-  },
-  gradient: ({ attrs: { axis } }, [g]) => [reduceSum(g as Tensor, [axis], true)],
-}
-
-/** Repeats `x` (size 1 in batch) for every picture of `like`: `[1, …] → [B, …]`. */
-export const expandBatch = (x: Tensor, like: Tensor): Tensor => apply(expandOp, [x, like], { axis: 0 })
 
 const zerosOp: Op<null> = {
   name: 'zerosLike',
