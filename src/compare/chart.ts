@@ -8,7 +8,7 @@ import type { CompareRow } from './results.js'
 export type Cost = 'gmacs' | 'speed'
 
 /** What each method is drawn in; models of one's own in ink. */
-const tones: Readonly<Record<CompareRow['method'], Meaning>> = {
+export const tones: Readonly<Record<CompareRow['method'], Meaning>> = {
   none: 'dense',
   idle: 'idled',
   group: 'group',

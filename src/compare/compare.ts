@@ -3,7 +3,6 @@
  * speed measured in turns in one run.
  */
 
-import type { Timing } from '../bench/interleave.js'
 import { describeMachine, type Machine } from '../bench/machine.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Decoder } from '../data/decoder.js'
@@ -20,7 +19,7 @@ import { createPool, inPieces, type Pool } from './pool.js'
 import { type CompareRow, rowsOf } from './results.js'
 import type { PlannedRow } from './rows.js'
 import type { Store } from './store.js'
-import { type Batches, speedsOf, time } from './timing.js'
+import { type Batches, speedsOf, timeAll } from './timing.js'
 
 export interface CompareRequest extends Pick<SessionOptions, 'device' | 'threads'> {
   /** The first is dense: the others are compared with it. */
@@ -98,7 +97,8 @@ export async function compare(request: CompareRequest): Promise<CompareReport> {
     checkSame(rows, answers, dataset.name)
     const pictures = await firstBatches(request)
     const timed = pictures[0].length / (3 * preprocess.crop ** 2)
-    const { timings, together } = await timeAll(request, pool, pictures)
+    const onRound = (done: number, total: number) => onProgress?.('timing', done, total)
+    const { timings, together } = await timeAll(pool, pictures, { rounds, blockMilliseconds: BLOCK, onRound })
     return {
       data: dataset.name,
       images,
@@ -172,18 +172,6 @@ async function askAll(request: CompareRequest, pool: Pool): Promise<void> {
     keep(group, answers)
     await store.save()
   }
-}
-
-/** Times all rows in turns. */
-async function timeAll({ rounds, onProgress }: CompareRequest, pool: Pool, pictures: Batches) {
-  const groups = pool.timingGroups()
-  const timings: Timing[][] = []
-  for (const [g, group] of groups.entries()) {
-    const classifiers = await pool.open(group)
-    const onRound = (done: number, total: number) => onProgress?.('timing', g * total + done, groups.length * total)
-    timings.push(await time(classifiers, pictures, { rounds, blockMilliseconds: BLOCK, onRound }))
-  }
-  return { timings, together: Math.max(...groups.map((group) => group.length)) }
 }
 
 /** The first pictures, in batches of one size, to time with. */

@@ -6,10 +6,10 @@ import { inModelClasses } from '../data/classes.js'
 import type { Dataset } from '../data/dataset.js'
 import { fail } from '../errors.js'
 import { describePreprocess, type Preprocess } from '../images/preprocess.js'
+import type { Common } from '../kept.js'
 import type { LoadedModel } from '../weights/load.js'
 import { storedReduction } from './methods.js'
 import type { Participant } from './rows.js'
-import type { Common } from './store.js'
 
 export type Participants = readonly [Participant, ...Participant[]]
 

@@ -6,18 +6,23 @@ import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
 import type { SessionOptions } from '../runtime/session.js'
 import type { PlannedRow } from './rows.js'
 
+/** What can be opened: a model, and how it runs. */
+export interface Runnable extends Pick<PlannedRow, 'name' | 'reduction' | 'precision'> {
+  readonly participant: Pick<PlannedRow['participant'], 'model'>
+}
+
 /** Memory of a session in sizes of its weights: as they are read, as they are packed, and slack. */
 const COPIES = 3
 
 /** Classifiers of rows, as many open at once as memory holds. */
-export interface Pool {
+export interface Pool<R extends Runnable = PlannedRow> {
   /** Rows that can be open at once. */
   readonly capacity: number
   /** Sessions side by side of every row. */
   readonly lanes: number
-  open(rows: readonly PlannedRow[]): Promise<Classifier[]>
+  open(rows: readonly R[]): Promise<Classifier[]>
   /** All rows, the dense one at the head of every group. */
-  timingGroups(): PlannedRow[][]
+  timingGroups(): R[][]
   close(): Promise<void>
 }
 
@@ -32,16 +37,16 @@ export interface PoolOptions extends Pick<SessionOptions, 'device' | 'threads'> 
 }
 
 /** A pool for rows of which the first is dense. Nothing is open yet. */
-export function createPool(rows: readonly PlannedRow[], options: PoolOptions): Pool {
+export function createPool<R extends Runnable>(rows: readonly R[], options: PoolOptions): Pool<R> {
   const { batch, device, threads, memory = freemem() / 2, onOpen, onWarning } = options
   const session = { ...(device && { device }), ...(threads !== undefined && { threads }) }
   const models = [...new Set(rows.map(({ participant }) => participant.model))]
   const lanes = Math.min(batch, ...models.map((model) => throughputLanes(model, session)))
   const largest = Math.max(...models.map(({ state }) => bytesOf(state)))
   const capacity = Math.max(2, Math.floor(memory / (COPIES * lanes * largest)))
-  const opened = new Map<PlannedRow, Classifier>()
+  const opened = new Map<R, Classifier>()
   const told = new Set<string>()
-  async function close(row: PlannedRow): Promise<void> {
+  async function close(row: R): Promise<void> {
     await opened.get(row)?.close()
     opened.delete(row)
   }
@@ -63,7 +68,7 @@ export function createPool(rows: readonly PlannedRow[], options: PoolOptions): P
       return wanted.map((row) => opened.get(row) as Classifier)
     },
     timingGroups() {
-      const [dense, ...others] = rows as [PlannedRow, ...PlannedRow[]]
+      const [dense, ...others] = rows as unknown as [R, ...R[]]
       return others.length === 0 ? [[dense]] : inPieces(others, capacity - 1).map((group) => [dense, ...group])
     },
     async close() {
@@ -72,7 +77,7 @@ export function createPool(rows: readonly PlannedRow[], options: PoolOptions): P
   }
 }
 
-const bytesOf = (state: PlannedRow['participant']['model']['state']): number =>
+const bytesOf = (state: Runnable['participant']['model']['state']): number =>
   [...state.values()].reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0)
 
 /** Neighbours together, `size` at most. */

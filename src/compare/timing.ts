@@ -3,6 +3,7 @@
 import { type Contender, interleave, median, speedup, type Timing } from '../bench/interleave.js'
 import { quartiles } from '../bench/speed.js'
 import type { Classifier } from '../runtime/classifier.js'
+import type { Pool, Runnable } from './pool.js'
 
 /** How fast a row is. */
 export interface Speed {
@@ -41,6 +42,26 @@ export function time(
     return { run: () => classifier.forward(batches[turn++ % batches.length] as Float32Array) }
   })
   return interleave(contenders, { ...options, warmup: 1 })
+}
+
+/**
+ * Times all rows of a pool in turns, as many together as memory holds.
+ *
+ * @returns by group, the dense row at the head of each; and how many rows were timed together
+ */
+export async function timeAll<R extends Runnable>(
+  pool: Pool<R>,
+  batches: Batches,
+  { onRound, ...options }: TimingOptions,
+): Promise<{ readonly timings: readonly (readonly Timing[])[]; readonly together: number }> {
+  const groups = pool.timingGroups()
+  const timings: Timing[][] = []
+  for (const [g, group] of groups.entries()) {
+    const classifiers = await pool.open(group)
+    const told = (done: number, total: number) => onRound?.(g * total + done, groups.length * total)
+    timings.push(await time(classifiers, batches, { ...options, onRound: told }))
+  }
+  return { timings, together: Math.max(...groups.map((group) => group.length)) }
 }
 
 /**

@@ -3,7 +3,7 @@
 export type Interval = readonly [low: number, high: number]
 
 /** Quantile of the normal distribution: 95 % lie within so many standard deviations. */
-const Z = 1.959963984540054
+export const Z = 1.959963984540054
 
 /**
  * Wilson's interval of a share (Wilson 1927; "score" in Newcombe 1998, Statistics in Medicine 17:857).
