@@ -10,6 +10,7 @@ import { addEval } from './commands/eval.js'
 import { addExport } from './commands/export.js'
 import { addFinetune } from './commands/finetune.js'
 import { addInfo } from './commands/info.js'
+import { addTune } from './commands/tune.js'
 import { addVerify } from './commands/verify.js'
 import { addVisualize } from './commands/visualize.js'
 import { addExamples, addSection, columns, helpStyle } from './help.js'
@@ -21,6 +22,7 @@ const commands = {
   verify: addVerify,
   bench: addBench,
   compare: addCompare,
+  tune: addTune,
   export: addExport,
   finetune: addFinetune,
   visualize: addVisualize,

@@ -1,7 +1,6 @@
 /** `idlevit embed IMAGE… | --data D --out FILE` */
 
 import { type Command, Option } from 'commander'
-import type { Dataset } from '../../data/dataset.js'
 import { countByReason } from '../../data/left-out.js'
 import type { Comparison } from '../../embed/compare.js'
 import type { EmbedReport } from '../../embed/embed.js'
@@ -24,6 +23,7 @@ import {
   type SharedOptions,
 } from '../options.js'
 import { emit, startProgress, table, warn } from '../output.js'
+import { checkPictures, openPictures } from '../pictures.js'
 import { oneOf, text, whole } from '../values.js'
 
 interface EmbedCommandOptions extends SharedOptions {
@@ -89,10 +89,7 @@ export function addEmbed(program: Command): void {
 
 async function embed(images: string[], options: EmbedCommandOptions, command: Command): Promise<void> {
   const { data, out, resume = false } = options
-  if (data !== undefined && images.length > 0)
-    command.error('error: --data: wanted pictures by name or --data, found both')
-  if (data === undefined && images.length === 0)
-    command.error('error: nothing to embed: wanted pictures by name, or --data')
+  checkPictures(command, images, data, 'embed')
   const { startDecoders } = await import('../../data/decoder.js')
   const decoders = startDecoders(options.workers) // they start while the model loads
   const [
@@ -197,21 +194,6 @@ function described(options: SharedOptions, model: LoadedModel, setup: typeof imp
   const preprocessing = setup.preprocessingReport(model)
   return { precision: options.precision ?? 'fp32', ...(preprocessing && { preprocessing }) }
 }
-
-async function openPictures(images: readonly string[], data: string | undefined): Promise<Dataset> {
-  if (data !== undefined) return (await import('../../data/open.js')).openDataset(data)
-  const [{ expandPictures, closeStdin }, { openUnlabelled }] = await Promise.all([
-    import('../../data/pictures.js'),
-    import('../../data/unlabelled.js'),
-  ])
-  const found = await expandPictures(images)
-  const dataset = await openUnlabelled(nameOf(images), found)
-  closeStdin(found.pictures)
-  return dataset
-}
-
-const nameOf = ([first = '', ...others]: readonly string[]): string =>
-  others.length === 0 ? first : `${first} and ${others.length} more`
 
 function show(report: EmbedReport): void {
   const { images, width, files, skipped, available, resumed, tokens, prefix, pool, dtype, normalize } = report
