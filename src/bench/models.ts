@@ -21,6 +21,7 @@ import {
   type MethodName,
   methodOf,
   planReduction,
+  type ReductionRequest,
   schedulingSetting,
   settingsOf,
 } from '../reduction/registry.js'
@@ -43,6 +44,8 @@ export interface BenchmarkRequest extends MethodChoice {
   /** Draw weights that a method reads and the model lacks, from this seed: for models whose own are drawn, too. */
   readonly missing?: number
   readonly keepRatios: readonly number[]
+  /** The one plan that is timed, beside the dense model, instead of methods and keep ratios. */
+  readonly plan?: ReductionRequest
   readonly batches: readonly number[]
   readonly precisions: readonly Precision[]
   readonly device?: Device
@@ -294,15 +297,21 @@ function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
 }
 
 /** What is timed: every method at every keep ratio; at 1 all are the dense model, which is timed once. */
-function reductionsOf(request: BenchmarkRequest): (MethodChoice & { readonly keepRatio?: number })[] {
-  const { method = 'idle', methods = [method], keepRatios } = request
+function reductionsOf(
+  request: BenchmarkRequest,
+): (Omit<ReductionRequest, 'keepRatio'> & { readonly keepRatio?: number })[] {
+  const { method = 'idle', methods = [method], keepRatios, plan } = request
+  const dense = { method: 'none', keepRatio: 1 } as const
+  if (plan) {
+    const { keepRatio: _, ...own } = plan
+    return [dense, own]
+  }
   const choices = methods
     .filter((name) => name !== 'none')
     .map((name): MethodChoice => {
       const own = Object.entries(request).filter(([option]) => Object.hasOwn(settingsOf(name), option))
       return { ...Object.fromEntries(own), method: name }
     })
-  const dense = { method: 'none', keepRatio: 1 } as const
   const reduced = choices.flatMap((choice) =>
     schedulingSetting(choice) === undefined
       ? keepRatios.filter((keepRatio) => keepRatio !== 1).map((keepRatio) => ({ ...choice, keepRatio }))

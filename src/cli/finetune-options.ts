@@ -290,6 +290,7 @@ export function addFinetuneOptions(command: Command): Command {
     'model',
     'keepRatios',
     'keepTokens',
+    'plan',
     'method',
     'methodOption',
     'score',

@@ -5,6 +5,7 @@ import type { CutKind } from '../losses/cut.js'
 import { checkSetting } from '../reduction/registry.js'
 import { checkLosses } from '../training/losses.js'
 import type { RecipeChanges } from '../training/options.js'
+import { readPlan } from '../tune/plan-file.js'
 import type { FinetuneOptions } from './finetune-options.js'
 import { readChoice, type SharedOptions, singleNetMethod } from './options.js'
 
@@ -23,7 +24,8 @@ const cutOptions = {
  */
 export function recipeChanges(options: FinetuneOptions): RecipeChanges {
   const { lossWeight = [] } = options
-  const method = singleNetMethod(options) ?? 'idle'
+  const plan = options.plan === undefined ? undefined : readPlan(options.plan)
+  const method = plan?.reduction.method ?? singleNetMethod(options) ?? 'idle'
   for (const [name, called] of Object.entries(cutOptions))
     if (options[name as keyof typeof cutOptions] !== undefined) checkLosses(['cut'], method, () => called)
   if (options.score !== undefined) checkSetting(method, 'score', '--score')
@@ -33,7 +35,8 @@ export function recipeChanges(options: FinetuneOptions): RecipeChanges {
     (part) => `--loss-weight ${part}`,
   )
   const { method: _, score, ...settings } = readChoice(shared(options))
-  const { keepRatio, keepRatios, keepTokens, cutLoss, augment } = options
+  const { keepRatio, keepRatios, cutLoss, augment } = options
+  const keepTokens = plan?.reduction.keepTokens ?? options.keepTokens
   const keep = {
     ...(keepRatio !== undefined && { keepRatio }),
     ...(keepRatios !== undefined && { keepRatios }),

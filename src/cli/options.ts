@@ -24,6 +24,7 @@ import {
 } from '../reduction/registry.js'
 import type { KeepRequest } from '../reduction/schedule.js'
 import type { Device } from '../runtime/session.js'
+import { readPlan } from '../tune/plan-file.js'
 import { addSection, columns, mustBeGiven, refuseMissing } from './help.js'
 import {
   confidence,
@@ -140,6 +141,9 @@ const definitions = {
   maxGmacs: define('--max-gmacs <G>', 'the largest keep ratio whose plan does at most G GMACs a picture', positive, {
     conflicts: ['keepRatio', 'keepRatios', 'keepTokens'],
   }),
+  plan: define('--plan <file>', 'a plan that tune wrote: method, its options and tokens by block', text('a path'), {
+    conflicts: ['keepRatio', 'keepRatios', 'keepTokens', 'maxGmacs', 'method', 'methodOption', 'score'],
+  }),
   method: define(
     '--method <name>',
     `token reduction: ${methodNames.join(', ')}; dvt for a cascade of nets`,
@@ -188,6 +192,7 @@ export const modelOptions = [
   'keepRatios',
   'keepTokens',
   'maxGmacs',
+  'plan',
   'method',
   'methodOption',
   'score',
@@ -200,7 +205,7 @@ export const runtimeOptions = ['precision', 'device', 'threads', 'batch'] as con
 /** The headings in a command's help; what no heading names stands under Options. */
 const headings: readonly (readonly [heading: string, names: readonly SharedName[]])[] = [
   ['Classes:', ['labels']],
-  ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'maxGmacs', 'method', 'methodOption', 'score']],
+  ['Tokens:', ['keepRatio', 'keepRatios', 'keepTokens', 'maxGmacs', 'plan', 'method', 'methodOption', 'score']],
   ['Pictures:', pictureOptions],
   ['Computing:', ['thresholds', ...runtimeOptions]],
 ]
@@ -262,7 +267,8 @@ export interface Reduction extends ReductionRequest {
  * @throws InputError on an option of another method
  */
 export function readReduction(options: SharedOptions, stored: StoredReduction = {}): Reduction {
-  const { keepRatio, keepRatios, keepTokens } = options
+  const { keepRatio, keepRatios, keepTokens, plan } = options
+  if (plan !== undefined) return readPlan(plan).reduction
   const method = singleNetMethod(options)
   const settings = readMethodOptions(options, method ?? stored.method ?? 'idle')
   const reduction = withStored({ ...present({ method, keepRatio, keepRatios, keepTokens }), ...settings }, stored)
@@ -286,10 +292,14 @@ export function singleNetMethod({ method, model }: Pick<SharedOptions, 'method' 
 }
 
 /** The method that the options name, with its options; how many tokens it keeps is said elsewhere. */
-export const readChoice = (options: SharedOptions): MethodChoice => ({
-  ...present({ method: singleNetMethod(options) }),
-  ...readMethodOptions(options, singleNetMethod(options) ?? 'idle'),
-})
+export function readChoice(options: SharedOptions): MethodChoice {
+  if (options.plan !== undefined) {
+    const { keepTokens: _, ...choice } = readPlan(options.plan).reduction
+    return choice
+  }
+  const method = singleNetMethod(options)
+  return { ...present({ method }), ...readMethodOptions(options, method ?? 'idle') }
+}
 
 /** The options of a method, from `--score` and `--method-option`. */
 function readMethodOptions({ score, methodOption = [] }: SharedOptions, method: MethodName): MethodSettings {

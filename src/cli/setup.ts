@@ -7,12 +7,14 @@ import { fail } from '../errors.js'
 import { describePreprocess, imagenetPreprocess, overridePreprocess, type Preprocess } from '../images/preprocess.js'
 import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
+import { shapeOf } from '../models/backbone.js'
 import { largestKeepRatio } from '../models/budget.js'
 import { isCascade } from '../models/cascade.js'
 import { checkSquare } from '../models/config.js'
 import { findPreset } from '../models/presets.js'
 import { present } from '../present.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
+import { checkPlan, type GivenPlan, readPlan } from '../tune/plan-file.js'
 import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../weights/load.js'
 import { type Reduction, readPictureOverrides, readReduction, type SharedOptions } from './options.js'
 import { startProgress, warn } from './output.js'
@@ -100,16 +102,18 @@ export const preprocessingLine = (report: PreprocessingReport): string =>
   `pictures: ${describePreprocess(report)} (${report.source})`
 
 /**
- * The reduction that the options ask for; under `--max-gmacs` at the largest keep ratio that it allows.
+ * The reduction that the options ask for; under `--max-gmacs` at the largest keep ratio that it allows, under `--plan` the
+ * plan's.
  *
- * @throws InputError where the method cannot do with so little
+ * @throws InputError where the method cannot do with so little, or the plan is for another model
  */
 export function reductionFor(
   options: SharedOptions,
-  { config, idle }: Pick<LoadedModel, 'config' | 'idle'>,
+  { name, config, idle }: Pick<LoadedModel, 'name' | 'config' | 'idle'>,
 ): Reduction {
   if (isCascade(config)) return checkNoReduction(options)
-  const { maxGmacs, ...others } = options
+  const { maxGmacs, plan, ...others } = options
+  if (plan !== undefined) return planFor(plan, { name, config }).reduction
   if (maxGmacs === undefined) return readReduction(options, idle)
   // Any ratio below 1 will do: it stands in for what is sought, so that what the model's folder keeps does not count.
   const { keepRatio: _, ...reduction } = readReduction({ ...others, keepRatio: 0.5 }, idle)
@@ -118,8 +122,8 @@ export function reductionFor(
 
 /** A cascade leaves out nets, not tokens. */
 function checkNoReduction(options: SharedOptions): Reduction {
-  const { method = 'none', maxGmacs, keepRatio = 1, keepRatios, keepTokens, methodOption, score } = options
-  const given = { maxGmacs, keepRatios, keepTokens, methodOption, score }
+  const { method = 'none', maxGmacs, plan, keepRatio = 1, keepRatios, keepTokens, methodOption, score } = options
+  const given = { maxGmacs, plan, keepRatios, keepTokens, methodOption, score }
   const [asked] = [
     ...(method === 'none' || method === 'dvt' ? [] : [`--method ${method}`]),
     ...(keepRatio === 1 ? [] : ['--keep-ratio']),
@@ -130,6 +134,17 @@ function checkNoReduction(options: SharedOptions): Reduction {
       `${asked}: wanted a single net, found ${options.model}, a cascade of nets (DVT): --thresholds says how many it asks`,
     )
   return { method: 'none' }
+}
+
+/**
+ * The plan of a file that tune wrote.
+ *
+ * @throws InputError where it is none, or for models of other sizes
+ */
+export function planFor(path: string, { name, config }: Pick<LoadedModel, 'name' | 'config'>): GivenPlan {
+  const plan = readPlan(path)
+  checkPlan(plan, name, shapeOf(config))
+  return plan
 }
 
 /** What the options ask of the classifier: the plan (from the model's own settings when none is given) and the session. */

@@ -53,6 +53,8 @@ export interface RowsRequest {
   readonly methods: readonly ComparedMethod[]
   readonly keepRatios: readonly number[]
   readonly precisions: readonly Precision[]
+  /** Plans of the first model that are compared beside the methods' own. */
+  readonly plans?: readonly { readonly name: string; readonly reduction: Reduction }[]
   readonly matchGmacs?: boolean
   readonly onMatched?: (done: number, total: number) => void
   /** What a model executes where pictures decide; default: the most that it can be. */
@@ -60,8 +62,8 @@ export interface RowsRequest {
 }
 
 /**
- * The rows of a comparison: the first model dense, under every method and keep ratio, and every model under its own
- * plan; all of it in every precision.
+ * The rows of a comparison: the first model dense, under every method and keep ratio and under given plans, and every model
+ * under its own plan; all of it in every precision.
  *
  * @throws InputError where two models have one name
  */
@@ -76,7 +78,12 @@ export async function planRows(
       `--model ${base.model.name}: wanted a single net first, which methods run on; a cascade of nets (DVT) joins behind it, ` +
         `as in --model deit-small,${base.model.name}`,
     )
-  const rows = [denseRow(base), ...(await methodRows(base, request)), ...participants.flatMap(ownRow(base))]
+  const rows = [
+    denseRow(base),
+    ...(await methodRows(base, request)),
+    ...(request.plans ?? []).map((plan) => planRow(base, plan)),
+    ...participants.flatMap(ownRow(base)),
+  ]
   const identities = new Map(participants.map((each) => [each, identity(each)]))
   return request.precisions.flatMap((precision) =>
     rows.map((row) => ({
@@ -120,6 +127,16 @@ async function methodRows(participant: Participant, request: RowsRequest): Promi
     }
   return rows
 }
+
+/** The first model under a plan that was found for it. */
+const planRow = (participant: Participant, { name, reduction }: { name: string; reduction: Reduction }): Row => ({
+  name,
+  kind: 'own',
+  participant,
+  reduction,
+  keepRatio: undefined,
+  cost: costOf(participant.model, reduction),
+})
 
 /** A model under its own plan; the first model without one is the dense row already. */
 const ownRow =

@@ -52,9 +52,13 @@ export function addBench(program: Command): void {
     .option('--elastic', 'time the graph that serves every keep ratio, too')
     .option('--profile', 'time per operator')
     .option('--no-memory', 'do not measure peak memory (each model once more, in a process of its own)')
-  addOptions(command, ['model', 'init', 'heads', 'crop', 'method', 'methodOption', 'score', 'device', 'threads'], {
-    required: ['model'],
-  }).action(bench)
+  addOptions(
+    command,
+    ['model', 'init', 'heads', 'crop', 'plan', 'method', 'methodOption', 'score', 'device', 'threads'],
+    {
+      required: ['model'],
+    },
+  ).action(bench)
   addExamples(
     command,
     ['idlevit bench --model demo --rounds 3', 'the embedded model, a quick look'],
@@ -74,7 +78,9 @@ async function bench(options: BenchOptions): Promise<void> {
   const [{ benchmark }, setup] = await Promise.all([import('../../bench/models.js'), import('../setup.js')])
   const { keepRatio, batch, precision, methods, ...shared } = options
   if (methods && shared.method) fail('--methods and --method: wanted one of them')
+  if (methods && shared.plan) fail('--methods and --plan: wanted one of them')
   const model = await setup.openModel(shared)
+  const plan = shared.plan === undefined ? undefined : setup.planFor(shared.plan, model)
   const progress = startProgress('benchmark', undefined)
   try {
     const report = await benchmark(model, {
@@ -83,6 +89,7 @@ async function bench(options: BenchOptions): Promise<void> {
       batches: batch,
       precisions: precision,
       ...(methods ? { methods, ...readOptionsOfAll(shared, methods) } : readChoice(shared)),
+      ...(plan && { plan: plan.reduction }),
       ...(shared.device && { device: shared.device }),
       ...(shared.threads !== undefined && { threads: shared.threads }),
       ...(options.microBatch !== undefined && { microBatch: options.microBatch }),

@@ -23,7 +23,8 @@ import {
 import { createStages, emit, table, warn } from '../output.js'
 import { list, oneOf, ratio, text, whole } from '../values.js'
 
-interface CompareOptions extends Omit<SharedOptions, 'model' | 'keepRatio' | 'precision'> {
+interface CompareOptions extends Omit<SharedOptions, 'model' | 'keepRatio' | 'precision' | 'plan'> {
+  readonly plan?: readonly string[]
   readonly data: string
   readonly model: string
   readonly methods?: readonly MethodName[]
@@ -56,6 +57,9 @@ export function addCompare(program: Command): void {
       (given) => list(oneOf(...methodNames))(given, '--methods'),
     )
     .option('--keep-ratio <K,…>', 'keep ratios', (given) => list(ratio)(given, '--keep-ratio'), [0.9, 0.7, 0.5])
+    .option('--plan <file,…>', 'plans that tune wrote for the first model, a row each', (given) =>
+      list(text('a path'))(given, '--plan'),
+    )
     .option('--match-gmacs', "adjust every method's rate to the multiply-adds of idle (or of the first method)")
     .option(
       '--precision <name,…>',
@@ -90,6 +94,10 @@ export function addCompare(program: Command): void {
     ],
     ['idlevit compare --model deit-tiny --data val/ --match-gmacs', 'all methods at the same multiply-adds'],
     [
+      'idlevit compare --model deit-tiny --data val/ --plan tuned/plan.json',
+      'a plan that tune found beside what the methods do by themselves',
+    ],
+    [
       'idlevit compare --model deit-tiny,my-idle --data val/ --methods none',
       'a model of your own beside the dense one',
     ],
@@ -97,7 +105,7 @@ export function addCompare(program: Command): void {
 }
 
 async function runCompare(options: CompareOptions): Promise<void> {
-  const { keepRatio, precision, ...own } = options
+  const { keepRatio, precision, plan: planFiles = [], ...own } = options
   const { out, resume = false, device, threads, batch = 16 } = own
   if (resume && out === undefined) fail('--resume: wanted --out DIR, the folder of the comparison to go on with')
   const { startDecoders } = await import('../../data/decoder.js')
@@ -133,6 +141,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       entrants.push({ model, preprocess: setup.preprocessFor(asked, model) })
     }
     const [base, ...others] = entrants as [Entrant, ...Entrant[]]
+    const plans = planFiles.map((path) => setup.planFor(path, base.model))
     const data = await openDataset(options.data, { classes: base.model.config.classes })
     close = data.close
     setup.tellDataset(data)
@@ -147,6 +156,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       methods: chosen.methods,
       keepRatios: keepRatio,
       precisions: precision,
+      plans: plans.map(({ path, reduction }) => ({ name: path, reduction })),
       matchGmacs: options.matchGmacs ?? false,
       work: measuredWork(data, { limit, preprocess, decoders }),
       onMatched: (done, total) => display.show('matching', done, total),

@@ -52,8 +52,9 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
   await checkRunFolder(out, resume, [options.model ?? '', options.teacher ?? ''])
   const pictures = await openDataset(data)
   const { model, pretrained } = await openStudent(options, pictures, recipe.seed)
+  if (options.plan !== undefined) setup.planFor(options.plan, model)
   const before = pretrained?.idle?.method ?? 'idle'
-  if (options.method === undefined && before !== 'idle')
+  if (options.method === undefined && options.plan === undefined && before !== 'idle')
     note(`${model.name}: it was trained with ${before}, and is now with idle; --method ${before} goes on with it`)
   const preprocess = setup.preprocessFor(withoutRatio(options), model)
   const teacher = await openTeacher(options, pretrained ?? model, preprocess)
