@@ -71,7 +71,7 @@ export {
   buildModel,
   type ModelOrigins,
 } from './weights/build.js'
-export type { IdleSettings } from './weights/config-file.js'
+export type { IdleSettings } from './weights/config-said.js'
 export type { Origin } from './weights/heads.js'
 export { parseSafetensors, writeSafetensors } from './weights/safetensors.js'
 export type { StateDict, WeightTensor } from './weights/state.js'

@@ -6,8 +6,9 @@ import type { CutBlocks, CutReduction } from '../losses/cut.js'
 import { methodNames } from '../reduction/registry.js'
 import { type HeadChoice, headChoices } from '../training/classes.js'
 import { ownLosses } from '../training/losses.js'
-import { type FeatureRows, type KeepRatio, type PresetName, presets, type Recipe } from '../training/options.js'
+import { type PresetName, presets } from '../training/options.js'
 import type { Rate } from '../training/rates.js'
+import type { FeatureRows, KeepRatio, Recipe } from '../training/recipe.js'
 import {
   epochsReader,
   initReader,

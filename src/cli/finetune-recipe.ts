@@ -4,7 +4,7 @@ import { parseRandAugment, type RandAugment } from '../images/augment/randaugmen
 import type { CutKind } from '../losses/cut.js'
 import { checkSetting } from '../reduction/registry.js'
 import { checkLosses } from '../training/losses.js'
-import type { RecipeChanges } from '../training/options.js'
+import type { RecipeChanges } from '../training/recipe.js'
 import { readPlan } from '../tune/plan-file.js'
 import type { FinetuneOptions } from './finetune-options.js'
 import { readChoice, type SharedOptions, singleNetMethod } from './options.js'

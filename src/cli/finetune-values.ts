@@ -1,8 +1,8 @@
 /** Readers of the values that only `idlevit finetune` takes. */
 
 import { fail } from '../errors.js'
-import type { KeepRatio } from '../training/options.js'
 import type { Rate } from '../training/rates.js'
+import type { KeepRatio } from '../training/recipe.js'
 import { number, type Reader, ratio, seed } from './values.js'
 
 /** `K`, or `LOW..HIGH` for an elastic run. */

@@ -7,7 +7,7 @@ import { loadBatches } from '../data/loader.js'
 import { mixBatch, softTargets } from '../images/augment/mix.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { keyedRandom } from '../keyed-random.js'
-import type { Recipe } from './options.js'
+import type { Recipe } from './recipe.js'
 import type { TrainingData } from './run.js'
 import { epochOrder } from './sampler.js'
 

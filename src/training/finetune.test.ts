@@ -15,7 +15,8 @@ import { loadModel } from '../weights/load.js'
 import { float32, type StateDict } from '../weights/state.js'
 import { type FinetuneOptions, finetune } from './finetune.js'
 import { readLog } from './log.js'
-import { makeRecipe, type RecipeChanges } from './options.js'
+import { makeRecipe } from './options.js'
+import type { RecipeChanges } from './recipe.js'
 
 const root = await mkdtemp(join(tmpdir(), 'idlevit-finetune-'))
 after(() => rm(root, { recursive: true }))

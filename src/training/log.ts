@@ -8,7 +8,7 @@ import { appendFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { LeftOut } from '../data/left-out.js'
 import { fileError, writeFileAtomic } from '../files.js'
-import type { Recipe } from './options.js'
+import type { Recipe } from './recipe.js'
 
 /** Accuracy on the validation pictures. */
 export interface Evaluation {

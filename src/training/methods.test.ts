@@ -16,10 +16,11 @@ import { loadModel } from '../weights/load.js'
 import { float32, type StateDict } from '../weights/state.js'
 import { type FinetuneOptions, finetune } from './finetune.js'
 import { readLog } from './log.js'
-import { makeRecipe, type RecipeChanges } from './options.js'
+import { makeRecipe } from './options.js'
 import { withOwnWeights } from './own-weights.js'
 import { createParameters } from './parameters.js'
 import { stepPlan } from './plan.js'
+import type { RecipeChanges } from './recipe.js'
 import { createStep, type StepPlan } from './step.js'
 
 const root = await mkdtemp(join(tmpdir(), 'idlevit-methods-'))

@@ -7,7 +7,7 @@
  */
 
 import type { MethodName } from '../reduction/registry.js'
-import type { RecipeChanges } from './options.js'
+import type { RecipeChanges } from './recipe.js'
 
 /** No teacher: the cross entropy alone. */
 const alone = { classification: 1, distillation: 0, feature: 0 }

@@ -7,8 +7,8 @@ import { methodOf } from '../reduction/registry.js'
 import { withMissing } from '../weights/init.js'
 import type { StateDict } from '../weights/state.js'
 import { ownLossesWant } from './losses.js'
-import type { Recipe } from './options.js'
 import { stepPlan } from './plan.js'
+import type { Recipe } from './recipe.js'
 
 /** What may get weights. */
 type Weighed = { readonly config: VitConfig; readonly state: StateDict }

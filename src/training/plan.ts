@@ -11,8 +11,8 @@ import {
   storedPlan,
 } from '../reduction/registry.js'
 import { type KeepRequest, stageRatios } from '../reduction/schedule.js'
-import type { IdleSettings } from '../weights/config-file.js'
-import type { Recipe } from './options.js'
+import type { IdleSettings } from '../weights/config-said.js'
+import type { Recipe } from './recipe.js'
 
 /** The method of a recipe with its options, as the trained model is run. */
 const choiceOf = ({ method = 'idle', settings, score }: Recipe): MethodChoice & { readonly method: string } =>

@@ -1,6 +1,6 @@
 /** A recipe in words, by subject: what people read instead of the record. */
 import { lossLabel } from './losses.js'
-import type { Recipe } from './options.js'
+import type { Recipe } from './recipe.js'
 
 /** What a field is called, and its value in words. */
 export type RecipeRow = readonly [label: string, value: string]

@@ -7,7 +7,8 @@ import { launchChromium, needsChromium, openPage } from '../../test/support/chro
 import { LETTERS } from '../page/chart.js'
 import { chartsOf } from './charts.js'
 import type { LogEntry } from './log.js'
-import { makeRecipe, presets, type Recipe } from './options.js'
+import { makeRecipe, presets } from './options.js'
+import type { Recipe } from './recipe.js'
 import { recipeTable } from './recipe-table.js'
 import { openReport, reportHtml } from './report.js'
 

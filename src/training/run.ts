@@ -5,9 +5,9 @@ import type { Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
 import type { Position } from './checkpoint.js'
 import type { Evaluation, LogEntry, ReferenceEntry } from './log.js'
-import type { Recipe } from './options.js'
 import type { Parameters } from './parameters.js'
 import type { GraphPlan } from './plan.js'
+import type { Recipe } from './recipe.js'
 import type { Student } from './student.js'
 
 /** A batch of training pictures, ready for the step. */

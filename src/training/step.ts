@@ -27,8 +27,8 @@ import { createSession } from '../runtime/node.js'
 import type { SessionOptions, Values } from '../runtime/session.js'
 import type { StateDict } from '../weights/state.js'
 import { computeOwn, defaultWeights, learningForms, lossSettings, ownLossesWant } from './losses.js'
-import type { FeatureRows } from './options.js'
 import { type Parameters, stateOf, viewsOf } from './parameters.js'
+import type { FeatureRows } from './recipe.js'
 
 /** A method and its options, and how it learns. */
 export interface StepPlan extends MethodChoice {

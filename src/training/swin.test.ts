@@ -14,10 +14,11 @@ import { openNodeClassifier } from '../runtime/node.js'
 import { loadModel } from '../weights/load.js'
 import { float32, type StateDict } from '../weights/state.js'
 import { finetune } from './finetune.js'
-import { makeRecipe, type RecipeChanges } from './options.js'
+import { makeRecipe } from './options.js'
 import { withOwnWeights } from './own-weights.js'
 import { createParameters } from './parameters.js'
 import { stepPlan } from './plan.js'
+import type { RecipeChanges } from './recipe.js'
 import { createStep } from './step.js'
 
 const temporary = temporaryFolder()

@@ -12,7 +12,8 @@ import { checkThresholds } from '../models/exits.js'
 import { isSwin } from '../models/swin-config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
 import { inferCascade, isCascadeState } from './cascade.js'
-import { type IdleSettings, type ModelConfigFile, readModelConfig } from './config-file.js'
+import { readModelConfig } from './config-file.js'
+import type { IdleSettings, ModelConfigFile } from './config-said.js'
 import { findHeads, type Heads, type Origin, publishedBranchScale } from './heads.js'
 import {
   checkState,

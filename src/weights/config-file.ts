@@ -11,60 +11,16 @@ import type { Interpolation } from '../images/resample.js'
 import type { VitConfig } from '../models/config.js'
 import type { Rotary } from '../models/rotary.js'
 import { isSwin } from '../models/swin-config.js'
-import { methodNames, type StoredReduction, settingsOf } from '../reduction/registry.js'
+import { methodNames, settingsOf } from '../reduction/registry.js'
 import { readHuggingFaceConfig } from './config-huggingface.js'
+import type { IdleSettings, ModelConfigFile } from './config-said.js'
 import { readSwinConfig, swinConfigFields } from './config-swin.js'
 import { isTimmConfig, readTimmConfig } from './config-timm.js'
-import type { VitHints, VitShape } from './infer.js'
-import { fieldsOf, isObject, type JsonObject, quoted, type Said } from './json.js'
+import type { VitHints } from './infer.js'
+import { fieldsOf, isObject, type JsonObject, quoted } from './json.js'
 
 /** Names of weights in a hub repository, best first. */
 export const weightFiles: readonly string[] = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin']
-
-/**
- * How a folder written by `idlevit finetune` or `idlevit export` wants its model's tokens reduced: the method, one keep
- * ratio or one token count per block, and the method's options.
- */
-export type IdleSettings = StoredReduction
-
-/** A size that a config.json says, to be held against the shapes. */
-export interface SaidSize extends Said<number> {
-  readonly size: 'imageSize' | 'patchSize' | 'width' | 'depth' | 'hidden' | 'classes'
-}
-
-/** An option that a config.json says, and whether a model has it. */
-export interface SaidOption extends Said<unknown> {
-  fits(shape: VitShape): boolean
-}
-
-/** What a config.json says about a model. */
-export interface ModelConfigFile {
-  /** What to call the file in messages. */
-  readonly source: string
-  readonly heads?: Said<number>
-  /** timm's name of the architecture, which tells the heads of published sizes. */
-  readonly architecture?: string
-  readonly layerNormEps?: Said<number>
-  /** An epsilon that the file says and that is not believed: Hugging Face's default. */
-  readonly ignoredLayerNormEps?: Said<number>
-  /** `false`: query, key and value have no bias. */
-  readonly qkvBias?: boolean
-  readonly sizes: readonly SaidSize[]
-  /** What shapes cannot tell. */
-  readonly hints?: VitHints
-  /** Options that a config.json says, to be held against the shapes. */
-  readonly options?: readonly SaidOption[]
-  /** Class names; absent when the file has only placeholders (`LABEL_0`). */
-  readonly labels?: readonly string[]
-  readonly idle?: IdleSettings
-  /** How pictures are made, as a folder of this project says it. */
-  readonly preprocess?: Preprocess
-  /** Of a cascade: the confidence from which a net answers, for every net but the last. */
-  readonly thresholds?: readonly number[]
-  /** timm's `pretrained_cfg`: how pictures are made, read when it is wanted. */
-  readonly pretrained?: JsonObject
-  readonly warnings: readonly string[]
-}
 
 /**
  * Reads a parsed config.json.

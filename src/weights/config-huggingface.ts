@@ -6,7 +6,7 @@
  * say what is of the image tower in `vision_config`. Safe in browsers.
  */
 import type { Activation } from '../models/config.js'
-import type { ModelConfigFile, SaidSize } from './config-file.js'
+import type { ModelConfigFile, SaidSize } from './config-said.js'
 import type { VitHints } from './infer.js'
 import { type Fields, fieldsOf, isObject, type JsonObject, type Said } from './json.js'
 

@@ -6,8 +6,8 @@
 
 import { fail } from '../errors.js'
 import { checkMaps, lastStage, SWIN_EPS, type SwinConfig } from '../models/swin-config.js'
-import type { ModelConfigFile, SaidOption } from './config-file.js'
 import { readLabels as readHuggingFaceLabels } from './config-huggingface.js'
+import type { ModelConfigFile, SaidOption } from './config-said.js'
 import { isTimmConfig, readLabels as readTimmLabels } from './config-timm.js'
 import { type Fields, fieldsOf, type JsonObject, quoted } from './json.js'
 

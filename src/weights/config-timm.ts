@@ -6,7 +6,7 @@
  * browsers.
  */
 import { fail } from '../errors.js'
-import type { ModelConfigFile, SaidSize } from './config-file.js'
+import type { ModelConfigFile, SaidSize } from './config-said.js'
 import type { VitShape } from './infer.js'
 import { fieldsOf, isObject, type JsonObject, quoted } from './json.js'
 

@@ -8,7 +8,7 @@
 import { InputError } from '../errors.js'
 import { imagenetPreprocess, overridePreprocess, type Preprocess, preprocessAt } from '../images/preprocess.js'
 import type { VitConfig } from '../models/config.js'
-import type { ModelConfigFile } from './config-file.js'
+import type { ModelConfigFile } from './config-said.js'
 import type { Origin } from './heads.js'
 import { readInputSize, readPreprocessor, readPretrained } from './preprocessor-file.js'
 
