@@ -3,6 +3,7 @@
  * function of seed, epoch and position, so an epoch can be taken up again anywhere.
  */
 import type { Dataset } from '../data/dataset.js'
+import type { Decoder } from '../data/decoder.js'
 import { loadBatches } from '../data/loader.js'
 import { mixBatch, softTargets } from '../images/augment/mix.js'
 import type { Preprocess } from '../images/preprocess.js'
@@ -17,7 +18,7 @@ export function trainingData(
   recipe: Recipe,
   preprocess: Preprocess,
   classes: number,
-  workers?: number,
+  decoders?: readonly Decoder[],
 ): TrainingData {
   const pictures = dataset.samples.length
   const { seed, batch, repeats, augment, mix, smoothing } = recipe
@@ -33,7 +34,7 @@ export function trainingData(
         order,
         augment: { recipe: augment, seed, epoch, first: drawn },
         onSkip,
-        ...(workers !== undefined && { workers }),
+        ...(decoders && { decoders }),
       })
       for await (const { pixels, labels, positions } of loaded) {
         if (labels.length < batch) return

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
+import { type Decoder, startDecoders } from '../data/decoder.js'
 import { fail } from '../errors.js'
 import { type EvaluationReport, evaluateClassifier } from '../evaluation/evaluate.js'
 import { fileError, writeFileAtomic } from '../files.js'
@@ -50,7 +51,10 @@ export interface FinetuneOptions {
   readonly out: string
   readonly resume?: boolean
   readonly session?: SessionOptions
+  /** Threads that decode pictures. */
   readonly workers?: number
+  /** Threads that run already, in place of own ones; they are left running. */
+  readonly decoders?: readonly Decoder[]
   readonly evaluateEvery?: number
   /** Recompute inside of blocks in the backward pass: less memory, more time. */
   readonly recompute?: boolean
@@ -71,13 +75,25 @@ export interface FinetuneOptions {
  * @throws InputError when model, teacher, pictures, recipe and folder do not fit together, and what {@link train} throws
  */
 export async function finetune(given: FinetuneOptions): Promise<TrainingSummary> {
+  if (given.decoders) return finetuneWith({ ...given, decoders: given.decoders })
+  const decoders = startDecoders(given.workers)
+  try {
+    return await finetuneWith({ ...given, decoders })
+  } finally {
+    await Promise.all(decoders.map((decoder) => decoder.close()))
+  }
+}
+
+type Decoding = FinetuneOptions & { readonly decoders: readonly Decoder[] }
+
+async function finetuneWith(given: Decoding): Promise<TrainingSummary> {
   const options = { ...given, model: withOwnWeights(given.model, given.recipe) }
   const { model, teacher, recipe, training, preprocess, out, session = {}, warn } = options
   const { config } = model
   checkRates(model.state.keys(), recipe.rates ?? [])
   const frozen = frozenParameters(model.state.keys(), recipe.freeze)
   const parameters = createParameters(model.state, (name) => !frozen.has(name))
-  const { signal, workers, resume, evaluateEvery, saveSeconds, onEntry } = options
+  const { signal, decoders, resume, evaluateEvery, saveSeconds, onEntry } = options
 
   const graph = stepPlan(recipe, config)
   const { keep } = graph
@@ -125,7 +141,7 @@ export async function finetune(given: FinetuneOptions): Promise<TrainingSummary>
       recipe,
       parameters,
       student,
-      data: trainingData(training, recipe, preprocess, config.classes, workers),
+      data: trainingData(training, recipe, preprocess, config.classes, decoders),
       depth: config.depth,
       ...(elastic && { keepTokens: (request) => planOf(request, recipe, config).keep }),
       ...(planAt && { planAt }),
@@ -160,7 +176,7 @@ export async function finetune(given: FinetuneOptions): Promise<TrainingSummary>
  * What the run is held against: the model as it is, under the plan that it is trained for, and the dense model: the
  * teacher where it answers with the same classes, else the model itself.
  */
-function references(options: FinetuneOptions, reduces: boolean): NonNullable<TrainingRun['references']> {
+function references(options: Decoding, reduces: boolean): NonNullable<TrainingRun['references']> {
   const { model, teacher, session } = options
   const dense = teacher && hasSameClasses(teacher, model) ? teacher : model
   const before = { name: 'before', evaluate: () => evaluateState(options, model.state) } as const
@@ -170,7 +186,7 @@ function references(options: FinetuneOptions, reduces: boolean): NonNullable<Tra
 }
 
 /** Accuracy of weights on the validation pictures, under the plan of the recipe or at both ends of an elastic one. */
-async function evaluateState(options: FinetuneOptions, state: StateDict): Promise<Evaluation> {
+async function evaluateState(options: Decoding, state: StateDict): Promise<Evaluation> {
   const { model, recipe } = options
   const plans = evaluationPlans(recipe, model.config)
   const found: [string, Evaluation][] = []
@@ -192,19 +208,19 @@ async function evaluateState(options: FinetuneOptions, state: StateDict): Promis
   }
 }
 
-async function evaluatePlan(options: FinetuneOptions, state: StateDict, plan: ReductionPlan): Promise<Evaluation> {
+async function evaluatePlan(options: Decoding, state: StateDict, plan: ReductionPlan): Promise<Evaluation> {
   const { model, session } = options
   const reduction = storedPlan(plan) ?? { method: 'none' }
   return evaluateOpened(options, await openNodeClassifier({ ...model, state }, { ...reduction, ...session }))
 }
 
 /** Accuracy of a classifier, which is closed behind it. */
-async function evaluateOpened(options: FinetuneOptions, classifier: Classifier): Promise<Evaluation> {
-  const { validation, preprocess, workers, onEvaluation } = options
+async function evaluateOpened(options: Decoding, classifier: Classifier): Promise<Evaluation> {
+  const { validation, preprocess, decoders, onEvaluation } = options
   try {
     const report: EvaluationReport = await evaluateClassifier(classifier, validation, {
       preprocess,
-      ...(workers !== undefined && { workers }),
+      decoders,
       onProgress: ({ images }) => onEvaluation?.(images, validation.samples.length),
     })
     const { images, top1, top5, top1Percent, top5Percent, loss } = report

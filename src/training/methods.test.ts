@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { madeUpPictures } from '../../test/support/made-up.js'
 import { randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import { startDecoders } from '../data/decoder.js'
 import { evaluateClassifier } from '../evaluation/evaluate.js'
 import { imagenetPreprocess } from '../images/preprocess.js'
 import { keyedRandom } from '../keyed-random.js'
@@ -24,7 +25,11 @@ import type { RecipeChanges } from './recipe.js'
 import { createStep, type StepPlan } from './step.js'
 
 const root = await mkdtemp(join(tmpdir(), 'idlevit-methods-'))
-after(() => rm(root, { recursive: true }))
+const decoders = startDecoders(1)
+after(async () => {
+  await Promise.all(decoders.map((decoder) => decoder.close()))
+  await rm(root, { recursive: true })
+})
 
 const model = (seed: number, deviation = 0.1) => ({
   name: 'tiny',
@@ -148,7 +153,7 @@ const options = (out: string, method: MethodName, change: RecipeChanges, more: P
   preprocess: imagenetPreprocess(tiny.imageSize),
   out,
   session: { threads: 1 },
-  workers: 1,
+  decoders,
   ...more,
 })
 
@@ -178,7 +183,7 @@ describe('a run that is interrupted and resumed ends in the same bits, and runs 
       assert.equal(stored.method, method === 'none' ? 'idle' : method) // where nothing is said every token is kept
       const classifier = await openNodeClassifier(loaded, { ...stored, threads: 1 })
       const { preprocess, validation } = settings
-      const report = await evaluateClassifier(classifier, validation, { preprocess, workers: 1 })
+      const report = await evaluateClassifier(classifier, validation, { preprocess, decoders })
       await classifier.close()
       assert.equal(report.top1, progress.best?.top1)
       assert.ok(Math.abs(report.loss - (progress.best?.loss as number)) < 1e-5)
