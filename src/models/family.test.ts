@@ -192,6 +192,23 @@ describe('methods on the family', () => {
     }
   })
 
+  it('let a merged row count in a mean as often as it stands for a token', async () => {
+    const config = { ...base, classToken: false, pool: 'mean', classes: 0 } as const
+    const [tokens, width] = [imageTokens(config), config.width]
+    const { keep } = planReduction({ method: 'tome', r: 4 }, shapeOf(config))
+    const graph = buildGraph(config, randomWeights(config, 3), { method: 'tome', keep, features: true })
+    const { pooled, features } = await evaluate(graph, { pixel_values: randomPixels(config, 2, 4) })
+    const [mean, byToken] = [floats(pooled), floats(features)] // [B, C], and every token's row [B, N0, C]
+    const expected = mean.map((_, i) => {
+      const [b, c] = [Math.trunc(i / width), i % width]
+      return Array.from({ length: tokens }, (_, j) => byToken[(b * tokens + j) * width + c] as number).reduce(
+        (sum, value) => sum + value / tokens,
+        0,
+      )
+    })
+    assert.ok(maxAbsDiff(mean, expected) < 1e-5, `${maxAbsDiff(mean, expected)}`)
+  })
+
   it('are refused by name where they need what a model has not', () => {
     const unled = shapeOf({ ...base, classToken: false, pool: 'mean' })
     for (const method of ['evit', 'evovit', 'ats'] as const)

@@ -145,13 +145,14 @@ export function readout(weights: Weights, rows: Rows, config: VitConfig): Readou
   })
 }
 
-/** The mean of the image rows that are there: `[B, n, C]` → `[B, C]`. */
-function imageMean(features: Tensor, { present, prefix }: Rows): Tensor {
+/** The mean of the image rows that are there, each as often as it stands for a token: `[B, n, C]` → `[B, C]`. */
+function imageMean(features: Tensor, { present, size, prefix }: Rows): Tensor {
   const image = slice(features, 1, prefix) // [B, m, C]
-  if (!present) return reduceMean(image, [1])
-  const there = slice(present, 1, prefix) // [B, m]
-  const sum = reduceSum(mul(image, reshape(there, [...there.shape, 1])), [1]) // [B, C]
-  return div(sum, reduceSum(there, [1], true))
+  const counts = present && size ? mul(present, size) : (present ?? size) // [B, n]
+  if (!counts) return reduceMean(image, [1])
+  const weight = slice(counts, 1, prefix) // [B, m]
+  const sum = reduceSum(mul(image, reshape(weight, [...weight.shape, 1])), [1]) // [B, C]
+  return div(sum, reduceSum(weight, [1], true))
 }
 
 /** Less than any logit of a row that is there; float16 holds it. */
