@@ -49,11 +49,14 @@ export function poolingLogits(pooling: Pooling, f: Tensor): Tensor {
 
 /**
  * One row of all: `[B, n, C]` behind the final norm → `[B, C]`. Values are not projected either: W_V (Σ_j a_j f_j) + b.
+ *
+ * @param bias - added to every row's logits `[B, n]`: the logarithm of how often it counts; absent: once
  */
-export function attentionPooling(pooling: Pooling, f: Tensor): Tensor {
-  const [B, , C] = f.shape as [Dim, Dim, number]
+export function attentionPooling(pooling: Pooling, f: Tensor, bias?: Tensor): Tensor {
+  const [B, n, C] = f.shape as [Dim, Dim, number]
   const { heads: H, weight } = pooling
-  const logits = poolingLogits(pooling, f) // [B, H, n]
+  const every = poolingLogits(pooling, f) // [B, H, n]
+  const logits = bias ? add(every, reshape(bias, [B, 1, n])) : every // [B, H, n]
   const mixed = reshape(attend(logits, f).mixed, [B, H, 1, C]) // [B, H, 1, C]
   const values = part(pooling, 1)
   const o = add(mergeHeads(matmul(mixed, values.weight, { transB: true })), values.bias) // [B, 1, C]

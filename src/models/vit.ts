@@ -10,7 +10,7 @@ import { constant, scalar, scoped, type Tensor } from '../graph/graph.js'
 import { geluTanh, quickGelu } from '../graph/ops/activations.js'
 import { attention, splitHeads } from '../graph/ops/attention.js'
 import { expandBatch, reduceSum } from '../graph/ops/broadcast.js'
-import { add, detach, div, gelu, mul, scale, sub } from '../graph/ops/elementwise.js'
+import { add, detach, div, gelu, log, mul, scale, sub } from '../graph/ops/elementwise.js'
 import { linear, matmul } from '../graph/ops/linear.js'
 import { layerNorm } from '../graph/ops/normalise.js'
 import { reduceMax, reduceMean } from '../graph/ops/reduce.js'
@@ -128,7 +128,7 @@ export function readout(weights: Weights, rows: Rows, config: VitConfig): Readou
     class: () => row(0),
     mean: () => imageMean(features, rows),
     'class-mean': () => concat([row(0), imageMean(features, rows)], 1), // [B, 2C]
-    attention: () => attentionPooling(poolingOf(weights, config), features),
+    attention: () => attentionPooling(poolingOf(weights, config), features, countBias(rows)),
   }
   return scoped(x.graph, 'head', () => {
     const normed = (t: Tensor) => (normAfterPool ? norm(t) : t)
@@ -157,6 +157,13 @@ function imageMean(features: Tensor, { present, size, prefix }: Rows): Tensor {
 
 /** Less than any logit of a row that is there; float16 holds it. */
 const ABSENT = -1e4
+
+/** What makes a softmax see every row as often as it counts, and never one that is not there: `[B, n]`. */
+function countBias({ present, size }: Rows): Tensor | undefined {
+  const absent = present && scale(sub(scalar(present.graph, 1), detach(present)), ABSENT)
+  const counts = size && log(size)
+  return absent && counts ? add(absent, counts) : (absent ?? counts)
+}
 
 /** Logits of image rows `[B, m, classes]` of which padding, and what a policy dropped, is never the largest. */
 function ofPresent(rowLogits: Tensor, { present, prefix }: Rows): Tensor {

@@ -44,6 +44,7 @@ const model = (seed: number, deviation = 0.1) => ({
 
 /** What is asked of each method, with all of its own losses. */
 const changes: Readonly<Partial<Record<MethodName, readonly RecipeChanges[]>>> = {
+  idle: [{}, { settings: { ranking: 'norm' } }],
   group: [{}, { form: 'masked' }],
   evit: [{}, { settings: { fuse: false } }, { shrink: { from: 0, until: 2 } }],
   dynamicvit: [

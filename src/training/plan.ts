@@ -85,10 +85,11 @@ export function evaluationPlans(recipe: Recipe, config: VitConfig): Map<string, 
  */
 export function reductionSettings(recipe: Recipe, config: VitConfig): IdleSettings | undefined {
   const { keepRatio, keepTokens } = recipe.keep
-  const { method = 'idle', score } = recipe
-  if (typeof keepRatio === 'object') return method === 'idle' ? { score } : storedChoice(planOf({}, recipe, config))
+  const { method = 'idle', score, settings } = recipe
+  if (typeof keepRatio === 'object')
+    return method === 'idle' ? { ...settings, score } : storedChoice(planOf({}, recipe, config))
   if (method !== 'idle' || shapeOf(config).stages) return storedPlan(planOf(recipe.keep as KeepRequest, recipe, config))
-  if (keepTokens !== undefined) return { keepTokens, score }
+  if (keepTokens !== undefined) return { keepTokens, ...settings, score }
   const { ratios } = planOf(recipe.keep as KeepRequest, recipe, config)
-  return ratios.every((ratio) => ratio === 1) ? undefined : { keepRatios: ratios, score }
+  return ratios.every((ratio) => ratio === 1) ? undefined : { keepRatios: ratios, ...settings, score }
 }
