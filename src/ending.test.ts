@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { temporaryFolder } from '../test/support/folder.js'
-import { askToFinish, beforeEnd, endAll, finishFirst, unbroken } from './ending.js'
+import { askToFinish, beforeEnd, endAll, finishFirst, saveBeforeEnd, unbroken } from './ending.js'
 import { withTemporaryFolder, writeFileAtomic } from './files.js'
 import { fillFolder } from './folders.js'
 import { startThread } from './threads.js'
@@ -37,6 +37,12 @@ test('the end: what began last ends first, nothing is left half-done, nothing ne
   beforeEnd(at('last'))
   over()
 
+  const saved = folder.write('saved.txt', 'old')
+  saveBeforeEnd(async () => {
+    await writeFileAtomic(saved, 'new')
+    told.push('saved')
+  })
+  saveBeforeEnd(() => told.push('never'))()
   const path = folder.write('kept.txt', 'old')
   let pieces = 0
   async function* endless() {
@@ -67,9 +73,10 @@ test('the end: what began last ends first, nothing is left half-done, nothing ne
 
   await endAll()
   await Promise.all([writing, filling])
-  assert.deepEqual(told, ['last', 'broken', 'first'])
+  assert.deepEqual(told, ['saved', 'last', 'broken', 'first'])
+  assert.equal(readFileSync(saved, 'utf8'), 'new')
   assert.ok(finished)
-  assert.deepEqual(readdirSync(folder.path), ['kept.txt'])
+  assert.deepEqual(readdirSync(folder.path).sort(), ['kept.txt', 'saved.txt'])
   assert.equal(readFileSync(path, 'utf8'), 'old')
   assert.throws(() => readdirSync(temporary), /ENOENT/)
   assert.throws(() => beforeEnd(() => {}), /is ending/)

@@ -28,6 +28,20 @@ export function beforeEnd(action: Ending): () => void {
   return () => void endings.delete(action)
 }
 
+const saves = new Set<Ending>()
+
+/**
+ * Says what is written once more when the process is asked to leave, while that is still allowed: before anything
+ * breaks off.
+ *
+ * @returns takes it back: for when all is written
+ */
+export function saveBeforeEnd(action: Ending): () => void {
+  breakOff()
+  saves.add(action)
+  return () => void saves.delete(action)
+}
+
 /** Does work that the process must not leave in the middle of; it calls {@link breakOff} wherever it can stop cleanly. */
 export async function unbroken<T>(work: () => Promise<T>): Promise<T> {
   let settled: Promise<unknown> | undefined
@@ -41,10 +55,15 @@ export async function unbroken<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Ends everything, what began last first. */
+/** Ends everything, what began last first, behind what is to be saved. */
 export async function endAll(): Promise<void> {
+  await inOrder(saves)
   ending = true
-  for (const action of [...endings].reverse()) {
+  await inOrder([...endings].reverse())
+}
+
+async function inOrder(actions: Iterable<Ending>): Promise<void> {
+  for (const action of actions) {
     try {
       await action()
     } catch {} // nobody is left to be told

@@ -60,12 +60,15 @@ export async function openKept(
   const earlier = folder === undefined ? undefined : await readEarlier(folder, kind, resume, whole)
   if (earlier && resume) checkCommon(folder as string, kind, earlier.common as Common, common)
   let saved = now()
+  let writing: Promise<void> = Promise.resolve()
   return {
     earlier: resume ? earlier : undefined,
     async save(content, gently = false) {
       if (folder === undefined || (gently && now() - saved < EVERY)) return
       const stored = { format: kind.format, common, ...content }
-      await writeFileAtomic(join(folder, kind.file), `${JSON.stringify(stored, null, 1)}\n`)
+      const write = () => writeFileAtomic(join(folder, kind.file), `${JSON.stringify(stored, null, 1)}\n`)
+      writing = writing.catch(() => {}).then(write) // one behind the other: what is newest stays
+      await writing
       saved = now()
     },
   }

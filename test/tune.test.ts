@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import sharp from 'sharp'
-import { runCommand } from './support/command.js'
+import { interruptCommand, runCommand } from './support/command.js'
 
 const idlevit = (...args: string[]) => runCommand(args, { ...process.env, HF_ENDPOINT: 'http://127.0.0.1:9' })
 const demo = ['tune', '--model', 'demo', '--data', 'scenes:2:24'] as const
@@ -65,6 +65,32 @@ describe('idlevit tune', () => {
     const { answers } = await json(join(out, 'journal.json'))
     for (const key of Object.keys(before.answers)) assert.deepEqual(answers[key], before.answers[key])
     assert.ok(Object.keys(answers).length > Object.keys(before.answers).length)
+  })
+
+  it('interrupted ends with 130, keeps what was measured and goes on from there', async () => {
+    const cut = join(folder, 'cut')
+    const args = [
+      ...demo,
+      '--methods',
+      'idle,tome',
+      '--tries',
+      '40',
+      '--threads',
+      '1',
+      '--target',
+      '0.6x',
+      '--out',
+      cut,
+    ]
+    const { code, stdout, stderr } = await interruptCommand(args, 'SIGINT', /searching [1-9]/)
+    assert.equal(code, 130, stderr)
+    assert.equal(stdout, '')
+    assert.deepEqual(await readdir(cut), ['journal.json'])
+    const kept = Object.keys((await json(join(cut, 'journal.json'))).answers).length
+    assert.ok(kept > 0)
+    const again = await interruptCommand([...args, '--resume'], 'SIGTERM', /going on with \d+ measurements/)
+    assert.equal(again.signal, 'SIGTERM', again.stderr)
+    assert.ok(Object.keys((await json(join(cut, 'journal.json'))).answers).length >= kept)
   })
 
   it('needs no labels', async () => {

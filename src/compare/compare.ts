@@ -8,7 +8,7 @@ import type { Dataset } from '../data/dataset.js'
 import type { Decoder } from '../data/decoder.js'
 import type { LeftOut } from '../data/left-out.js'
 import { loadBatches } from '../data/loader.js'
-import { beforeEnd } from '../ending.js'
+import { saveBeforeEnd } from '../ending.js'
 import { fail } from '../errors.js'
 import { type Skipped, skippedPicture } from '../evaluation/evaluate.js'
 import type { Preprocess } from '../images/preprocess.js'
@@ -86,7 +86,7 @@ export async function compare(request: CompareRequest): Promise<CompareReport> {
     ...(onWarning && { onWarning }),
     onOpen: (done, total) => onProgress?.('loading', done, total),
   })
-  const release = beforeEnd(() => store.save()) // an interrupted comparison keeps what it has
+  const release = saveBeforeEnd(() => store.save()) // an interrupted comparison keeps what it has
   try {
     await store.save() // what cannot be written is told before the work, not behind it
     await askAll(request, pool)

@@ -6,7 +6,7 @@ import { describeMachine } from '../bench/machine.js'
 import { inModelClasses } from '../data/classes.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Decoder } from '../data/decoder.js'
-import { beforeEnd } from '../ending.js'
+import { saveBeforeEnd } from '../ending.js'
 import { fail } from '../errors.js'
 import { type Skipped, skippedPicture } from '../evaluation/evaluate.js'
 import { hashWeights } from '../export/earlier.js'
@@ -67,7 +67,7 @@ export async function runTuning(request: RunRequest): Promise<TuneReport> {
   }
   const journal = await openJournal(out, common, { resume })
   if (journal.earlier > 0) request.onResume?.(journal.earlier)
-  const release = beforeEnd(() => journal.save()) // an interrupted tuning keeps what it has
+  const release = saveBeforeEnd(() => journal.save()) // an interrupted tuning keeps what it has
   const skipped: Skipped[] = []
   const read = partReader()
   try {
