@@ -48,10 +48,12 @@ export async function pageLogs(browser: Browser, url: string, count: number): Pr
       page.on('pageerror', ({ message }) => stop(message))
       page.on('console', (message) => {
         if (message.type() !== 'log') return void complaints.push(message.text())
-        if (logs.push(message.args()[0]?.jsonValue() ?? Promise.resolve()) === count) {
-          clearTimeout(timer)
-          resolve()
-        }
+        if (logs.length === count) return // what is said later dies with the page
+        const value = message.args()[0]?.jsonValue() ?? Promise.resolve()
+        value.catch(() => {}) // met where all are waited for
+        if (logs.push(value) < count) return
+        clearTimeout(timer)
+        resolve()
       })
       page.goto(url).catch((error: Error) => stop(error.message))
     })
