@@ -4,7 +4,8 @@
  * Takes about ten minutes on two cores; nothing else should run meanwhile.
  */
 
-import { type BenchmarkRequest, type BenchmarkRow, benchmark } from '../src/bench/models.js'
+import type { BenchmarkRequest } from '../src/bench/entries.js'
+import { type BenchmarkRow, benchmark } from '../src/bench/models.js'
 import { loadModel } from '../src/weights/load.js'
 
 const rounds = Number(process.argv[2] ?? 15)

@@ -28,7 +28,7 @@ export { type BuildOptions, buildGraph } from './models/build.js'
 export type { VitConfig } from './models/config.js'
 export { type ModelCost, modelCost } from './models/cost.js'
 export { type Preset, presets } from './models/presets.js'
-export type { Score } from './reduction/idle.js'
+export type { Score } from './reduction/idle-block.js'
 export {
   type MethodName,
   type MethodName as Method,

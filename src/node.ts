@@ -4,7 +4,8 @@
  * @module
  */
 
-export { type BenchmarkReport, type BenchmarkRequest, type BenchmarkRow, benchmark } from './bench/models.js'
+export type { BenchmarkRequest } from './bench/entries.js'
+export { type BenchmarkReport, type BenchmarkRow, benchmark } from './bench/models.js'
 export type { Dataset, Sample } from './data/dataset.js'
 export { type Decoder, startDecoders } from './data/decoder.js'
 export type { LeftOut } from './data/left-out.js'

@@ -8,7 +8,7 @@
 import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
 import { present } from '../present.js'
-import type { Score } from '../reduction/idle.js'
+import type { Score } from '../reduction/idle-block.js'
 import type { Setting } from '../reduction/method.js'
 import {
   checkSetting,

@@ -2,7 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import {
+  assertClose,
+  evaluate,
+  floats,
+  maxAbsDiff,
+  pictureOf,
+  randomPixels,
+  randomWeights,
+  tiny,
+} from '../../test/support/models.js'
 import { lower } from '../graph/passes/precision.js'
 import { idle } from '../reduction/idle.js'
 import { planReduction, type ReductionRequest } from '../reduction/registry.js'
@@ -65,19 +74,6 @@ const family: Readonly<Record<string, VitConfig>> = {
   'rotary without a class token': { ...base, rotary: dinov3, positions: 'none', classToken: false, pool: 'mean' },
 }
 
-const close = (a: Values | undefined, b: Values | undefined, what: string, tolerance = 2e-5) => {
-  const [x, y] = [floats(a), floats(b)]
-  const size = Math.max(1, ...x.map(Math.abs))
-  assert.ok(maxAbsDiff(x, y) <= tolerance * size, `${what}: ${maxAbsDiff(x, y)} of ${size}`)
-}
-
-/** Picture b of a batch. */
-function picture({ data, shape }: Values, b: number): Values {
-  const [batch = 1, ...rest] = shape
-  const length = data.length / batch
-  return { data: data.slice(b * length, (b + 1) * length), shape: [1, ...rest] }
-}
-
 for (const [name, config] of Object.entries(family))
   describe(name, () => {
     const values = randomWeights(config, 1)
@@ -93,9 +89,13 @@ for (const [name, config] of Object.entries(family))
 
     it('computes only what can be seen, and the same, with operators of the standard too', async () => {
       const full = await run({ method: 'none', features: true })
-      close((await run({ method: 'none' }))[answer], full[answer], answer)
+      assertClose((await run({ method: 'none' }))[answer], full[answer], answer)
       const graph = lower(buildGraph(config, values, { method: 'none' }), { contrib: false })
-      close((await evaluate(graph, { pixel_values: pixels }, { rewrite: false }))[answer], full[answer], 'standard')
+      assertClose(
+        (await evaluate(graph, { pixel_values: pixels }, { rewrite: false }))[answer],
+        full[answer],
+        'standard',
+      )
     })
 
     it('idled with all tokens kept is dense, through the idle path too', async () => {
@@ -103,7 +103,7 @@ for (const [name, config] of Object.entries(family))
       const kept = await run({ ...planOf({ keepRatio: 1 }), features: true })
       const through = await run({ ...planOf({ keepRatio: 1 }), idleAll: true, features: true })
       for (const found of [kept, through])
-        for (const each of [answer, 'features']) close(found[each], dense[each], each)
+        for (const each of [answer, 'features']) assertClose(found[each], dense[each], each)
     })
 
     for (const ranking of able)
@@ -111,15 +111,16 @@ for (const [name, config] of Object.entries(family))
         const plan = planOf({ keepRatio: 0.6, ranking })
         const gathered = await run({ ...plan, features: true, trace: true })
         const masked = await run({ ...plan, form: 'masked', features: true, trace: true })
-        for (const each of [answer, 'features']) close(gathered[each], masked[each], each)
-        close((await run(plan))[answer], gathered[answer], 'lean')
-        close((await run({ ...plan, form: 'masked' }))[answer], gathered[answer], 'lean, masked')
-        close((await run({ ...plan, official: true }))[answer], gathered[answer], 'projected')
+        for (const each of [answer, 'features']) assertClose(gathered[each], masked[each], each)
+        assertClose((await run(plan))[answer], gathered[answer], 'lean')
+        assertClose((await run({ ...plan, form: 'masked' }))[answer], gathered[answer], 'lean, masked')
+        assertClose((await run({ ...plan, official: true }))[answer], gathered[answer], 'projected')
         for (let b = 0; b < 3; b++) {
-          const alone = await run({ ...plan, features: true, trace: true }, picture(pixels, b))
+          const alone = await run({ ...plan, features: true, trace: true }, pictureOf(pixels, b))
           for (const [output, values] of Object.entries(alone))
-            if (values.data instanceof Float32Array) close(values, picture(gathered[output] as Values, b), output)
-            else assert.deepEqual(values.data, picture(gathered[output] as Values, b).data, output)
+            if (values.data instanceof Float32Array)
+              assertClose(values, pictureOf(gathered[output] as Values, b), output)
+            else assert.deepEqual(values.data, pictureOf(gathered[output] as Values, b).data, output)
         }
         for (const [output, { data }] of Object.entries(gathered)) {
           if (!output.startsWith('computed.')) continue
@@ -154,7 +155,7 @@ for (const [name, config] of Object.entries(family))
       const elastic = buildGraph(config, values, { method: 'idle', elastic: true })
       const tokens = { data: BigInt64Array.from(keep, BigInt), shape: [keep.length] }
       const found = await evaluate(elastic, { pixel_values: pixels, keep_tokens: tokens })
-      close(found[answer], (await run(planOf({ keepRatio: 0.6 })))[answer], answer)
+      assertClose(found[answer], (await run(planOf({ keepRatio: 0.6 })))[answer], answer)
     })
   })
 
@@ -175,7 +176,7 @@ describe('methods on the family', () => {
     ]) {
       const merged = await run(config, { method: 'tome', r: 0 })
       const dense = await run(config, { method: 'none' })
-      close(merged.logits, dense.logits, 'r = 0')
+      assertClose(merged.logits, dense.logits, 'r = 0')
       assert.ok(maxAbsDiff(floats((await run(config, { method: 'tome', r: 4 })).logits), floats(dense.logits)) > 1e-4)
     }
   })
@@ -187,8 +188,8 @@ describe('methods on the family', () => {
     const pixels = randomPixels(config, 3, 3)
     const { logits } = await evaluate(graph(), { pixel_values: pixels })
     for (let b = 0; b < 3; b++) {
-      const alone = await evaluate(graph(), { pixel_values: picture(pixels, b) })
-      close(alone.logits, picture(logits as Values, b), `picture ${b}`)
+      const alone = await evaluate(graph(), { pixel_values: pictureOf(pixels, b) })
+      assertClose(alone.logits, pictureOf(logits as Values, b), `picture ${b}`)
     }
   })
 

@@ -10,7 +10,15 @@ import { topK } from '../graph/ops/rows.js'
 import { concat, reshape, slice } from '../graph/ops/shape.js'
 import { ratioLoss, tokenLoss } from '../losses/dynamicvit.js'
 import { type Block, residual } from './block.js'
-import { type Build, type Form, type LossInputs, type Method, type MethodPlan, stateless } from './method.js'
+import {
+  type Build,
+  type Form,
+  type LossInputs,
+  type Method,
+  type MethodPlan,
+  type OwnLoss,
+  stateless,
+} from './method.js'
 import { denseBlock } from './none.js'
 import { policyAttention } from './policy.js'
 import { choice, decide, gumbel, predict, predictorParameters } from './predictor.js'
@@ -70,7 +78,7 @@ function masked(build: Build, points: readonly number[], given: boolean): Form<T
 export const policiesOf = ({ steps }: LossInputs): Tensor[] => steps.flatMap(({ seen }) => seen?.policy ?? [])
 
 /** The mean over points of how far the shares kept are from those wanted, by a sum over points such as {@link ratioLoss}. */
-export function meanRatioLoss(from: LossInputs, { keep, ratios }: MethodPlan, sum = ratioLoss): Tensor | undefined {
+function meanRatioLoss(from: LossInputs, { keep, ratios }: MethodPlan, sum = ratioLoss): Tensor | undefined {
   const { tokens } = from.shape
   const points = dropPoints(keep, tokens)
   if (points.length === 0) return undefined
@@ -79,12 +87,29 @@ export function meanRatioLoss(from: LossInputs, { keep, ratios }: MethodPlan, su
 }
 
 /** The tokens that the last point keeps, held against the teacher's; see {@link tokenLoss}. */
-export function keptTokenLoss(from: LossInputs): Tensor | undefined {
+function keptTokenLoss(from: LossInputs): Tensor | undefined {
   const policy = policiesOf(from).at(-1)
   if (!policy || !from.rows) return undefined
   const image = (rows: Tensor) => slice(rows, 1, from.shape.prefix) // [B, N0, C]
   return tokenLoss(image(from.rows.student), image(from.rows.teacher), policy)
 }
+
+/** What methods learn that keep tokens by a predictor: how many, and those of the teacher. */
+export const keptLosses = (
+  sum?: (from: LossInputs) => typeof ratioLoss | undefined,
+): { readonly ratio: OwnLoss; readonly token: OwnLoss } => ({
+  ratio: {
+    label: 'Distance to the shares of tokens to keep',
+    weight: 2,
+    compute: (from, plan) => meanRatioLoss(from, plan, sum?.(from)),
+  },
+  token: {
+    label: 'Distance of kept tokens to the teacher’s',
+    weight: 0.5,
+    comparesRows: true,
+    compute: keptTokenLoss,
+  },
+})
 
 export const dynamicvit: Method<DynamicvitSettings> = {
   name: 'dynamicvit',
@@ -99,19 +124,7 @@ export const dynamicvit: Method<DynamicvitSettings> = {
   ownsWeight: /^score_predictor\.\d+\.(in|out)_conv\.\d\.(weight|bias)$/,
   learning: {
     forms: ['masked'],
-    losses: {
-      ratio: {
-        label: 'Distance to the shares of tokens to keep',
-        weight: 2,
-        compute: (from, plan) => meanRatioLoss(from, plan),
-      },
-      token: {
-        label: 'Distance of kept tokens to the teacher’s',
-        weight: 0.5,
-        comparesRows: true,
-        compute: keptTokenLoss,
-      },
-    },
+    losses: keptLosses(),
     noise: { gumbel },
   },
   open(build, { keep, form, givenPolicy = false }) {

@@ -2,7 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { describe, it, test } from 'node:test'
-import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny, tinySwin } from '../../test/support/models.js'
+import {
+  assertClose,
+  evaluate,
+  floats,
+  pictureOf,
+  randomPixels,
+  tiny,
+  tinySwin,
+  weightsUnder,
+} from '../../test/support/models.js'
 import { InputError } from '../errors.js'
 import { gradients } from '../graph/gradients.js'
 import { constant, createGraph, input, output } from '../graph/graph.js'
@@ -13,16 +22,8 @@ import { forward, shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph, methodBuild, type WeightValues } from '../models/build.js'
 import { modelCost } from '../models/cost.js'
 import { presets } from '../models/presets.js'
-import { createRandom } from '../random.js'
 import type { Values } from '../runtime/session.js'
-import {
-  methodNames,
-  methodOf,
-  openMethod,
-  planReduction,
-  type ReductionPlan,
-  type ReductionRequest,
-} from './registry.js'
+import { methodNames, methodOf, openMethod, planReduction, type ReductionRequest } from './registry.js'
 
 const shape = shapeOf(tinySwin)
 const pixels = randomPixels(tinySwin, 3, 2)
@@ -37,52 +38,28 @@ const plans: readonly ReductionRequest[] = [
   { method: 'dynamicswin' },
 ]
 
-/** The model's weights, and those of a plan's method. */
-function weightsFor({ method, keep, ...settings }: ReductionPlan): WeightValues {
-  const random = createRandom(7)
-  const own = methodOf(method).parameters?.(shape, keep, settings) ?? new Map<string, readonly number[]>()
-  const values = [...own].map(([name, sizes]) => {
-    const count = sizes.reduce((a, b) => a * b, 1)
-    return [name, { shape: sizes, data: Float32Array.from({ length: count }, () => 0.5 * random.normal()) }] as const
-  })
-  return new Map([...randomWeights(tinySwin, 1), ...values])
-}
-
 const run = (values: WeightValues, options: BuildOptions, pictures: Values = pixels) =>
   evaluate(buildGraph(tinySwin, values, options), { pixel_values: pictures })
-
-/** Picture b of a batch. */
-function picture({ data, shape }: Values, b: number): Values {
-  const [batch = 1, ...rest] = shape
-  const length = data.length / batch
-  return { data: data.slice(b * length, (b + 1) * length), shape: [1, ...rest] }
-}
-
-const close = (a: Values | undefined, b: Values | undefined, what: string, tolerance = 2e-5) => {
-  const [x, y] = [floats(a), floats(b)]
-  const size = Math.max(1, ...x.map(Math.abs))
-  assert.ok(maxAbsDiff(x, y) <= tolerance * size, `${what}: ${maxAbsDiff(x, y)} of ${size}`)
-}
 
 for (const request of plans)
   describe(JSON.stringify(request), () => {
     const plan = planReduction({ ...request, keepRatio: 0.6 }, shape)
-    const values = weightsFor(plan)
+    const values = weightsUnder(tinySwin, plan, 0.5)
 
     it('is the dense model where everything is kept', async () => {
       const all = planReduction({ ...request, keepRatio: 1 }, shape)
       const [a, b] = [await run(values, all), await run(values, { method: 'none' })]
-      close(a.logits, b.logits, 'logits', 1e-6)
+      assertClose(a.logits, b.logits, 'logits', 1e-6)
     })
 
     it('treats every picture of a batch alone', async () => {
       const options = { ...plan, trace: true, blocks: true }
       const together = await run(values, options)
       for (let b = 0; b < 3; b++) {
-        const alone = await run(values, options, picture(pixels, b))
+        const alone = await run(values, options, pictureOf(pixels, b))
         for (const [name, found] of Object.entries(alone)) {
-          const whole = picture(together[name] as Values, b)
-          if (found.data instanceof Float32Array) close(found, whole, `${name} of picture ${b}`)
+          const whole = pictureOf(together[name] as Values, b)
+          if (found.data instanceof Float32Array) assertClose(found, whole, `${name} of picture ${b}`)
           else assert.deepEqual(found.data, whole.data, `${name} of picture ${b}`)
         }
       }
@@ -91,9 +68,9 @@ for (const request of plans)
     it('gives the same lowered, and with standard operators alone', async () => {
       const { logits } = await run(values, plan)
       const graph = () => buildGraph(tinySwin, values, plan)
-      close((await evaluate(lower(graph()), { pixel_values: pixels })).logits, logits, 'lowered')
+      assertClose((await evaluate(lower(graph()), { pixel_values: pixels })).logits, logits, 'lowered')
       const portable = lower(graph(), { contrib: false })
-      close(
+      assertClose(
         (await evaluate(portable, { pixel_values: pixels }, { contrib: false })).logits,
         logits,
         'standard operators',
@@ -105,7 +82,7 @@ const idled = plans.filter(({ method, dead }) => method === 'idle' && !dead)
 
 for (const request of idled) {
   const plan = planReduction({ ...request, keepRatio: 0.6 }, shape)
-  const values = weightsFor(plan)
+  const values = weightsUnder(tinySwin, plan, 0.5)
   const said = JSON.stringify(request)
 
   test(`masked is gathered: ${said}`, async () => {
@@ -113,7 +90,7 @@ for (const request of idled) {
     const [gathered, masked] = [await run(values, options), await run(values, { ...options, form: 'masked' })]
     for (const [name, found] of Object.entries(gathered))
       if (name.startsWith('computed')) assert.deepEqual(found.data, masked[name]?.data, name)
-      else if (found.data instanceof Float32Array) close(found, masked[name], name)
+      else if (found.data instanceof Float32Array) assertClose(found, masked[name], name)
   })
 
   test(`idle tokens are the same bits, computed ones as many as planned: ${said}`, async () => {
@@ -141,7 +118,7 @@ for (const request of idled) {
 test('idle tokens keep their place through merging', async () => {
   // Where every token of the second stage idles but one in each window, the third stage gets what merging makes of the rows
   // that the first stage left; only merged tokens with a computed one among their four differ.
-  const values = weightsFor(planReduction({ method: 'idle' }, shape))
+  const values = weightsUnder(tinySwin, planReduction({ method: 'idle' }, shape), 0.5)
   const dense = planReduction({ method: 'idle', keepTokens: [256, 256, 64, 64, 16, 16], ranking: 'norm' }, shape)
   const some = { ...dense, keep: [256, 256, 4, 64, 16, 16] }
   const merged = async (options: BuildOptions) => {
@@ -173,7 +150,7 @@ test('idle tokens keep their place through merging', async () => {
 test('dead tokens are zero, stay so, and touch nobody', async () => {
   const plan = planReduction({ method: 'idle', dead: true, ranking: 'norm', keepRatio: 0.6 }, shape)
   assert.deepEqual(plan.keep, [256, 256, 38, 38, 5, 5])
-  const values = weightsFor(plan)
+  const values = weightsUnder(tinySwin, plan, 0.5)
   const found = await run(values, { ...plan, trace: true, blocks: true })
   for (const l of [2, 3, 4, 5]) {
     const [alive, rows] = [floats(found[`computed.${l}`]), floats(found[`block.${l}`])]
@@ -195,7 +172,7 @@ test('the predictor learns through the masked form', async () => {
   const plan = planReduction({ method: 'idle', ranking: 'predictor', keepRatio: 0.6 }, shape)
   for (const dead of [false, true])
     for (const variant of ['block', 'ffn'] as const) {
-      const values = weightsFor(plan)
+      const values = weightsUnder(tinySwin, plan, 0.5)
       const graph = createGraph()
       const x = input(graph, 'pixel_values', ['batch', 3, 32, 32])
       const weights = new Map([...values].map(([name, { shape }]) => [name, input(graph, name, shape)]))

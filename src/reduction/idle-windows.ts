@@ -143,7 +143,7 @@ export function idleWindows(build: Build, plan: MethodPlan & WindowSettings): Fo
       const decides = reduces && (before.stage !== stage || K !== keep[block.index - 1])
       if (dead) return deadBlock(block, rows, state, { K, ranking, decides })
       const idle = form === 'masked' ? maskedBlock : gatheredBlock
-      return { ...idle(block, rows, K, variant, ranking, scores), state }
+      return { ...idle(block, rows, { K, variant, ranking, predicted: scores }), state }
     },
   }
 }
@@ -199,14 +199,20 @@ function bestOfWindows(block: Block, scores: Tensor, K: number) {
   return { at, tokens: windows.tokensAt(at) }
 }
 
+/** How many tokens a block selects, for what, and by which scores. */
+interface Selecting {
+  readonly K: number
+  readonly variant: Variant
+  readonly ranking: WindowRanking
+  /** Scores of a predictor `[B, N]`; absent where tokens are ranked without one. */
+  readonly predicted: Tensor | undefined
+}
+
 /** The *gathered* form: idle rows are not computed. */
 function gatheredBlock(
   block: Block,
   rows: Rows,
-  K: number,
-  variant: Variant,
-  ranking: WindowRanking,
-  predicted: Tensor | undefined,
+  { K, variant, ranking, predicted }: Selecting,
 ): Omit<Step<State>, 'state'> {
   const { x } = rows
   const [, N, C] = x.shape as [Dim, number, number]
@@ -243,10 +249,7 @@ function gatheredBlock(
 function maskedBlock(
   block: Block,
   rows: Rows,
-  K: number,
-  variant: Variant,
-  ranking: WindowRanking,
-  predicted: Tensor | undefined,
+  { K, variant, ranking, predicted }: Selecting,
 ): Omit<Step<State>, 'state'> {
   const { x } = rows
   const N = x.shape[1] as number

@@ -7,7 +7,7 @@ import { type BuildOptions, buildGraph, constantWeights } from '../models/build.
 import { vitBlock } from '../models/vit.js'
 import { createRandom } from '../random.js'
 import { createSession } from '../runtime/node.js'
-import { idleBlock } from './idle.js'
+import { idleBlock } from './idle-block.js'
 
 const weights = randomWeights(tiny, 1)
 const pixels = randomPixels(tiny, 3, 2)

@@ -2,13 +2,20 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import {
+  assertClose,
+  evaluate,
+  floats,
+  pictureOf,
+  randomPixels,
+  tiny,
+  weightsUnder,
+} from '../../test/support/models.js'
 import { output } from '../graph/graph.js'
 import { lower } from '../graph/passes/precision.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildForward, buildGraph, type WeightValues } from '../models/build.js'
 import type { VitConfig } from '../models/config.js'
-import { createRandom } from '../random.js'
 import type { Values } from '../runtime/session.js'
 import { type MethodName, methodNames, methodOf, planReduction, type ReductionRequest } from './registry.js'
 
@@ -20,17 +27,6 @@ const models: Readonly<Record<string, VitConfig>> = {
   DeiT: plain,
   'distilled DeiT': { ...plain, distilled: true },
   'LV-ViT': { ...plain, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true },
-}
-
-/** The model's weights, and those that a method reads beyond them. */
-function weightsFor(config: VitConfig, method: MethodName, keep: readonly number[]): WeightValues {
-  const random = createRandom(7)
-  const own = methodOf(method).parameters?.(shapeOf(config), keep) ?? new Map<string, readonly number[]>()
-  const values = [...own].map(([name, shape]) => {
-    const count = shape.reduce((a, b) => a * b, 1)
-    return [name, { shape, data: Float32Array.from({ length: count }, () => 0.3 * random.normal()) }] as const
-  })
-  return new Map([...randomWeights(config, 1), ...values])
 }
 
 /** Requests that reduce, by method; the others take a keep ratio as it is. */
@@ -52,19 +48,6 @@ const everything: Partial<Record<MethodName, ReductionRequest>> = { ats: { from:
 const run = (config: VitConfig, values: WeightValues, options: BuildOptions, input: Values = pixels) =>
   evaluate(buildGraph(config, values, options), { pixel_values: input })
 
-/** Picture b of a batch. */
-function picture({ data, shape }: Values, b: number): Values {
-  const [batch = 1, ...rest] = shape
-  const length = data.length / batch
-  return { data: data.slice(b * length, (b + 1) * length), shape: [1, ...rest] }
-}
-
-const close = (a: Values | undefined, b: Values | undefined, what: string, tolerance = 2e-5) => {
-  const [x, y] = [floats(a), floats(b)]
-  const size = Math.max(1, ...x.map(Math.abs))
-  assert.ok(maxAbsDiff(x, y) <= tolerance * size, `${what}: ${maxAbsDiff(x, y)} of ${size}`)
-}
-
 for (const method of methodNames.filter((name) => methodOf(name).windows !== 'only'))
   for (const [model, config] of Object.entries(models))
     describe(`${method}, ${model}`, () => {
@@ -72,24 +55,24 @@ for (const method of methodNames.filter((name) => methodOf(name).windows !== 'on
 
       it('is the dense model where everything is kept', async () => {
         const plan = planReduction({ method, ...(everything[method] ?? { keepRatio: 1 }) }, shape)
-        const values = weightsFor(config, method, plan.keep)
+        const values = weightsUnder(config, plan)
         const [a, b] = [await run(config, values, plan), await run(config, values, { method: 'none' })]
-        close(a.logits, b.logits, 'logits', 1e-5)
+        assertClose(a.logits, b.logits, 'logits', 1e-5)
       })
 
       for (const request of reduced(method)) {
         const said = JSON.stringify(request)
         const plan = planReduction({ method, ...request }, shape)
-        const values = weightsFor(config, method, plan.keep)
+        const values = weightsUnder(config, plan)
 
         it(`treats every picture of a batch alone: ${said}`, async () => {
           const options = { ...plan, trace: true, blocks: true }
           const together = await run(config, values, options)
           for (let b = 0; b < 3; b++) {
-            const alone = await run(config, values, options, picture(pixels, b))
+            const alone = await run(config, values, options, pictureOf(pixels, b))
             for (const [name, values] of Object.entries(alone)) {
-              const whole = picture(together[name] as Values, b)
-              if (values.data instanceof Float32Array) close(values, whole, `${name} of picture ${b}`)
+              const whole = pictureOf(together[name] as Values, b)
+              if (values.data instanceof Float32Array) assertClose(values, whole, `${name} of picture ${b}`)
               else assert.deepEqual(values.data, whole.data, `${name} of picture ${b}`)
             }
           }
@@ -100,15 +83,15 @@ for (const method of methodNames.filter((name) => methodOf(name).windows !== 'on
             await run(config, values, plan),
             await run(config, values, { ...plan, official: true, features: true }),
           ]
-          close(lean.logits, full.logits, 'logits')
+          assertClose(lean.logits, full.logits, 'logits')
           const standard = await evaluate(
             lower(buildGraph(config, values, plan), { contrib: false }),
             { pixel_values: pixels },
             { contrib: false },
           )
-          close(lean.logits, standard.logits, 'standard operators')
+          assertClose(lean.logits, standard.logits, 'standard operators')
           const lowered = await evaluate(lower(buildGraph(config, values, plan)), { pixel_values: pixels })
-          close(lean.logits, lowered.logits, 'lowered')
+          assertClose(lean.logits, lowered.logits, 'lowered')
         })
 
         it(`loses tokens for good, or none, and counts them all: ${said}`, async () => {

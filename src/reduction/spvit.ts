@@ -20,7 +20,7 @@ import { rowMask, topK } from '../graph/ops/rows.js'
 import { concat, reshape, slice, split } from '../graph/ops/shape.js'
 import { batchRatioLoss } from '../losses/spvit.js'
 import { type Block, residual } from './block.js'
-import { dropPoints, keptTokenLoss, meanRatioLoss, predictorWeights } from './dynamicvit.js'
+import { dropPoints, keptLosses, predictorWeights } from './dynamicvit.js'
 import type { Build, Form, Method, MethodPlan, Step } from './method.js'
 import { denseBlock } from './none.js'
 import { pack } from './packing.js'
@@ -264,19 +264,7 @@ export const spvit: Method<SpvitSettings> = {
   most: ({ keep }, { tokens }) => Object.fromEntries(keep.map((_, l) => [keptSymbol(l), tokens])),
   learning: {
     forms: ['masked'],
-    losses: {
-      ratio: {
-        label: 'Distance to the shares of tokens to keep',
-        weight: 2,
-        compute: (from, plan) => meanRatioLoss(from, plan, from.taught ? batchRatioLoss : undefined),
-      },
-      token: {
-        label: 'Distance of kept tokens to the teacher’s',
-        weight: 0.5,
-        comparesRows: true,
-        compute: keptTokenLoss,
-      },
-    },
+    losses: keptLosses(({ taught }) => (taught ? batchRatioLoss : undefined)),
     noise: { gumbel },
   },
   open(build, { form, ...options }) {

@@ -17,9 +17,9 @@ import {
 } from '../page/page.js'
 import { MANY, type MeasuredPoint, type PointSeries, pointChart } from '../page/points.js'
 import type { MethodName } from '../reduction/registry.js'
+import type { Candidate } from './front.js'
 import { tuneFiles } from './journal.js'
 import type { TuneReport } from './report.js'
-import type { Candidate } from './tune.js'
 
 /** Draws the page as the text of an HTML file. */
 export async function drawTunePage(report: TuneReport): Promise<string> {

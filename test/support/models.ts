@@ -1,11 +1,13 @@
 /** Small random models and sessions for tests. */
 
+import assert from 'node:assert/strict'
 import type { Graph, TensorData } from '../../src/graph/graph.js'
-import { parametersOf } from '../../src/models/backbone.js'
+import { parametersOf, shapeOf } from '../../src/models/backbone.js'
 import type { WeightValues } from '../../src/models/build.js'
 import { pictureSize, type VitConfig } from '../../src/models/config.js'
 import type { SwinConfig } from '../../src/models/swin-config.js'
 import { createRandom } from '../../src/random.js'
+import { methodOf, type ReductionPlan } from '../../src/reduction/registry.js'
 import { createSession } from '../../src/runtime/node.js'
 import type { SessionOptions, Values } from '../../src/runtime/session.js'
 
@@ -101,4 +103,33 @@ export function maxAbsDiff(a: TensorData, b: TensorData): number {
     if (!(difference <= max)) max = difference // NaN counts as a difference
   }
   return max
+}
+
+/** Picture b of a batch. */
+export function pictureOf({ data, shape }: Values, b: number): Values {
+  const [batch = 1, ...rest] = shape
+  const length = data.length / batch
+  return { data: data.slice(b * length, (b + 1) * length), shape: [1, ...rest] }
+}
+
+/** Fails where two outputs differ by more than a share of the largest entry, 1 at least. */
+export function assertClose(a: Values | undefined, b: Values | undefined, what: string, tolerance = 2e-5): void {
+  const [x, y] = [floats(a), floats(b)]
+  const size = Math.max(1, ...x.map(Math.abs))
+  assert.ok(maxAbsDiff(x, y) <= tolerance * size, `${what}: ${maxAbsDiff(x, y)} of ${size}`)
+}
+
+/** A model's random weights, and those that a plan's method reads beyond them. */
+export function weightsUnder(
+  config: VitConfig,
+  { method, keep, ...settings }: ReductionPlan,
+  deviation = 0.3,
+): WeightValues {
+  const random = createRandom(7)
+  const own = methodOf(method).parameters?.(shapeOf(config), keep, settings) ?? new Map<string, readonly number[]>()
+  const values = [...own].map(([name, shape]) => {
+    const count = shape.reduce((a, b) => a * b, 1)
+    return [name, { shape, data: Float32Array.from({ length: count }, () => deviation * random.normal()) }] as const
+  })
+  return new Map([...randomWeights(config, 1), ...values])
 }
