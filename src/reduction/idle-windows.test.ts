@@ -168,6 +168,25 @@ test('dead tokens are zero, stay so, and touch nobody', async () => {
   assert.deepEqual(found['computed.2']?.data, found['computed.3']?.data)
 })
 
+for (const ranking of ['norm', 'received', 'predictor'] as const)
+  test(`what was dead before two by two tokens were merged is dead behind it, by ${ranking}`, async () => {
+    const keepTokens = [256, 256, 8, 8, 6, 6]
+    const plan = planReduction({ method: 'idle', dead: true, ranking, keepTokens }, shape)
+    const found = await run(weightsUnder(tinySwin, plan, 0.5), { ...plan, trace: true })
+    const [before, behind] = [floats(found['computed.3']), floats(found['computed.4'])] // [B, 64], [B, 16]
+    for (let b = 0; b < 3; b++) {
+      const living = Array.from({ length: 16 }, (_, cell) => {
+        const [row, column] = [2 * Math.floor(cell / 4), 2 * (cell % 4)]
+        return [0, 1, 8, 9].some((part) => before[64 * b + 8 * row + column + part] === 1)
+      })
+      const chosen = living.map((_, cell) => behind[16 * b + cell] === 1)
+      assert.ok(chosen.every((is, cell) => !is || living[cell]))
+      const count = (of: readonly boolean[]) => of.filter(Boolean).length
+      assert.ok(count(living) < 16)
+      assert.equal(count(chosen), Math.min(6, count(living)))
+    }
+  })
+
 test('the predictor learns through the masked form', async () => {
   const plan = planReduction({ method: 'idle', ranking: 'predictor', keepRatio: 0.6 }, shape)
   for (const dead of [false, true])
