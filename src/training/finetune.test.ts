@@ -85,8 +85,12 @@ test('LV-ViT learns to be idled: its stem, its heads, and the features of the to
   assert.notDeepEqual(loaded.state.get('patch_embed.conv1.weight')?.data, before)
 })
 
+/** Threads of this process. */
+const threads = () => (process.report.getReport() as { readonly workers?: readonly unknown[] }).workers?.length ?? 0
+
 test('a run writes a folder that loads as a model and evaluates to what the log says', async () => {
   const out = await folder()
+  const before = threads()
   const warnings: string[] = []
   const settings = options(
     out,
@@ -94,6 +98,7 @@ test('a run writes a folder that loads as a model and evaluates to what the log 
     { training: pictures(33, 1, 7), warn: (message) => warnings.push(message) },
   )
   const { progress } = await finetune(settings)
+  assert.equal(threads(), before)
   assert.deepEqual(
     (await readdir(out)).sort(),
     ['checkpoints', 'config.json', 'log.jsonl', 'model.safetensors', 'report.html'].sort(),
