@@ -9,6 +9,7 @@ import { lower, type Precision } from '../graph/passes/precision.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph } from '../models/build.js'
 import { modelCost } from '../models/cost.js'
+import type { StepRequest } from '../models/steps.js'
 import {
   type MethodChoice,
   type MethodName,
@@ -32,8 +33,8 @@ export interface BenchmarkRequest extends MethodChoice {
   /** Draw weights that a method reads and the model lacks, from this seed: for models whose own are drawn, too. */
   readonly missing?: number
   readonly keepRatios: readonly number[]
-  /** The one plan that is timed, beside the dense model, instead of methods and keep ratios. */
-  readonly plan?: ReductionRequest
+  /** The plan that is timed, beside the dense model, instead of methods and keep ratios; in steps each of them. */
+  readonly plan?: StepRequest
   readonly batches: readonly number[]
   readonly precisions: readonly Precision[]
   readonly device?: Device
@@ -64,6 +65,8 @@ export interface EntryRow {
   readonly model: string
   readonly method?: MethodName
   readonly keepRatio?: number
+  /** Which step of the plan, from 1. */
+  readonly step?: number
   readonly precision?: Precision
   /** Absent where pictures decide how many tokens are computed. */
   readonly gmacs?: number
@@ -106,7 +109,7 @@ export function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   const lanes = request.lanes ?? (device === 'cpu' ? availableParallelism() : 1)
   const reductions = reductionsOf(request)
   return precisions.flatMap((precision) =>
-    reductions.flatMap(({ keepRatio, ...choice }): Entry[] => {
+    reductions.flatMap(({ keepRatio, step, ...choice }): Entry[] => {
       const plan = planReduction({ ...choice, ...(keepRatio !== 1 && { keepRatio }) }, shapeOf(config))
       const { method, keep, ...settings } = plan
       const { parameters, initial } = methodOf(method)
@@ -119,11 +122,13 @@ export function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
         model: 'idlevit',
         method,
         ...(keepRatio !== undefined && { keepRatio }),
+        ...(step !== undefined && { step }),
         precision,
         ...(!varies && { gmacs: macs / 1e9 }), // noise is no picture: what it decides says nothing
       }
       const how = { contrib: true, rewrite: needsRewriting({ device, precision }) }
-      const fixed = { row, microBatch, lanes, ...fromGraph(graph(plan), request, how) }
+      const perRun = methodOf(method).onePicture?.(plan) ? 1 : microBatch
+      const fixed = { row, microBatch: perRun, lanes, ...fromGraph(graph(plan), request, how) }
       if (!elastic) return [fixed]
       const feeds = { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
       const free = fromGraph(
@@ -136,15 +141,15 @@ export function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   )
 }
 
+type Timed = Omit<ReductionRequest, 'keepRatio'> & { readonly keepRatio?: number; readonly step?: number }
+
 /** What is timed: every method at every keep ratio; at 1 all are the dense model, which is timed once. */
-function reductionsOf(
-  request: BenchmarkRequest,
-): (Omit<ReductionRequest, 'keepRatio'> & { readonly keepRatio?: number })[] {
+function reductionsOf(request: BenchmarkRequest): Timed[] {
   const { method = 'idle', methods = [method], keepRatios, plan } = request
   const dense = { method: 'none', keepRatio: 1 } as const
   if (plan) {
-    const { keepRatio: _, ...own } = plan
-    return [dense, own]
+    const { keepRatio: _, steps, ...own } = plan
+    return [dense, ...(steps?.map(({ keepTokens }, i) => ({ ...own, keepTokens, step: i + 1 })) ?? [own])]
   }
   const choices = methods
     .filter((name) => name !== 'none')

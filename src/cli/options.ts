@@ -7,6 +7,7 @@
  */
 import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
+import type { StepRequest } from '../models/steps.js'
 import { present } from '../present.js'
 import type { Score } from '../reduction/idle-block.js'
 import type { Setting } from '../reduction/method.js'
@@ -17,7 +18,6 @@ import {
   type MethodSettings,
   methodNames,
   methodOf,
-  type ReductionRequest,
   type StoredReduction,
   settingsOf,
   withStored,
@@ -141,9 +141,14 @@ const definitions = {
   maxGmacs: define('--max-gmacs <G>', 'the largest keep ratio whose plan does at most G GMACs a picture', positive, {
     conflicts: ['keepRatio', 'keepRatios', 'keepTokens'],
   }),
-  plan: define('--plan <file>', 'a plan that tune wrote: method, its options and tokens by block', text('a path'), {
-    conflicts: ['keepRatio', 'keepRatios', 'keepTokens', 'maxGmacs', 'method', 'methodOption', 'score'],
-  }),
+  plan: define(
+    '--plan <file>',
+    'a plan that tune or calibrate wrote: method, its options and tokens by block',
+    text('a path'),
+    {
+      conflicts: ['keepRatio', 'keepRatios', 'keepTokens', 'maxGmacs', 'method', 'methodOption', 'score'],
+    },
+  ),
   method: define(
     '--method <name>',
     `token reduction: ${methodNames.join(', ')}; dvt for a cascade of nets`,
@@ -158,9 +163,9 @@ const definitions = {
   }),
   thresholds: define(
     '--thresholds <t,t>',
-    'of a cascade (DVT): confidence from which a net answers, one number for every net but the last',
+    'of a cascade (DVT) or a plan in steps: confidence from which a net or step answers, one number for each but the last',
     list(confidence),
-    { otherwise: "the model's; without them all nets are asked" },
+    { otherwise: "the model's or the plan's; without them all are asked" },
   ),
   precision: define('--precision <name>', `number format: ${precisions.join(', ')}`, oneOf(...precisions), {
     otherwise: 'fp32',
@@ -255,8 +260,10 @@ export function addOptions(command: Command, names: readonly SharedName[], extra
 }
 
 /** The reduction that the options ask for, as the classifier and the graph builder take it. */
-export interface Reduction extends ReductionRequest {
+export interface Reduction extends StepRequest {
   readonly method: MethodName
+  /** Of steps: the confidence from which each but the last answers. */
+  readonly thresholds?: readonly number[]
 }
 
 /**
@@ -294,7 +301,7 @@ export function singleNetMethod({ method, model }: Pick<SharedOptions, 'method' 
 /** The method that the options name, with its options; how many tokens it keeps is said elsewhere. */
 export function readChoice(options: SharedOptions): MethodChoice {
   if (options.plan !== undefined) {
-    const { keepTokens: _, ...choice } = readPlan(options.plan).reduction
+    const { keepTokens: _, steps: __, thresholds: ___, ...choice } = readPlan(options.plan).reduction
     return choice
   }
   const method = singleNetMethod(options)

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import type { Dataset } from '../data/dataset.js'
 import { countByReason, type LeftOut } from '../data/left-out.js'
 import { fail } from '../errors.js'
+import { hashWeights } from '../export/earlier.js'
 import { describePreprocess, imagenetPreprocess, overridePreprocess, type Preprocess } from '../images/preprocess.js'
 import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
@@ -19,16 +20,18 @@ import { type LoadedModel, type LoadOptions, loadModel, presetSizes } from '../w
 import { type Reduction, readPictureOverrides, readReduction, type SharedOptions } from './options.js'
 import { startProgress, warn } from './output.js'
 
-/** What a command takes besides single nets. */
-export type Takes = Pick<LoadOptions, 'cascades'>
+/** What a command takes besides single nets: cascades of nets, and plans in steps. */
+export interface Takes extends Pick<LoadOptions, 'cascades'> {
+  readonly steps?: boolean
+}
 
 /** The model that `--model` and `--init` name, with the labels of `--labels`, of the model, or of ImageNet-1K. */
-export async function openModel(options: SharedOptions, takes: Takes = {}): Promise<Model & LoadedModel> {
+export async function openModel(options: SharedOptions, { cascades }: Takes = {}): Promise<Model & LoadedModel> {
   const spec = options.model ?? fail('--model: wanted a preset, a hub id or a path, found nothing')
   const progress = startProgress('downloading', undefined)
   const loaded = await loadModel(spec, {
     ...loadOptions(options),
-    ...takes,
+    ...(cascades && { cascades }),
     onProgress: ({ bytes, total, file }) => progress.update(bytes, `of ${total} bytes, ${file}`),
   })
   progress.stop()
@@ -109,11 +112,15 @@ export const preprocessingLine = (report: PreprocessingReport): string =>
  */
 export function reductionFor(
   options: SharedOptions,
-  { name, config, idle }: Pick<LoadedModel, 'name' | 'config' | 'idle'>,
+  { name, config, idle, state }: Pick<LoadedModel, 'name' | 'config' | 'idle'> & Partial<Pick<LoadedModel, 'state'>>,
+  takes: Takes = {},
 ): Reduction {
   if (isCascade(config)) return checkNoReduction(options)
   const { maxGmacs, plan, ...others } = options
-  if (plan !== undefined) return planFor(plan, { name, config }).reduction
+  if (plan !== undefined) {
+    const given = options.thresholds === undefined && state ? { state } : {} // thresholds of one's own fit any weights
+    return planFor(plan, { name, config, ...given }, takes).reduction
+  }
   if (maxGmacs === undefined) return readReduction(options, idle)
   // Any ratio below 1 will do: it stands in for what is sought, so that what the model's folder keeps does not count.
   const { keepRatio: _, ...reduction } = readReduction({ ...others, keepRatio: 0.5 }, idle)
@@ -137,19 +144,34 @@ function checkNoReduction(options: SharedOptions): Reduction {
 }
 
 /**
- * The plan of a file that tune wrote.
+ * The plan of a file that tune or calibrate wrote.
  *
- * @throws InputError where it is none, or for models of other sizes
+ * @param model - thresholds must be for its weights, where those are given
+ * @throws InputError where it is none, for models of other sizes or weights, or in steps where these are not taken
  */
-export function planFor(path: string, { name, config }: Pick<LoadedModel, 'name' | 'config'>): GivenPlan {
+export function planFor(
+  path: string,
+  { name, config, state }: Pick<LoadedModel, 'name' | 'config'> & Partial<Pick<LoadedModel, 'state'>>,
+  { steps = false }: Takes = {},
+): GivenPlan {
   const plan = readPlan(path)
   checkPlan(plan, name, shapeOf(config))
+  if (plan.reduction.steps && !steps)
+    fail(`${path}: a plan in steps, which classify, eval, compare, bench and info take; wanted a plan that tune wrote`)
+  if (plan.weights !== undefined && state && plan.weights !== hashWeights(state))
+    fail(
+      `${path}: thresholds for the weights of ${plan.made.name}, found others in ${name}: calibrate again, or say --thresholds`,
+    )
   return plan
 }
 
 /** What the options ask of the classifier: the plan (from the model's own settings when none is given) and the session. */
-export const classifierOptions = (options: SharedOptions, model: LoadedModel): ClassifierOptions => ({
-  ...reductionFor(options, model),
+export const classifierOptions = (
+  options: SharedOptions,
+  model: LoadedModel,
+  takes: Takes = {},
+): ClassifierOptions => ({
+  ...reductionFor(options, model, takes),
   ...(options.device && { device: options.device }),
   ...(options.precision && { precision: options.precision }),
   ...(options.threads !== undefined && { threads: options.threads }),

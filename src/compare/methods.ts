@@ -9,19 +9,23 @@ import { shapeOf } from '../models/backbone.js'
 import type { BuildOptions, WeightValues } from '../models/build.js'
 import type { VitConfig } from '../models/config.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
+import { planSteps, type StepRequest } from '../models/steps.js'
 import {
   type MethodName,
   type MethodSettings,
   methodNames,
   methodOf,
   planReduction,
-  type ReductionRequest,
   type StoredReduction,
   settingsOf,
 } from '../reduction/registry.js'
 
 /** A method and its settings, as a classifier takes them. */
-export type Reduction = ReductionRequest & { readonly method: MethodName }
+export type Reduction = StepRequest & {
+  readonly method: MethodName
+  /** Of steps: the confidence from which each but the last answers. */
+  readonly thresholds?: readonly number[]
+}
 
 /** A model as far as its costs go. */
 export interface Sized {
@@ -154,7 +158,9 @@ const counted = new WeakMap<VitConfig, Map<string, Omit<Cost, 'warnings'>>>()
  * @throws InputError where the method cannot be run so
  */
 export function costOf({ config }: Pick<Sized, 'config'>, reduction: Reduction): Cost {
-  const { warnings, ...plan } = planReduction(reduction, shapeOf(config))
+  const { warnings, ...plan } = reduction.steps
+    ? planSteps(reduction, 'the model', config)
+    : planReduction(reduction, shapeOf(config))
   const costs = counted.get(config) ?? new Map<string, Omit<Cost, 'warnings'>>()
   counted.set(config, costs)
   const { ratios: _, ...counts } = plan

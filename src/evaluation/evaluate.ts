@@ -7,7 +7,7 @@ import { fail } from '../errors.js'
 import type { Bindings } from '../graph/dims.js'
 import { methodText } from '../models/cascade.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
-import { type Classifier, checkHead, type ForwardResult, topIndices } from '../runtime/classifier.js'
+import { type Classifier, callsAhead, checkHead, type ForwardResult, topIndices } from '../runtime/classifier.js'
 import { checkMemory } from '../runtime/free-memory.js'
 
 export interface EvaluationOptions extends Pick<LoaderOptions, 'preprocess' | 'workers' | 'decoders'> {
@@ -58,9 +58,11 @@ export interface EvaluationReport {
   readonly method: string
   /** By block. */
   readonly keepRatios: readonly number[]
-  /** Of a cascade, by net: pictures that it answered, and the confidence from which it does. */
+  /** Of a cascade by net, or by step: pictures that it answered, and the confidence from which it does. */
   readonly exits?: readonly number[]
   readonly thresholds?: readonly number[]
+  /** By step, then by block: image tokens. */
+  readonly steps?: readonly (readonly number[])[]
 }
 
 const DEFAULT_BATCH = 16
@@ -87,8 +89,7 @@ export async function evaluateClassifier(
   let top5 = 0
   let loss = 0
   const start = performance.now()
-  // Lanes must not wait for each other at the end of a batch: the next one is under way by then.
-  const ahead = classifier.lanes > 1 ? 1 : 0
+  const ahead = callsAhead(classifier)
   const batches = loadBatches(dataset, {
     batch,
     preprocess,
@@ -103,7 +104,7 @@ export async function evaluateClassifier(
     },
   })
   const decided: Bindings[] = []
-  const answered = new Array<number>((model.config.cascade?.smaller.length ?? 0) + 1).fill(0)
+  const answered = new Array<number>(classifier.stages ?? 1).fill(0)
   const count = ({ logits, classes, sizes = [], exits = [] }: ForwardResult, labels: Int32Array) => {
     decided.push(...sizes)
     for (const exit of exits) answered[exit] = (answered[exit] as number) + 1
@@ -141,7 +142,8 @@ export async function evaluateClassifier(
     model: model.name,
     method: methodText(model.config, classifier.plan.method),
     keepRatios: classifier.keepRatios,
-    ...(model.config.cascade && { exits: answered }),
+    ...(classifier.stages && { exits: answered }),
+    ...(classifier.plan.steps && { steps: classifier.plan.steps }),
     ...(model.thresholds && { thresholds: model.thresholds }),
   }
 }

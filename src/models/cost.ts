@@ -3,13 +3,14 @@
 import { type Bindings, evaluateDim } from '../graph/dims.js'
 import { macsByScope, totalMacs } from '../graph/graph.js'
 import type { Counting } from '../reduction/method.js'
-import { type MethodName, methodOf } from '../reduction/registry.js'
+import { elasticPlan, type MethodName, methodOf } from '../reduction/registry.js'
 import { keptSymbol } from '../reduction/schedule.js'
 import { parametersOf, shapeOf } from './backbone.js'
 import { type BuildOptions, buildForward, buildGraph, type WeightValues } from './build.js'
 import { type CascadeConfig, cascadeParameters, isCascade, netsOf } from './cascade.js'
 import { imageTokens, type VitConfig } from './config.js'
 import { buildNet } from './dvt-build.js'
+import type { StepCounts } from './steps.js'
 
 export interface BlockCost {
   readonly block: number
@@ -29,17 +30,17 @@ export interface ModelCost {
   readonly blocks: readonly BlockCost[]
   /** By other countings: `executed`, the graph that runs, and what the method is compared by. */
   readonly countings: Readonly<Record<string, number>> & { readonly executed: number }
-  /** Of a cascade, net by net; its `macs` are those of a picture that no net but the last answers. */
+  /** Of a cascade, net by net, and of steps, step by step; `macs` are those of a picture that only the last answers. */
   readonly nets?: readonly NetCost[]
 }
 
-/** A net of a cascade. */
+/** A net of a cascade, or a step. */
 export interface NetCost {
   readonly name: string
-  /** Image tokens. */
+  /** Image tokens; of a step those of its blocks on average. */
   readonly tokens: number
   readonly macs: number
-  /** MACs of a picture that this net answers: those of the nets before included. */
+  /** MACs of a picture that is answered here: those of the nets or steps before included. */
   readonly macsUpTo: number
 }
 
@@ -59,9 +60,10 @@ function shapesOnly(shapes: ReadonlyMap<string, readonly number[]>): WeightValue
   return new Map([...shapes].map(([name, shape], i) => [name, { shape, data: shared.subarray(0, sizes[i]) }]))
 }
 
-/** Counts parameters and MACs of a model under a plan. */
-export function modelCost(config: VitConfig, options: BuildOptions = {}): ModelCost {
+/** Counts parameters and MACs of a model under a plan, or under one for every step. */
+export function modelCost(config: VitConfig, options: BuildOptions & StepCounts = {}): ModelCost {
   if (isCascade(config)) return cascadeCost(config)
+  if (options.steps) return stepsCost(config, options, options.steps)
   const { method = 'idle' } = options
   const values = shapesUnder(config, options)
   const bindings = largestSizes(config, options)
@@ -112,17 +114,45 @@ function largestSizes(config: VitConfig, options: BuildOptions): Bindings {
  *
  * @returns the MACs of a picture by the sizes that it decided, as a forward pass tells them
  */
-export function macsOfPicture(config: VitConfig, options: BuildOptions): (sizes: Bindings) => number {
-  if (isCascade(config)) {
-    const { nets = [] } = cascadeCost(config)
+export function macsOfPicture(config: VitConfig, options: BuildOptions & StepCounts): (sizes: Bindings) => number {
+  if (isCascade(config) || options.steps) {
+    const { nets = [] } = modelCost(config, options)
     return ({ [EXIT]: exit = nets.length - 1 }) => nets[exit]?.macsUpTo ?? Number.NaN
   }
   const graph = buildGraph(config, shapesUnder(config, options), options)
   return (sizes) => totalMacs(graph, { batch: 1, ...sizes })
 }
 
-/** What a picture decides in a cascade: the net that answers it, from 0. */
+/** What a picture decides in a cascade or in steps: the net or step that answers it, from 0. */
 export const EXIT = 'exit'
+
+/** MACs of one step of an elastic graph. */
+export const stepMacs = (config: VitConfig, { steps: _, ...options }: BuildOptions & StepCounts): number =>
+  executedMacs(config, { ...options, method: elasticPlan(options, shapeOf(config)).method, elastic: true })
+
+/** Steps of an elastic graph, one behind the other. */
+function stepsCost(config: VitConfig, { steps: _, ...options }: BuildOptions & StepCounts, steps: Counts): ModelCost {
+  const single = steps.map((keep) => modelCost(config, { ...options, keep }))
+  const own = steps.map((keep) => stepMacs(config, { ...options, keep }))
+  const macs = own.reduce((sum, each) => sum + each, 0)
+  return {
+    ...(single[0] as ModelCost),
+    macs,
+    varies: true,
+    blocks: single.flatMap(({ blocks }, k) =>
+      blocks.map((each) => ({ ...each, block: k * config.depth + each.block })),
+    ),
+    countings: { executed: macs },
+    nets: steps.map((keep, k) => ({
+      name: `step ${k + 1}`,
+      tokens: Math.round(keep.reduce((sum, count) => sum + count, 0) / keep.length),
+      macs: own[k] as number,
+      macsUpTo: own.slice(0, k + 1).reduce((sum, each) => sum + each, 0),
+    })),
+  }
+}
+
+type Counts = NonNullable<StepCounts['steps']>
 
 /** A cascade's nets one behind the other. */
 function cascadeCost(config: CascadeConfig): ModelCost {

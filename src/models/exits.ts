@@ -62,10 +62,17 @@ export function exitOf(confidences: readonly number[], thresholds: readonly numb
  *
  * @throws InputError on another number of them, or on what is no number from 0 on
  */
-export function checkThresholds(thresholds: readonly number[], nets: number, what: string): readonly number[] {
+export function checkThresholds(
+  thresholds: readonly number[],
+  nets: number,
+  what: string,
+  each: 'net' | 'step' = 'net',
+): readonly number[] {
   if (thresholds.length !== nets - 1)
-    fail(`${what}: wanted ${nets - 1} numbers, one for every net but the last, found ${thresholds.length}`)
-  const wrong = thresholds.find((each) => !Number.isFinite(each) || each < 0)
+    fail(
+      `${what}: wanted ${nets - 1} ${nets === 2 ? 'number' : 'numbers'}, one for every ${each} but the last, found ${thresholds.length}`,
+    )
+  const wrong = thresholds.find((threshold) => !Number.isFinite(threshold) || threshold < 0)
   if (wrong !== undefined) fail(`${what}: wanted probabilities (above 1: nothing leaves there), found ${wrong}`)
   return thresholds
 }

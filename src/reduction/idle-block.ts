@@ -13,9 +13,10 @@ import { matmul } from '../graph/ops/linear.js'
 import { softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { gatherRows, rowMask, type Rows as Selection, scatterRows, selectRows, topK } from '../graph/ops/rows.js'
-import { reshape, slice } from '../graph/ops/shape.js'
+import { concat, reshape, slice } from '../graph/ops/shape.js'
 import { type Block, residual } from './block.js'
 import { foldedLogits, readerAttention } from './folded.js'
+import { type Held, held } from './mass.js'
 import type { Reads, Step } from './method.js'
 import { int64, type Rows, withPrefix } from './rows.js'
 import { type Ranking, unledScores } from './scores-unled.js'
@@ -31,6 +32,8 @@ export interface IdleOptions {
   readonly keep: Dim
   /** int64 `[1]`, the number to keep when it is an input of the graph. */
   readonly count?: Tensor
+  /** Select as many tokens as hold this share of the attention, below 1; `keep` is then their symbol. */
+  readonly mass?: number
   readonly score?: Score
   /** Who ranks the tokens; default the class token. */
   readonly ranking?: Ranking
@@ -70,6 +73,7 @@ export function idleBlock(options: IdleOptions): IdleBlock {
       kept: selected,
       computed: slice(computed, 1, block.prefix), // [B, N0]
       ...(scores && { scores }),
+      ...(choice.held && sizesOf(options, choice.held)),
       ...(queries && keys && { attention: { heads: block.heads, queries, keys, selected: computed, ...unled } }),
     }
   }
@@ -98,6 +102,8 @@ interface Choice {
   /** int64 `[B, n]`, rows of x: the prefix first. */
   readonly rows: Tensor
   readonly scores: Tensor | undefined
+  /** Where the picture decides how many they are. */
+  readonly held?: Held
   /** Queries and keys of all rows `[B, N, C]`, where they were projected for scoring. */
   readonly queries: Tensor | undefined
   readonly keys: Tensor | undefined
@@ -105,7 +111,7 @@ interface Choice {
 
 /** Ranks the image tokens, by the class token's attention where there is one, and takes the first K. */
 function select(block: Block, x: Tensor, y: Tensor, options: IdleOptions): Choice {
-  const { keep, count, score = 'softmax', ranking = 'class', scoring = 'folded', selection } = options
+  const { keep, mass, score = 'softmax', ranking = 'class', scoring = 'folded', selection } = options
   const { fullAttention = false } = options
   const queries = fullAttention ? block.query(y) : undefined // [B, N, C]
   const asks = ranking !== 'pooling' && ranking !== 'norm'
@@ -116,10 +122,13 @@ function select(block: Block, x: Tensor, y: Tensor, options: IdleOptions): Choic
     ranking === 'class'
       ? classScores(block, y, options, queries, keys)
       : unledScores(block, ranking, { x, y, queries, keys }, score === 'logits') // [B, N]
+  const ofImage = slice(scores, 1, block.prefix) // [B, N0]
+  const enough = mass === undefined ? undefined : held(ofImage, mass)
+  const count = enough?.counts ?? options.count // [1]
   const best = bestRows(block, scores, keep, count) // [B, n]
   const rows = count ? unlessAll(block, y, count, best) : best // [B, n]
   const selected = sub(slice(rows, 1, block.prefix), int64(y.graph, block.prefix)) // [B, K]
-  return { selected, scores: slice(scores, 1, block.prefix), rows, queries, keys }
+  return { selected, scores: ofImage, ...(enough && { held: enough }), rows, queries, keys }
 }
 
 /** The class token's attention to all rows, averaged over heads: `[B, N]`. */
@@ -173,17 +182,28 @@ function logitScale({ heads }: Block, y: Tensor, score: Score): number {
 const headMean = (logits: Tensor, score: Score): Tensor =>
   reduceMean(score === 'softmax' ? softmax(logits) : logits, [1]) // [B, N]
 
+/** What a picture decided, by the symbol that stands for it. */
+const sizesOf = ({ keep }: IdleOptions, { counts }: Held): Pick<Step<undefined>, 'sizes'> => ({
+  sizes: { [String(keep)]: counts },
+})
+
 const unledOf = ({ unled = false }: IdleOptions) => (unled ? { unled } : {})
 
 /** Added to the logits of idle keys; the official code's value. */
 const MASKED = -1e5
+
+/** A mask of image tokens with the prefix rows, which are always computed, before it: `[B, N]`. */
+function withLead({ prefix }: Block, mask: Tensor): Tensor {
+  const lead = constant(mask.graph, new Float32Array(prefix).fill(1), [1, prefix])
+  return prefix === 0 ? mask : concat([expandBatch(lead, mask), mask], 1)
+}
 
 /**
  * The *masked* form, the paper's finetuning pass: the full map is computed, idle keys are masked out, and only
  * selected rows are updated. The numbers are those of the gathered form.
  */
 export function maskedIdleBlock(options: IdleOptions): IdleBlock {
-  const { keep, count, score = 'softmax', ranking = 'class', fullAttention = false } = options
+  const { keep, count, mass, score = 'softmax', ranking = 'class', fullAttention = false } = options
   return (block, into, reads) => {
     const { x } = into
     const [B, N, C] = x.shape as [Dim, number, number]
@@ -199,8 +219,9 @@ export function maskedIdleBlock(options: IdleOptions): IdleBlock {
         ? headMean(scale(cls(), logitScale(block, x, score)), score)
         : unledScores(block, ranking, { x, y, queries, keys }, score === 'logits') // [B, N]
     const scores = slice(ofAll, 1, block.prefix) // [B, N0]
-    const selected = topK(scores, keep, count).indices // [B, K]
-    const mask = rowMask(withPrefix(block, selected), N) // [B, N]
+    const enough = mass === undefined ? undefined : held(scores, mass)
+    const selected = enough ? undefined : topK(scores, keep, count).indices // [B, K]
+    const mask = selected ? rowMask(withPrefix(block, selected), N) : withLead(block, (enough as Held).mask) // [B, N]
 
     const idle = scale(sub(scalar(x.graph, 1), mask), MASKED) // [B, N]
     const logits = add(scale(raw, (C / H) ** -0.5), reshape(idle, [B, 1, 1, N])) // [B, H, N, N]
@@ -211,7 +232,8 @@ export function maskedIdleBlock(options: IdleOptions): IdleBlock {
     return {
       rows: { ...into, x: reads === 'all' ? all : slice(all, 1, 0, reads) },
       tokens: keep,
-      kept: selected,
+      ...(selected && { kept: selected }),
+      ...(enough && sizesOf(options, enough)),
       scores,
       computed: slice(mask, 1, block.prefix), // [B, N0]
       ...(fullAttention && { attention: { heads: H, queries, keys, selected: mask, ...unled } }),

@@ -23,7 +23,7 @@ import { type Build, type Method, type MethodPlan, type ModelShape, stateless } 
 import { denseBlock } from './none.js'
 import { firstIdleBlock, KEEP_INPUT, keptSymbol, planKeep } from './schedule.js'
 import { defaultRanking, type Ranking, rankings } from './scores-unled.js'
-import { flag, oneOf } from './settings.js'
+import { flag, oneOf, portion } from './settings.js'
 
 /** What may be asked of idling. */
 export interface IdleSettings {
@@ -33,6 +33,11 @@ export interface IdleSettings {
   /** Of a pyramid: what idles, and whether what is not chosen is dead. */
   readonly variant?: Variant
   readonly dead?: boolean
+  /**
+   * Select as many tokens as hold this share of the attention that ranks them, in every block behind the first stage: each
+   * picture decides. 1 keeps all.
+   */
+  readonly mass?: number
   /** Send blocks that keep all tokens through the idle path too. */
   readonly idleAll?: boolean
   /** The tokens of idle blocks come from inputs `selection.{block}`, int64 `[B, K]`, instead of a score. */
@@ -45,20 +50,25 @@ export interface IdleSettings {
 
 /** The form of every block. */
 function idleBlocks(build: Build, plan: MethodPlan & IdleSettings): IdleBlock[] {
-  const { keep, form = 'gathered', official = false, score = 'softmax', idleAll, givenSelection, traces } = plan
+  const { keep, form = 'gathered', official = false, score = 'softmax', idleAll, givenSelection, traces, mass } = plan
   const ranking = (plan.ranking as Ranking | undefined) ?? defaultRanking(build.shape)
   const { depth, tokens } = build.shape
   const scoring = official ? ('projected' as const) : ('folded' as const)
   const idle = form === 'masked' ? maskedIdleBlock : idleBlock
   let idleBlocksBefore = 0
   return keep.map((kept, l): IdleBlock => {
-    if (kept === tokens && !idleAll) return denseBlock
+    const decided = mass !== undefined && mass < 1 && l >= firstIdleBlock(depth) && !givenSelection
+    if (kept === tokens && !idleAll && !decided) return denseBlock
     const shared = {
       score,
       ranking,
       unled: build.shape.classToken === false,
       scoring,
       fullAttention: traces?.(idleBlocksBefore++) ?? false,
+    }
+    if (decided) {
+      if (kept === 'fed') fail('elastic: wanted counts that are told, found mass, by which pictures decide them')
+      return idle({ ...shared, keep: keptSymbol(l), mass })
     }
     if (kept === 'fed') {
       const count = slice(build.input(KEEP_INPUT, [depth], 'int64'), 0, l, l + 1) // [1]
@@ -76,6 +86,13 @@ function checkRanking(ranking: IdleSettings['ranking'], { classToken = true, poo
     fail('ranking: class wants a class token, found a model without one; mean, received and norm need none')
   if (ranking === 'pooling' && !poolingQuery)
     fail('ranking: pooling wants a model that pools by attention, found one that does not')
+}
+
+/** Refuses shares of what is no attention. */
+function checkMass(score: Score, ranking: IdleSettings['ranking'], { stages }: ModelShape): void {
+  if (stages) fail('mass: the windows of a Swin have a fixed number of tokens: wanted a ViT')
+  if (score === 'logits') fail('mass: a share of attention, wanted score softmax, found logits')
+  if (ranking === 'norm') fail('mass: a share of attention, found ranking norm, which is none')
 }
 
 export const idle: Method<IdleSettings> = {
@@ -98,6 +115,13 @@ export const idle: Method<IdleSettings> = {
         "of a Swin, this project's reading of Table 3: the whole block idles (block, default), or its MLP alone (ffn)",
       ...oneOf(...variants),
     },
+    mass: {
+      describes:
+        'compute as many tokens as hold this share of the attention that ranks them, each picture its own number ' +
+        "(one picture a run; this project's own)",
+      ...portion,
+      schedules: true,
+    },
     dead: {
       describes: 'of a Swin: tokens that are not chosen are dead from then on, the control (default: false)',
       ...flag,
@@ -105,12 +129,15 @@ export const idle: Method<IdleSettings> = {
   },
   tellsPlaces: true,
   windows: 'able',
-  plan({ score = 'softmax', ranking, variant, dead, ...request }, shape) {
+  onePicture: ({ mass = 1, form = 'gathered' }) => mass < 1 && form === 'gathered',
+  plan({ score = 'softmax', ranking, variant, dead, mass, ...request }, shape) {
+    if (mass !== undefined) checkMass(score, ranking, shape)
     if (shape.stages) return planWindows({ score, ranking, variant, dead, ...request }, shape)
     for (const [name, value] of Object.entries({ variant, dead }))
       if (value !== undefined) fail(`${name}: an option for a Swin, found a model without windows`)
     checkRanking(ranking, shape)
-    return { ...planKeep(request, shape.depth, shape.tokens), score, ...(ranking && { ranking }) }
+    const own = { score, ...(ranking && { ranking }), ...(mass !== undefined && { mass }) }
+    return { ...planKeep(request, shape.depth, shape.tokens), ...own }
   },
   parameters: (shape, keep, settings = {}) =>
     windowParameters(shape, keep, { ranking: settings.ranking as WindowRanking }),
@@ -127,7 +154,7 @@ export const idle: Method<IdleSettings> = {
         weight: 20,
         settings: ({ cut = {} }) => ({ traces: (i) => visits(i, cut) }),
         compute({ steps }, { cut = {} }) {
-          const idle = steps.filter(({ kept }) => kept).map(({ attention }) => attention)
+          const idle = steps.filter(({ computed }) => computed).map(({ attention }) => attention)
           return idle.length > 0 ? tokenCut(idle, cut) : undefined
         },
       },

@@ -233,6 +233,8 @@ export interface Method<S extends object = object> {
    * The most that sizes can be which pictures decide, by their symbol; absent: the image rows that the plan keeps.
    */
   most?(plan: MethodPlan & S, shape: ModelShape): Bindings
+  /** Whether a run takes one picture alone under a plan, whose graph is sized by what the picture decides. */
+  onePicture?(plan: Pick<MethodPlan, 'form'> & S): boolean
   /** Ways to count its multiply-adds, by name in JSON; default: the official structure. */
   readonly countings?: Readonly<Record<string, Counting<S>>>
   /** How it learns; absent: by the losses that every method has. */

@@ -32,6 +32,15 @@ export const real: Reader<number> = {
   parse: (text) => (/^[+-]?(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : undefined),
 }
 
+/** A share of something: above 0 and at most 1. */
+export const portion: Reader<number> = {
+  wanted: 'a number above 0 and at most 1',
+  parse: (text) => {
+    const value = real.parse(text)
+    return value !== undefined && value > 0 && value <= 1 ? value : undefined
+  },
+}
+
 /** One of some names. */
 export const oneOf = <const T extends string>(...names: readonly T[]): Reader<T> => ({
   wanted: names.join(' or '),

@@ -10,7 +10,7 @@ import { shapeOf } from '../models/backbone.js'
 import { isCascade, netsOf } from '../models/cascade.js'
 import { EXIT } from '../models/cost.js'
 import { buildNet } from '../models/dvt-build.js'
-import { checkThresholds, confidencesOf, NEVER } from '../models/exits.js'
+import { checkThresholds, NEVER } from '../models/exits.js'
 import { planReduction } from '../reduction/registry.js'
 import {
   type Classifier,
@@ -20,10 +20,10 @@ import {
   type ForwardResult,
   type Model,
   needsRewriting,
-  topPredictions,
+  predictionsOf,
 } from './classifier.js'
-import { inMicroBatches } from './microbatch.js'
-import type { OpenSession, Session, Values } from './session.js'
+import type { OpenSession, Session } from './session.js'
+import { inStages } from './stages.js'
 
 /**
  * Opens the nets of a cascade, one session each.
@@ -50,48 +50,25 @@ export async function openCascade(
     await Promise.all(sessions.map((session) => session.close()))
   }
   try {
-    for (const graph of graphs) {
-      const session = await openSession(graph, { ...options, rewrite: needsRewriting(options) })
-      sessions.push(inMicroBatches(session, microBatch))
-    }
+    for (const graph of graphs)
+      sessions.push(await openSession(graph, { ...options, rewrite: needsRewriting(options) }))
   } catch (error) {
     await close()
     throw error
   }
   const { classes, imageSize: S } = config
   const pictureLength = 3 * S * S
+  const lanes = sessions[0]?.lanes ?? 1
+  const handsOn = { rows: 'received_rows', relations: 'received_relations' }
+  const stages = sessions.map((session) => ({ session, handsOn }))
+  const answer = inStages(stages, { thresholds, classes, size: microBatch, lanes })
 
   async function forward(pixels: Float32Array): Promise<ForwardResult> {
     const batch = pixels.length / pictureLength
     if (!Number.isInteger(batch) || batch === 0)
       throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${pictureLength} values, found ${pixels.length}`)
-    const logits = new Float32Array(batch * classes)
-    const exits = new Array<number>(batch).fill(0)
-    /** Places in the batch of the pictures that no net has answered yet, and what the next net reads of them. */
-    const confidences = nets.map(() => new Float64Array(batch).fill(Number.NaN))
-    let left = Array.from({ length: batch }, (_, b) => b)
-    let feeds: Record<string, Values> = { pixel_values: { data: pixels, shape: [batch, 3, S, S] } }
-    for (const [k, session] of sessions.entries()) {
-      const { logits: own, rows, relations } = await session.run(feeds)
-      const answers = own?.data as Float32Array // [left, classes]
-      const threshold = k === sessions.length - 1 ? -NEVER : (thresholds[k] as number)
-      const goesOn: number[] = []
-      for (const [i, confidence] of confidencesOf(answers, classes).entries()) {
-        const b = left[i] as number
-        exits[b] = k
-        ;(confidences[k] as Float64Array)[b] = confidence
-        logits.set(answers.subarray(i * classes, (i + 1) * classes), b * classes)
-        if (!(confidence >= threshold)) goesOn.push(i)
-      }
-      left = goesOn.map((i) => left[i] as number)
-      if (left.length === 0 || k === sessions.length - 1) break
-      feeds = {
-        pixel_values: chosen(feeds.pixel_values as Values, goesOn),
-        ...(rows && { received_rows: chosen(rows, goesOn) }),
-        ...(relations && { received_relations: chosen(relations, goesOn) }),
-      }
-    }
-    return { logits, classes, exits, confidences, sizes: exits.map((exit) => ({ [EXIT]: exit })) }
+    const answered = await answer({ pixel_values: { data: pixels, shape: [batch, 3, S, S] } })
+    return { ...answered, sizes: answered.exits.map((exit) => ({ [EXIT]: exit })) }
   }
 
   const plan = planReduction({ method: 'none' }, shapeOf(config))
@@ -100,7 +77,8 @@ export async function openCascade(
     plan,
     keepRatios: plan.ratios,
     warnings: given ? [] : [`${name} has no thresholds: every picture goes through all ${nets.length} nets`],
-    lanes: sessions[0]?.lanes ?? 1,
+    lanes,
+    stages: nets.length,
     forward,
     memory(batch) {
       return Math.max(
@@ -113,24 +91,10 @@ export async function openCascade(
     async predict(pixels, top = 5) {
       checkHead(model)
       const { logits } = await forward(pixels)
-      return Array.from({ length: logits.length / classes }, (_, b) =>
-        topPredictions(logits.subarray(b * classes, (b + 1) * classes), top, model.labels),
-      )
+      return predictionsOf(logits, classes, top, model.labels)
     },
     close,
   }
-}
-
-/** Some pictures of a batch; all of them are the same memory. */
-function chosen({ data, shape }: Values, pictures: readonly number[]): Values {
-  const [batch = 1, ...rest] = shape
-  if (pictures.length === batch) return { data, shape }
-  const values = data as Float32Array
-  const stride = values.length / batch
-  const some = new Float32Array(pictures.length * stride)
-  for (const [to, from] of pictures.entries())
-    some.set(values.subarray(from * stride, (from + 1) * stride), to * stride)
-  return { data: some, shape: [pictures.length, ...rest] }
 }
 
 /** Refuses what a cascade does not have. */

@@ -9,6 +9,7 @@ import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
 import { refuseCascade } from '../models/cascade.js'
 import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
+import type { StepCounts } from '../models/steps.js'
 import {
   checkElastic,
   methodOf,
@@ -49,10 +50,15 @@ export interface ClassifierOptions extends ReductionRequest, SessionOptions {
   /** Also give the token features after the last block in raster order. */
   readonly features?: boolean
   /**
-   * Of a cascade: the confidence (largest probability) from which a net answers, for every net but the last. Default: the
-   * model's; where it has none every picture goes through all nets.
+   * Of a cascade, or in steps: the confidence (largest probability) from which a net or a step answers, for each but the
+   * last. Default: the model's; where there are none every picture goes through all of them.
    */
   readonly thresholds?: readonly number[]
+  /**
+   * Answer in steps: every picture with the first step's tokens, one that is not answered with enough confidence
+   * (`thresholds`) again with the next step's. Every step is computed by the same elastic graph.
+   */
+  readonly steps?: readonly KeepRequest[]
 }
 
 export interface Prediction {
@@ -88,9 +94,9 @@ export interface ForwardResult {
   readonly blocks?: readonly Float32Array[]
   /** By picture, where each decides how many tokens are computed: the sizes in the graph that it decided. */
   readonly sizes?: readonly Bindings[]
-  /** By picture, of a cascade: the net that answered, from 0. */
+  /** By picture, of a cascade: the net that answered, from 0; in steps, the step. */
   readonly exits?: readonly number[]
-  /** By net of a cascade, then by picture: the confidence, NaN where the net was not asked. */
+  /** By net of a cascade or by step, then by picture: the confidence, NaN where it was not asked. */
   readonly confidences?: readonly Float64Array[]
   /** Rows after the final LayerNorm `[B, N, C]`; with `features`. */
   readonly features?: Float32Array
@@ -98,12 +104,17 @@ export interface ForwardResult {
 
 export interface Classifier {
   readonly model: Model
-  /** How its graph was built: the method, its options and the image tokens every block computes. */
-  readonly plan: BuildOptions & ReductionPlan
+  /**
+   * How its graph was built: the method, its options and the image tokens every block computes; where it answers in steps,
+   * those of the last one, and of each in `steps`.
+   */
+  readonly plan: BuildOptions & ReductionPlan & StepCounts
   readonly keepRatios: readonly number[]
   readonly warnings: readonly string[]
   /** Sessions side by side: above 1, a call of `forward` is best followed by the next before its answer comes. */
   readonly lanes: number
+  /** Nets of a cascade, or steps, of which each picture is answered by one; absent: there is one alone. */
+  readonly stages?: number
   /**
    * Runs normalised pictures through the model.
    *
@@ -132,7 +143,10 @@ export async function openClassifier(
 ): Promise<Classifier> {
   const { config } = model
   refuseCascade(model.name, config, 'wanted a single net')
-  if (options.thresholds) fail(`thresholds: wanted a cascade of nets (DVT), found ${model.name}, a single one`)
+  if (options.thresholds)
+    fail(
+      `thresholds: wanted a cascade of nets (DVT) or a plan in steps, found ${model.name}, a single net without steps`,
+    )
   const { trace = false, features = false, elastic = false } = options
   const tokens = imageTokens(config)
   const shape = shapeOf(config)
@@ -143,7 +157,8 @@ export async function openClassifier(
   const half = onHalf && (await computesHalf(openSession, options))
   const narrow = onHalf && !half ? [`${device} computes no float16 here: weights are stored in it, and widened`] : []
   const graph = lower(buildGraph(config, model.state, { ...build, elastic }), { ...options, computesHalf: half })
-  const { microBatch = defaultMicroBatch(config, options) } = options
+  const alone = methodOf(plan.method).onePicture?.(plan) ?? false
+  const microBatch = alone ? 1 : (options.microBatch ?? defaultMicroBatch(config, options))
   const opened = await openSession(graph, { ...options, rewrite: needsRewriting(options) })
   const session = inMicroBatches(opened, microBatch, [KEEP_INPUT])
   const [height, width] = pictureSize(config)
@@ -200,13 +215,18 @@ export async function openClassifier(
     async predict(pixels, top = 5) {
       checkHead(model)
       const { logits, classes } = await forward(pixels)
-      return Array.from({ length: logits.length / classes }, (_, b) =>
-        topPredictions(logits.subarray(b * classes, (b + 1) * classes), top, model.labels),
-      )
+      return predictionsOf(logits, classes, top, model.labels)
     },
     close: () => session.close(),
   }
 }
+
+/**
+ * Calls of `forward` that are best under way before the answer of one: lanes must not wait for each other at the end of a
+ * batch, and what goes on to a later stage waits for others to fill its run.
+ */
+export const callsAhead = ({ lanes, stages = 1 }: Pick<Classifier, 'lanes' | 'stages'>): number =>
+  stages > 1 ? stages : lanes > 1 ? 1 : 0
 
 /**
  * Refuses a model that answers no question.
@@ -267,6 +287,17 @@ export function selectionsOf(
     ]
   })
 }
+
+/** {@link topPredictions} of every row of logits `[B, classes]`. */
+export const predictionsOf = (
+  logits: Float32Array,
+  classes: number,
+  top: number,
+  labels?: readonly string[],
+): Prediction[][] =>
+  Array.from({ length: logits.length / classes }, (_, b) =>
+    topPredictions(logits.subarray(b * classes, (b + 1) * classes), top, labels),
+  )
 
 /** Softmax of one row of logits, its best `top` entries first; equal scores in index order. */
 export function topPredictions(logits: Float32Array, top: number, labels?: readonly string[]): Prediction[] {

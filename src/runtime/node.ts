@@ -4,10 +4,9 @@ import { availableParallelism, freemem } from 'node:os'
 import { fail } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { encodeOnnx, type OnnxModel } from '../graph/onnx.js'
-import { isCascade } from '../models/cascade.js'
-import { openCascade } from './cascade.js'
-import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
+import type { Classifier, ClassifierOptions, Model } from './classifier.js'
 import { openLanes } from './lanes.js'
+import { openAny } from './open.js'
 import { nodeRuntime } from './ort.js'
 import { openGraph, openSession, type Session, type SessionOptions } from './session.js'
 
@@ -41,7 +40,7 @@ const onnxModel = (model: Graph | Uint8Array, { contrib = true }: SessionOptions
  * @throws InputError on keep ratios out of range, and when the device is not available
  */
 export const openNodeClassifier = (model: Model, options: ClassifierOptions = {}): Promise<Classifier> =>
-  (isCascade(model.config) ? openCascade : openClassifier)(model, options, createSession)
+  openAny(model, options, createSession)
 
 /** Lanes for the best throughput: one a core on a CPU, as long as their weights fit; none when threads are given. */
 export function throughputLanes(model: Model, { device = 'cpu', threads }: SessionOptions): number {

@@ -7,6 +7,7 @@ import { type Preprocess, preprocessImage, preprocessOf } from '../images/prepro
 import { readImage } from '../images/read.js'
 import { withLabels } from '../labels/default.js'
 import { checkSquare } from '../models/config.js'
+import { choiceOf } from '../models/steps.js'
 import { withStored } from '../reduction/registry.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
 import type { Classifier, ClassifierOptions, Prediction } from './classifier.js'
@@ -86,7 +87,10 @@ const DEFAULT_BATCH = 16
 export async function loadClassifier(spec: string, options: LoadClassifierOptions = {}): Promise<PictureClassifier> {
   const model = withLabels(await loadModel(spec, options), options.labels)
   checkSquare(model.config)
-  const opened = await openNodeClassifier(model, { ...options, ...withStored(options, model.idle) })
+  const opened = await openNodeClassifier(model, {
+    ...options,
+    ...withStored(options, options.steps ? choiceOf(model.idle) : model.idle),
+  })
   const classifier = { ...opened, warnings: [...(model.warnings ?? []), ...opened.warnings] }
   const preprocess = preprocessOf(model)
   const readNamed = async (picture: PictureInput, name: string, options: ReadOptions) =>

@@ -3,6 +3,7 @@
 import type { Graph } from '../graph/graph.js'
 import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
 import { type OrtPackage, openGraph, openSession, type Session, type SessionOptions } from './session.js'
+import { openSteps } from './steps.js'
 
 /** Where ONNX Runtime's files are, when they are not where the bundler or the import map puts them. */
 export interface WebRuntimeOptions {
@@ -112,4 +113,4 @@ export async function createSession(
 export const openWebClassifier = (
   model: Model,
   options: ClassifierOptions & WebRuntimeOptions = {},
-): Promise<Classifier> => openClassifier(model, options, createSession)
+): Promise<Classifier> => (options.steps ? openSteps : openClassifier)(model, options, createSession)

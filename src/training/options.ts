@@ -199,6 +199,8 @@ function checkMethod({ method = 'idle', settings, form, keep, shrink, rates = []
   if (!forms.includes(form)) fail(`--form: wanted ${forms.join(' or ')}, as ${method} is trained, found ${form}`)
   if (settings?.ranking === 'predictor' && form !== 'masked')
     fail(`--form: wanted masked, whose gradients reach the predictor, found ${form}`)
+  if (methodOf(method).onePicture?.({ ...settings, form }))
+    fail(`--form: wanted masked, in which every picture of a batch has its own number of tokens, found ${form}`)
   if (typeof keep.keepRatio === 'object' && !methodOf(method).elastic)
     fail(`--keep-ratio LOW..HIGH: wanted a method whose number of tokens can change from run to run, found ${method}`)
   for (const { names, factor } of rates)

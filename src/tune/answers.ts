@@ -11,7 +11,7 @@ import type { Decoder } from '../data/decoder.js'
 import { loadBatches } from '../data/loader.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { createRandom, shuffle } from '../random.js'
-import type { Classifier, ForwardResult } from '../runtime/classifier.js'
+import { type Classifier, callsAhead, type ForwardResult } from '../runtime/classifier.js'
 
 /** The parts of the pictures, by what they are for. */
 export const partNames = ['search', 'prediction', 'measurement'] as const
@@ -77,8 +77,7 @@ export async function logitsOf(
 ): Promise<{ readonly logits: Float32Array; readonly classes: number }> {
   const results: ForwardResult[] = []
   const underWay: Promise<ForwardResult>[] = []
-  // Lanes must not wait for each other at the end of a batch.
-  const ahead = classifier.lanes > 1 ? 1 : 0
+  const ahead = callsAhead(classifier)
   for (const pixels of batches) {
     underWay.push(classifier.forward(pixels))
     if (underWay.length > ahead) results.push((await underWay.shift()) as ForwardResult)

@@ -5,6 +5,7 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import type { Machine } from '../bench/machine.js'
+import { type GivenSteps, parseSteps, STEPS_FORMAT } from '../calibrate/steps-file.js'
 import { fail } from '../errors.js'
 import type { Interval } from '../evaluation/intervals.js'
 import { fileError } from '../files.js'
@@ -77,8 +78,10 @@ export interface PlanFile {
 export interface GivenPlan {
   /** Where it was read. */
   readonly path: string
-  /** What it asks for. */
-  readonly reduction: Plan
+  /** What it asks for: tokens by block, or steps. */
+  readonly reduction: Omit<Plan, 'keepTokens'> & Partial<Plan & Pick<GivenSteps, 'steps' | 'thresholds'>>
+  /** Of a plan in steps: SHA-256 of the weights that its thresholds are for. */
+  readonly weights?: string
   /** The model that it was made for. */
   readonly made: { readonly name: string; readonly depth: number; readonly tokens: number }
 }
@@ -102,12 +105,19 @@ export function readPlan(path: string): GivenPlan {
   }
 }
 
-/** Reads a plan's text; `path` is what messages call it. */
+/**
+ * Reads a plan's text; `path` is what messages call it.
+ *
+ * @throws InputError where it is none, naming what is wrong
+ */
 export function parsePlan(text: string, path: string): GivenPlan {
   const value = parsed(text)
-  if (!isRecord(value) || value.format !== PLAN_FORMAT)
-    return fail(`${path}: wanted a plan that tune wrote (format ${PLAN_FORMAT}), found another file`)
-  const { model, keepTokens: tokens, settings = {} } = value
+  const inSteps = isRecord(value) && value.format === STEPS_FORMAT
+  if (!isRecord(value) || !(inSteps || value.format === PLAN_FORMAT))
+    return fail(
+      `${path}: wanted a plan that tune or calibrate wrote (format ${PLAN_FORMAT} or ${STEPS_FORMAT}), found another file`,
+    )
+  const { model, settings = {} } = value
   const wrong = (name: string, wanted: string, found: unknown): never =>
     fail(`${path}: ${name} should be ${wanted}, found ${JSON.stringify(found)}`)
   if (!isRecord(model)) return wrong('model', 'an object', model)
@@ -119,15 +129,19 @@ export function parsePlan(text: string, path: string): GivenPlan {
   const method =
     methodNames.find((name) => name === value.method && name !== 'none') ??
     wrong('method', `one of ${methodNames.filter((name) => name !== 'none').join(', ')}`, value.method)
+  const given = inSteps ? parseSteps(value, path, made) : undefined
+  const tokens = value.keepTokens
   const fits = Array.isArray(tokens) && tokens.length === made.depth
-  if (!fits || !tokens.every((count) => isCount(count) && count <= made.tokens))
+  if (!given && !(fits && tokens.every((count) => isCount(count) && count <= made.tokens)))
     return wrong('keepTokens', `${made.depth} counts from 1 to ${made.tokens}`, tokens)
   if (!isRecord(settings)) return wrong('settings', 'an object', settings)
-  for (const [name, given] of Object.entries(settings)) {
+  for (const [name, setting] of Object.entries(settings)) {
     const { wanted, parse } = checkSetting(method, name, `${path}: settings.${name}`)
-    if (parse(String(given)) === undefined) wrong(`settings.${name}`, wanted, given)
+    if (parse(String(setting)) === undefined) wrong(`settings.${name}`, wanted, setting)
   }
-  return { path, reduction: { ...settings, method, keepTokens: tokens as number[] }, made }
+  if (!given) return { path, reduction: { ...settings, method, keepTokens: tokens as number[] }, made }
+  const { steps, thresholds, weights } = given
+  return { path, reduction: { ...settings, method, steps, thresholds }, made, weights }
 }
 
 const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0

@@ -80,7 +80,7 @@ async function bench(options: BenchOptions): Promise<void> {
   if (methods && shared.method) fail('--methods and --method: wanted one of them')
   if (methods && shared.plan) fail('--methods and --plan: wanted one of them')
   const model = await setup.openModel(shared)
-  const plan = shared.plan === undefined ? undefined : setup.planFor(shared.plan, model)
+  const plan = shared.plan === undefined ? undefined : setup.planFor(shared.plan, model, { steps: true })
   const progress = startProgress('benchmark', undefined)
   try {
     const report = await benchmark(model, {
@@ -142,7 +142,7 @@ const cells = (row: BenchmarkRow) => [
   row.model,
   row.method,
   row.precision ?? '',
-  row.keepRatio ?? '',
+  row.step === undefined ? (row.keepRatio ?? '') : `step ${row.step}`,
   row.microBatch < row.batch ? `${row.batch} (${row.lanes} x ${row.microBatch})` : row.batch,
   row.msPerBatch.min.toFixed(1),
   row.msPerBatch.median.toFixed(1),

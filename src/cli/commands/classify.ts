@@ -14,7 +14,7 @@ interface Classified {
   readonly predictions: readonly Prediction[]
   /** From the decoded picture to its labels. */
   readonly milliseconds: number
-  /** Of a cascade: the net that answered, from 0, and 10⁹ multiply-adds up to it. */
+  /** Of a cascade or in steps: the net or step that answered, from 0, and 10⁹ multiply-adds up to it. */
   readonly exit?: number
   readonly gmacs?: number
 }
@@ -46,14 +46,12 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   const { pictures: paths, leftOut } = await expandPictures(images)
   setup.tellLeftOut(leftOut)
   // The weights are read while the runtime loads.
-  const [model, { openNodeClassifier }, { checkHead, topPredictions }, { EXIT, macsOfPicture }, { isCascade }] =
-    await Promise.all([
-      setup.openModel(options, { cascades: true }),
-      import('../../runtime/node.js'),
-      import('../../runtime/classifier.js'),
-      import('../../models/cost.js'),
-      import('../../models/cascade.js'),
-    ])
+  const [model, { openNodeClassifier }, { checkHead, topPredictions }, { EXIT, macsOfPicture }] = await Promise.all([
+    setup.openModel(options, { cascades: true }),
+    import('../../runtime/node.js'),
+    import('../../runtime/classifier.js'),
+    import('../../models/cost.js'),
+  ])
   checkHead(model)
   const preprocess = setup.preprocessFor(options, model)
   // The first picture is decoded while the session loads, every other one while its predecessor is classified.
@@ -64,7 +62,7 @@ async function classify(images: string[], options: SharedOptions & { readonly to
       : settle(sourceNamed(path).then((source) => readPicture(decoder, path, preprocess, source)))
   }
   let next = load(0)
-  const asked = setup.classifierOptions(options, model)
+  const asked = setup.classifierOptions(options, model, { steps: true })
   // A graph that is not rewritten has other last digits in float16.
   const once = paths.length === 1 && (asked.precision ?? 'fp32') === 'fp32'
   const classifier = await openNodeClassifier(model, { ...asked, once }).catch((error) => {
@@ -72,7 +70,7 @@ async function classify(images: string[], options: SharedOptions & { readonly to
     throw error
   })
   setup.warnAll(classifier.warnings)
-  const macs = isCascade(model.config) ? macsOfPicture(model.config, classifier.plan) : undefined
+  const macs = classifier.stages ? macsOfPicture(model.config, classifier.plan) : undefined
   const gmacsAt = (exit: number) => (macs?.({ [EXIT]: exit }) ?? Number.NaN) / 1e9
   const results: Classified[] = []
   const failures: LeftOut[] = []
@@ -94,7 +92,7 @@ async function classify(images: string[], options: SharedOptions & { readonly to
   await classifier.close()
   const [first] = failures
   if (paths.length === 1 && first) fail(`${first.path}: ${first.reason}`)
-  emit(options.json, results, show)
+  emit(options.json, results, (shown) => show(shown, asked.steps ? 'step' : 'net'))
   if (failures.length > 0)
     fail(
       `${failures.length} of ${paths.length} pictures: ${toldOneByOne(failures) ?? countByReason(failures).join('; ')}`,
@@ -115,10 +113,10 @@ const settle = (loading: Promise<Float32Array>): Promise<Float32Array | InputErr
     throw error
   })
 
-function show(results: readonly Classified[]): void {
+function show(results: readonly Classified[], stage: 'net' | 'step'): void {
   for (const [i, { image, predictions, milliseconds, exit, gmacs }] of results.entries()) {
     if (i > 0) process.stdout.write('\n')
-    const depth = exit === undefined ? '' : `, net ${exit + 1}, ${gmacs?.toFixed(3)} GMACs`
+    const depth = exit === undefined ? '' : `, ${stage} ${exit + 1}, ${gmacs?.toFixed(3)} GMACs`
     process.stdout.write(`${image}  (${milliseconds.toFixed(0)} ms${depth})\n`)
     table([['', 'label', 'score'], ...predictions.map(({ label, score }, rank) => row(rank, label, score))].slice(1))
   }

@@ -141,7 +141,7 @@ async function runCompare(options: CompareOptions): Promise<void> {
       entrants.push({ model, preprocess: setup.preprocessFor(asked, model) })
     }
     const [base, ...others] = entrants as [Entrant, ...Entrant[]]
-    const plans = planFiles.map((path) => setup.planFor(path, base.model))
+    const plans = planFiles.map((path) => setup.planFor(path, base.model, { steps: true }))
     const data = await openDataset(options.data, { classes: base.model.config.classes })
     close = data.close
     setup.tellDataset(data)

@@ -84,7 +84,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
   const { classes } = loaded.config
   const dataset = inModelClasses(await openDataset(options.data, { classes }), { ...loaded, classes })
   setup.tellDataset(dataset)
-  const asked = setup.classifierOptions(options, loaded)
+  const asked = setup.classifierOptions(options, loaded, { steps: true })
   const opening = { ...asked, lanes: throughputLanes(loaded, asked) }
   const total = Math.min(options.limit ?? dataset.samples.length, dataset.samples.length)
   const pictures = {
@@ -138,7 +138,7 @@ function show(report: EvaluationReport): void {
     const at =
       report.thresholds?.map((threshold) => (threshold > 1 ? 'never' : `from ${threshold.toPrecision(4)}`)) ?? []
     table([
-      ['net', 'answers', 'of the pictures', 'at confidence'],
+      [report.steps ? 'step' : 'net', 'answers', 'of the pictures', 'at confidence'],
       ...report.exits.map((count, k) => [
         k + 1,
         count,

@@ -32,18 +32,22 @@ const table1: Readonly<Record<number, number>> = {
 const DEIT_SMALL_PARAMS = 22_050_664
 
 async function info(options: SharedOptions): Promise<void> {
-  const [setup, { countingsOf, modelCost }, { planReduction }, { shapeOf }, { methodText }] = await Promise.all([
-    import('../setup.js'),
-    import('../../models/cost.js'),
-    import('../../reduction/registry.js'),
-    import('../../models/backbone.js'),
-    import('../../models/cascade.js'),
-  ])
+  const [setup, { countingsOf, modelCost }, { planReduction }, { shapeOf }, { methodText }, { planSteps }] =
+    await Promise.all([
+      import('../setup.js'),
+      import('../../models/cost.js'),
+      import('../../reduction/registry.js'),
+      import('../../models/backbone.js'),
+      import('../../models/cascade.js'),
+      import('../../models/steps.js'),
+    ])
   const model = await setup.sizesOf(options, { cascades: true })
   const { name, config, origins } = model
-  const request = setup.reductionFor(options, model)
-  const plan = planReduction(request, shapeOf(config))
+  const request = setup.reductionFor(options, model, { steps: true })
+  const plan = request.steps ? planSteps(request, name, config) : planReduction(request, shapeOf(config))
   const { method } = plan
+  const thresholds = request.thresholds ?? model.thresholds
+  const stage = request.steps ? 'step' : 'net'
   setup.warnAll(plan.warnings)
   const cost = modelCost(config, plan)
   const inTable1 = cost.params === DEIT_SMALL_PARAMS && (method === 'idle' || method === 'none')
@@ -70,7 +74,7 @@ async function info(options: SharedOptions): Promise<void> {
           gmacs: giga(macs),
           gmacsUpTo: giga(macsUpTo),
         })),
-        thresholds: model.thresholds ?? null,
+        thresholds: thresholds ?? null,
       }),
       ...config,
       ...(origins && {
@@ -81,10 +85,10 @@ async function info(options: SharedOptions): Promise<void> {
       ...(preprocessing && { preprocessing }),
     },
     (report) => {
-      show(report.model, cost, countingsOf(method, config), report.paperGmacs)
+      show(report.model, cost, stage, countingsOf(method, config), report.paperGmacs)
       if (cost.nets)
         process.stdout.write(
-          `\nthresholds: ${model.thresholds?.join(', ') ?? 'none, every picture goes through all nets'}\n`,
+          `\nthresholds: ${thresholds?.join(', ') ?? `none, every picture goes through all ${stage}s`}\n`,
         )
       if (!origins) return
       const { heads, layerNormEps: eps } = config
@@ -98,16 +102,17 @@ async function info(options: SharedOptions): Promise<void> {
 function show(
   name: string,
   cost: ModelCost,
+  stage: 'net' | 'step',
   others: Readonly<Record<string, Counting<object>>>,
   published: number | undefined,
 ): void {
   const giga = (macs: number) => (macs / 1e9).toFixed(3)
-  const atMost = cost.varies ? `, at most: pictures decide${cost.nets ? ' how many nets are asked' : ''}` : ''
+  const atMost = cost.varies ? `, at most: pictures decide${cost.nets ? ` how many ${stage}s are asked` : ''}` : ''
   const ratio = (macs: number) => `${((100 * macs) / cost.denseMacs).toFixed(1)} %`
   process.stdout.write(`${name}: ${cost.params.toLocaleString('en')} parameters\n\n`)
   if (cost.nets) {
     table([
-      ['net', 'tokens', 'GMACs', 'up to it'],
+      [stage, 'tokens', 'GMACs', 'up to it'],
       ...cost.nets.map(({ name, tokens, macs, macsUpTo }) => [name, tokens, giga(macs), giga(macsUpTo)]),
     ])
   } else
@@ -120,7 +125,11 @@ function show(
       const macs = cost.countings[name]
       return macs === undefined ? [] : [[label, giga(macs), ratio(macs)]]
     }),
-    [cost.nets ? 'every row of all nets, as the official code' : 'dense', giga(cost.denseMacs), '100.0 %'],
+    [
+      cost.nets && stage === 'net' ? 'every row of all nets, as the official code' : 'dense',
+      giga(cost.denseMacs),
+      '100.0 %',
+    ],
     ...(published === undefined ? [] : [['IdleViT paper, Table 1', published.toFixed(1), '']]),
   ])
 }
