@@ -2,6 +2,7 @@
 
 import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
+import { addCalibrate } from './commands/calibrate.js'
 import { addClassify } from './commands/classify.js'
 import { addCompare } from './commands/compare.js'
 import { addDemo } from './commands/demo.js'
@@ -23,6 +24,7 @@ const commands = {
   bench: addBench,
   compare: addCompare,
   tune: addTune,
+  calibrate: addCalibrate,
   export: addExport,
   finetune: addFinetune,
   visualize: addVisualize,
