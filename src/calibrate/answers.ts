@@ -62,7 +62,9 @@ export async function askInSteps(
     const answers: Float32Array[] = []
     for (const { keep } of all) {
       const known = all.findIndex((each) => String(each.keep) === String(keep)) // the dense model may be a step
-      const { logits } = answers[known] ? { logits: answers[known] } : await elastic.forward(pixels, { keepTokens: keep })
+      const { logits } = answers[known]
+        ? { logits: answers[known] }
+        : await elastic.forward(pixels, { keepTokens: keep })
       answers.push(logits)
     }
     const classes = (answers[0] as Float32Array).length / own.length

@@ -57,7 +57,10 @@ const choose = (asked: Asked, target: StepsTarget, most: number): Choice | undef
   bestStages(asked.steps, goalOf(asked, target), most)
 
 /** Where a half finds no steps: its last step answers everything. */
-const lastAlone = ({ steps }: Asked): Pick<Choice, 'chosen' | 'thresholds'> => ({ chosen: [steps.length - 1], thresholds: [] })
+const lastAlone = ({ steps }: Asked): Pick<Choice, 'chosen' | 'thresholds'> => ({
+  chosen: [steps.length - 1],
+  thresholds: [],
+})
 
 const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0)
 

@@ -14,7 +14,7 @@ import { fileError, writeFileAtomic } from '../files.js'
 import type { Precision } from '../graph/passes/precision.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
-import { stepMacs } from '../models/cost.js'
+import { executedMacs } from '../models/cost.js'
 import { planSteps } from '../models/steps.js'
 import { elasticPlan, type MethodChoice, storedChoice } from '../reduction/registry.js'
 import type { Model } from '../runtime/classifier.js'
@@ -77,7 +77,11 @@ export async function runCalibration(request: CalibrateRequest): Promise<Calibra
   const { config } = model
   const shape = shapeOf(config)
   const choice = { ...request.choice, method: elasticPlan(request.choice, shape).method }
-  const { steps, keepTokens: _, ...settings } = stored(planSteps({ ...choice, steps: ratios.map(keepAt) }, model.name, config))
+  const {
+    steps,
+    keepTokens: _,
+    ...settings
+  } = stored(planSteps({ ...choice, steps: ratios.map(keepAt) }, model.name, config))
   const data = drawn(inClasses(request.dataset, model), request.limit, seed)
   const batch = Math.min(request.batch, data.samples.length)
   const session = { ...(device && { device }), ...(threads !== undefined && { threads }) }
@@ -87,7 +91,7 @@ export async function runCalibration(request: CalibrateRequest): Promise<Calibra
   const skipped: Skipped[] = []
   try {
     checkMemory([elastic], batch)
-    const planned = (keep: readonly number[]) => ({ keep, macs: stepMacs(config, { ...elastic.plan, keep }) })
+    const planned = (keep: readonly number[]) => ({ keep, macs: executedMacs(config, { ...elastic.plan, keep }) })
     const dense = planned(new Array<number>(shape.depth).fill(shape.tokens))
     const asked = await askInSteps(elastic, steps.map(planned), dense, data, {
       ...{ batch, preprocess, decoders },
@@ -112,7 +116,12 @@ export async function runCalibration(request: CalibrateRequest): Promise<Calibra
       calibrated: found.calibrated,
       heldOut: found.heldOut,
       denseGmacs: dense.macs / 1e9,
-      model: { name: model.name, depth: shape.depth, tokens: shape.tokens, weights: hashWeights(model.state as StateDict) },
+      model: {
+        name: model.name,
+        depth: shape.depth,
+        tokens: shape.tokens,
+        weights: hashWeights(model.state as StateDict),
+      },
       data: { name: request.dataset.name, pictures: asked.pictures, labelled: asked.labelled },
       precision,
     }

@@ -40,4 +40,8 @@ export function parseStepsTarget(text: string, option = '--target'): StepsTarget
 
 /** A target as one types it. */
 export const stepsTargetText = (target: StepsTarget): string =>
-  target.kind === 'accuracy' ? `-${target.points}%` : target.kind === 'share' ? `${target.share}x` : `${target.gmacs}gmacs`
+  target.kind === 'accuracy'
+    ? `-${target.points}%`
+    : target.kind === 'share'
+      ? `${target.share}x`
+      : `${target.gmacs}gmacs`

@@ -36,8 +36,8 @@ const PLACES = 100
 /**
  * The best thresholds for a goal; `undefined` where none meets it.
  *
- * From the threshold that is found upwards the goal holds, picture by picture: one that meets it by luck, below others
- * that do not, is not taken.
+ * A threshold that meets a goal of answers by luck, below others that do not, is not taken: going down, the search ends
+ * where the goal is lost again.
  */
 export function bestThresholds(stages: readonly StageAnswers[], goal: Goal): Outcome | undefined {
   const all = Array.from({ length: stages[0]?.confidence.length ?? 0 }, (_, i) => i)
@@ -72,7 +72,7 @@ function best(
         work: asked + rest.work,
       }
       if (!found || isBetter(outcome, found, goal)) found = outcome
-    } else if (goal.kind === 'answers') break
+    } else if (found && goal.kind === 'answers') break
   }
   return found
 }

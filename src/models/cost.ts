@@ -3,7 +3,7 @@
 import { type Bindings, evaluateDim } from '../graph/dims.js'
 import { macsByScope, totalMacs } from '../graph/graph.js'
 import type { Counting } from '../reduction/method.js'
-import { elasticPlan, type MethodName, methodOf } from '../reduction/registry.js'
+import { type MethodName, methodOf } from '../reduction/registry.js'
 import { keptSymbol } from '../reduction/schedule.js'
 import { parametersOf, shapeOf } from './backbone.js'
 import { type BuildOptions, buildForward, buildGraph, type WeightValues } from './build.js'
@@ -126,14 +126,13 @@ export function macsOfPicture(config: VitConfig, options: BuildOptions & StepCou
 /** What a picture decides in a cascade or in steps: the net or step that answers it, from 0. */
 export const EXIT = 'exit'
 
-/** MACs of one step of an elastic graph. */
-export const stepMacs = (config: VitConfig, { steps: _, ...options }: BuildOptions & StepCounts): number =>
-  executedMacs(config, { ...options, method: elasticPlan(options, shapeOf(config)).method, elastic: true })
-
-/** Steps of an elastic graph, one behind the other. */
+/**
+ * Steps of an elastic graph, one behind the other: each runs the operators that a graph of its plan alone has, those of
+ * branches that are not taken do not run.
+ */
 function stepsCost(config: VitConfig, { steps: _, ...options }: BuildOptions & StepCounts, steps: Counts): ModelCost {
   const single = steps.map((keep) => modelCost(config, { ...options, keep }))
-  const own = steps.map((keep) => stepMacs(config, { ...options, keep }))
+  const own = single.map((each) => each.macs)
   const macs = own.reduce((sum, each) => sum + each, 0)
   return {
     ...(single[0] as ModelCost),

@@ -25,7 +25,9 @@ interface CalibrateOptions extends SharedOptions {
 export function addCalibrate(program: Command): void {
   const command = program
     .command('calibrate')
-    .description('steps for every picture: few tokens first, more where the answer is uncertain, thresholds from your pictures')
+    .description(
+      'steps for every picture: few tokens first, more where the answer is uncertain, thresholds from your pictures',
+    )
     .argument('[image...]', 'pictures without labels instead of --data: files, folders, globs or URLs')
     .addOption(
       mustBeGiven(
@@ -48,22 +50,35 @@ export function addCalibrate(program: Command): void {
       (given) => whole(4)(given, '--limit'),
       1000,
     )
-    .option('--out <FILE>', 'the file to write: new, or of an earlier calibration', (given) => text('a path')(given, '--out'), 'steps.json')
+    .option(
+      '--out <FILE>',
+      'the file to write: new, or of an earlier calibration',
+      (given) => text('a path')(given, '--out'),
+      'steps.json',
+    )
     .option('--workers <N>', 'threads that decode pictures (default: a quarter of the cores)', (given) =>
       whole(1, 64)(given, '--workers'),
     )
   addOptions(
     command,
-    ['model', 'init', 'heads', 'method', 'score', 'methodOption', 'labels', ...pictureOptions, ...runtimeOptions, 'seed'],
+    [
+      'model',
+      'init',
+      'heads',
+      'method',
+      'score',
+      'methodOption',
+      'labels',
+      ...pictureOptions,
+      ...runtimeOptions,
+      'seed',
+    ],
     { required: ['model'], defaults: { batch: 16, seed: 0 }, otherwise: { method: "the model's, or idle" } },
   ).action(runCalibrate)
   addSection(command, 'Targets:', columns(stepsTargets))
   addExamples(
     command,
-    [
-      'idlevit calibrate --model demo --data scenes:2:200 --target -1%',
-      'the embedded model on generated pictures',
-    ],
+    ['idlevit calibrate --model demo --data scenes:2:200 --target -1%', 'the embedded model on generated pictures'],
     [
       'idlevit calibrate --model deit-tiny --data val/ --method group \\\n    --target -0.25% --out steps.json',
       'as right as the dense model but for a quarter of a point',
@@ -72,7 +87,10 @@ export function addCalibrate(program: Command): void {
       'idlevit calibrate photos/ --model deit-tiny --method group --target 0.6x',
       'a mean work, by pictures without labels',
     ],
-    ['idlevit eval --model deit-tiny --data val/ --plan steps.json', 'what was found; also in classify, compare and bench'],
+    [
+      'idlevit eval --model deit-tiny --data val/ --plan steps.json',
+      'what was found; also in classify, compare and bench',
+    ],
   )
 }
 
