@@ -1,4 +1,4 @@
-/** `idlevit eval --exit-budget`: thresholds of a cascade from data, and the folder that keeps them. */
+/** `idlevit eval --exit-budget`: thresholds of a cascade or of steps from data, and the folder that keeps a cascade's. */
 
 import type { Dataset } from '../data/dataset.js'
 import { fail } from '../errors.js'
@@ -20,9 +20,9 @@ interface ThresholdOptions extends ConfidenceOptions {
 }
 
 /**
- * A cascade with thresholds under which the shares of these pictures leave at every net.
+ * A model with thresholds under which the shares of these pictures leave at every net of a cascade, or at every step.
  *
- * @throws InputError where the model is a single net, no picture can be read, or the folder is not empty
+ * @throws InputError where the model is a single net without steps, no picture can be read, or the folder is not empty
  */
 export async function withThresholds<M extends LoadedModel>(
   model: M,
@@ -30,9 +30,12 @@ export async function withThresholds<M extends LoadedModel>(
   { opening, exitBudget, out, ...pictures }: ThresholdOptions,
 ): Promise<M> {
   const { config, name } = model
-  if (!isCascade(config)) return fail(`--exit-budget: wanted a cascade of nets (DVT), found ${name}, a single one`)
+  const nets = isCascade(config) ? netsOf(config).length : (opening.steps?.length ?? 0)
+  if (nets === 0)
+    return fail(`--exit-budget: wanted a cascade of nets (DVT) or a plan in steps, found ${name}, a single net without`)
+  if (out !== undefined && !isCascade(config))
+    return fail(`--out: keeps a cascade of nets (DVT), found ${name}, a single net in steps: calibrate writes those`)
   if (out !== undefined) await checkEmpty(out)
-  const nets = netsOf(config).length
   const asked = await openNodeClassifier(model, { ...opening, thresholds: new Array<number>(nets - 1).fill(NEVER) })
   const progress = startProgress('finding thresholds', pictures.limit)
   try {

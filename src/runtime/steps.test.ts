@@ -66,7 +66,8 @@ for (const method of ['idle', 'group'] as const)
       for (const [i, { logits, exits }] of found.entries()) {
         const b = order[i] as number
         assert.deepEqual(exits, [wanted[b]])
-        const own = (alone[wanted[b] as number]?.logits as Float32Array).subarray(b * classes, (b + 1) * classes)
+        const { logits: all } = alone[wanted[b] as number] as { readonly logits: Float32Array }
+        const own = all.subarray(b * classes, (b + 1) * classes)
         assert.ok(maxAbsDiff(logits, own) < 1e-5)
       }
     })

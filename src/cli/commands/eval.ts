@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { countByReason } from '../../data/left-out.js'
 import { fail } from '../../errors.js'
 import type { EvaluationReport } from '../../evaluation/evaluate.js'
+import { present } from '../../present.js'
 import { addExamples } from '../help.js'
 import {
   addOptions,
@@ -35,7 +36,7 @@ export function addEval(program: Command): void {
     .option('--limit <N>', 'only the first N pictures', (given) => whole(1)(given, '--limit'))
     .option(
       '--exit-budget <p>',
-      'of a cascade (DVT): find thresholds on these pictures, so that net k answers a share proportional to (p/20)^k: ' +
+      'of a cascade (DVT) or steps: find thresholds on these pictures, so that net k answers a share proportional to (p/20)^k: ' +
         '1 nearly all at the first, 20 equal shares, 59 most at the last',
       (given) => positive(given, '--exit-budget'),
     )
@@ -97,7 +98,8 @@ async function evaluate(options: EvalOptions): Promise<void> {
     exitBudget === undefined
       ? loaded
       : await (await import('../cascade.js')).withThresholds(loaded, dataset, { ...pictures, opening, exitBudget, out })
-  const classifier = await openNodeClassifier(model, opening)
+  const found = exitBudget === undefined ? {} : present({ thresholds: model.thresholds })
+  const classifier = await openNodeClassifier(model, { ...opening, ...found })
   setup.warnAll(classifier.warnings)
   const progress = startProgress('evaluating', total)
   try {
