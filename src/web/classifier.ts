@@ -5,8 +5,9 @@ import type { Precision } from '../graph/passes/precision.js'
 import { preprocessImage } from '../images/preprocess.js'
 import { withLabels } from '../labels/default.js'
 import { withStored } from '../reduction/registry.js'
-import { type Classifier, type ClassifierOptions, openClassifier, topPredictions } from '../runtime/classifier.js'
-import { createSession } from '../runtime/web.js'
+import { choiceOf } from '../models/steps.js'
+import { type Classifier, type ClassifierOptions, topPredictions } from '../runtime/classifier.js'
+import { openWebClassifier } from '../runtime/web.js'
 import type { BuiltModel } from '../weights/build.js'
 import { type Backend, chooseDevice, started, startRuntime, threadsReason } from './backend.js'
 import { openCache } from './cache.js'
@@ -99,8 +100,10 @@ interface FoundModel {
 type Settings = Omit<LoadWebClassifierOptions, 'device'> & Pick<ClassifierOptions, 'device'>
 
 function openFound({ model, file, onnx }: FoundModel, settings: Settings): Promise<Classifier> {
+  const { steps } = settings
+  if (onnx && steps) fail(`${file}: steps are for weights (model.safetensors), found an exported file`)
   if (onnx) return openExported(onnx, file, model, settings)
-  return openClassifier(model, { ...settings, ...withStored(settings, model.idle) }, createSession)
+  return openWebClassifier(model, { ...settings, ...withStored(settings, steps ? choiceOf(model.idle) : model.idle) })
 }
 
 /** Decides which of a folder's files is read, and reads it. */
