@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { NEVER } from '../models/exits.js'
 import { parsePlan } from '../tune/plan-file.js'
+import { STEPS_FORMAT } from '../tune/steps-file.js'
 import type { Asked, StepAnswers } from './answers.js'
 import { calibrate } from './calibrate.js'
-import { STEPS_FORMAT } from './steps-file.js'
 import { parseStepsTarget, stepsTargetText } from './target.js'
 
 const COUNT = 8

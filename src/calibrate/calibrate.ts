@@ -6,8 +6,8 @@
 
 import { fail } from '../errors.js'
 import { pairedDifference } from '../evaluation/intervals.js'
+import type { StepsOutcome } from '../tune/steps-file.js'
 import { type Asked, ofPictures, type StepAnswers } from './answers.js'
-import type { StepsOutcome } from './steps-file.js'
 import type { StepsTarget } from './target.js'
 import { bestStages, type Choice, type Goal, outcomeOf } from './thresholds.js'
 

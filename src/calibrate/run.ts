@@ -22,10 +22,10 @@ import { checkMemory } from '../runtime/free-memory.js'
 import { openNodeClassifier, throughputLanes } from '../runtime/node.js'
 import type { SessionOptions } from '../runtime/session.js'
 import { drawn } from '../tune/answers.js'
+import { STEPS_FORMAT, type StepsFile } from '../tune/steps-file.js'
 import type { StateDict } from '../weights/state.js'
 import { askInSteps } from './answers.js'
 import { calibrate } from './calibrate.js'
-import { STEPS_FORMAT, type StepsFile } from './steps-file.js'
 import { type StepsTarget, stepsTargetText } from './target.js'
 
 export interface CalibrateRequest extends Pick<SessionOptions, 'device' | 'threads'> {

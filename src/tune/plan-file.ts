@@ -5,7 +5,6 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import type { Machine } from '../bench/machine.js'
-import { type GivenSteps, parseSteps, STEPS_FORMAT } from '../calibrate/steps-file.js'
 import { fail } from '../errors.js'
 import type { Interval } from '../evaluation/intervals.js'
 import { fileError } from '../files.js'
@@ -14,6 +13,7 @@ import type { ModelShape } from '../reduction/method.js'
 import { checkSetting, type MethodName, methodNames, methodOf } from '../reduction/registry.js'
 import type { Expectation } from './accuracy.js'
 import type { Plan } from './methods.js'
+import { type GivenSteps, parseSteps, STEPS_FORMAT } from './steps-file.js'
 
 export const PLAN_FORMAT = 'idlevit-plan-1'
 

@@ -2,10 +2,10 @@
 
 import { type Command, Option } from 'commander'
 import type { CalibrateReport } from '../../calibrate/run.js'
-import type { StepsOutcome } from '../../calibrate/steps-file.js'
 import { parseStepsTarget, type StepsTarget, stepsTargets } from '../../calibrate/target.js'
 import { countByReason } from '../../data/left-out.js'
 import { fail } from '../../errors.js'
+import type { StepsOutcome } from '../../tune/steps-file.js'
 import { addExamples, addSection, columns, mustBeGiven } from '../help.js'
 import { addOptions, dataText, pictureOptions, readChoice, runtimeOptions, type SharedOptions } from '../options.js'
 import { emit, startProgress, table, warn } from '../output.js'
