@@ -176,7 +176,7 @@ test('options of methods: read by the method, refused by name', () => {
     ],
     [
       () => read(undefined, 'rate=2'),
-      '--method-option rate: no option of idle, which has score, ranking, variant, dead',
+      '--method-option rate: no option of idle, which has score, ranking, variant, mass, dead',
     ],
     [() => read('evit', 'fuse=yes'), '--method-option fuse: wanted true or false, found yes'],
     [() => parse(['--method-option', 'r']), '--method-option: wanted name=value, found "r"'],
