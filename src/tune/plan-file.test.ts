@@ -39,7 +39,10 @@ describe('a plan’s file', () => {
 
   const plan = { format: PLAN_FORMAT, method: 'group', settings: {}, keepTokens: new Array(6).fill(9), model: made }
   for (const [change, message] of [
-    [{ format: 'other' }, /^p\.json: wanted a plan that tune or calibrate wrote \(format idlevit-plan-1 or idlevit-steps-1\), found another file$/],
+    [
+      { format: 'other' },
+      /^p\.json: wanted a plan that tune or calibrate wrote \(format idlevit-plan-1 or idlevit-steps-1\), found another file$/,
+    ],
     [{ method: 'none' }, /^p\.json: method should be one of idle, .*, found "none"$/],
     [{ keepTokens: [1, 2] }, /^p\.json: keepTokens should be 6 counts from 1 to 144, found \[1,2\]$/],
     [{ keepTokens: new Array(6).fill(145) }, /^p\.json: keepTokens should be 6 counts from 1 to 144/],
