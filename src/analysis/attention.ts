@@ -24,6 +24,14 @@ export const rankTokens = (scores: ArrayLike<number>): number[] =>
 export const classAttention = (map: Float32Array, rows: number, prefix: number): Float32Array =>
   map.subarray(prefix, rows)
 
+/** What every image token receives from all rows on average: for models without a class token. */
+export const received = (map: Float32Array, rows: number, prefix: number): Float32Array =>
+  Float32Array.from({ length: rows - prefix }, (_, token) => {
+    let sum = 0
+    for (let query = 0; query < rows; query++) sum += map[query * rows + prefix + token] as number
+    return sum / rows
+  })
+
 /**
  * Sorts the rows and columns of an attention map.
  *

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { maxAbsDiff, randomPixels, randomWeights, tiny, tinySwin } from '../../test/support/models.js'
+import type { ClassifierOptions } from '../runtime/classifier.js'
 import { createSession, openNodeClassifier } from '../runtime/node.js'
 import { openInspector, stageEnds } from './inspect.js'
 import { meanCosineSimilarity } from './similarity.js'
+import type { TokenState } from './tokens.js'
 
 const config = { ...tiny, distilled: true }
 const model = { name: 'tiny', config, state: randomWeights(config, 3) }
@@ -80,10 +82,76 @@ describe('stageEnds', () => {
   })
 })
 
-it('a Swin, whose maps shrink, is refused by name', async () => {
-  const model = { name: 'tiny-swin', config: tinySwin, state: randomWeights(tinySwin, 1) }
-  await assert.rejects(openInspector(model, { keepRatio: 0.7 }, createSession), {
-    name: 'InputError',
-    message: 'visualize: follows tokens over one map, found tiny-swin, a Swin, whose maps shrink from stage to stage',
+describe('a Swin', () => {
+  const swin = { name: 'tiny-swin', config: tinySwin, state: randomWeights(tinySwin, 1, 0.3) }
+  const picture = randomPixels(tinySwin, 1, 2).data as Float32Array
+  const look = async (options: ClassifierOptions) => {
+    const inspector = await openInspector(swin, { ...options, threads: 1 }, createSession)
+    const seen = await inspector.inspect(picture)
+    await inspector.close()
+    return { seen, plan: inspector }
+  }
+  const count = (states: readonly TokenState[] | undefined, wanted: readonly TokenState[]) =>
+    states?.filter((state) => wanted.includes(state)).length
+
+  for (const variant of ['block', 'ffn'] as const)
+    it(`is seen stage by stage: ${variant}`, async () => {
+      const { seen, plan } = await look({ keepRatio: 0.6, variant })
+      assert.deepEqual(
+        seen.tokens.map(({ length }) => length),
+        [256, 256, 64, 64, 16, 16],
+      )
+      assert.deepEqual(
+        seen.tokens.map((states) => count(states, ['selected', 'returned'])),
+        plan.keep,
+      )
+      // What a stage left out is not back in the next: its tokens are others.
+      for (const first of [2, 4]) assert.equal(count(seen.tokens[first], ['returned']), 0)
+      const classifier = await openNodeClassifier(swin, { keepRatio: 0.6, variant, threads: 1, trace: true })
+      const { blocks, selections } = await classifier.forward(picture)
+      await classifier.close()
+      for (const [l, rows] of (blocks ?? []).entries())
+        assert.ok(Math.abs((seen.similarity.idle[l] as number) - meanCosineSimilarity(rows, 8 * 2 ** (l >> 1))) < 1e-5)
+      assert.deepEqual(
+        seen.windows.map(({ block, map, windowRows }) => [block, ...map, windowRows]),
+        [
+          [1, 16, 16, 16],
+          [3, 8, 8, 16],
+          [5, 4, 4, 16],
+        ],
+      )
+      for (const { block, values, windowRows } of seen.windows) {
+        // A window pays out as much as it has rows: one for each of them, the mean of which is one.
+        const sum = values.reduce((a, b) => a + b, 0)
+        assert.ok(Math.abs(sum - values.length / windowRows) < 1e-4, `block ${block} pays ${sum}`)
+        const scores = selections?.[0]?.find((each) => each.block === block)?.scores
+        if (scores) assert.ok(maxAbsDiff(values, scores) < 1e-5)
+      }
+      assert.deepEqual([seen.attention, seen.classAttention], [[], []])
+    })
+
+  it('tokens that are dead are gone, and their attention is left out', async () => {
+    const { seen, plan } = await look({ keepRatio: 0.6, dead: true })
+    assert.deepEqual(
+      seen.tokens.map((states) => count(states, ['selected'])),
+      plan.keep,
+    )
+    assert.equal(count(seen.tokens.flat(), ['idle', 'returned']), 0)
+    assert.deepEqual(seen.windows, [])
   })
+})
+
+it('without a class token maps stand in the order of what tokens receive, where all are computed', async () => {
+  const pooled = { ...tiny, classToken: false, pool: 'mean' } as const
+  const model = { name: 'pooled', config: pooled, state: randomWeights(pooled, 3) }
+  const inspector = await openInspector(model, { method: 'none', threads: 1 }, createSession)
+  const { attention, classAttention } = await inspector.inspect(randomPixels(pooled, 1, 4).data as Float32Array)
+  await inspector.close()
+  assert.deepEqual(classAttention, [])
+  for (const { rows, values } of attention) {
+    const received = Array.from({ length: rows }, (_, key) =>
+      values.reduce((sum, value, i) => sum + (i % rows === key ? value : 0), 0),
+    )
+    assert.ok(received.every((value, i) => i === 0 || value <= (received[i - 1] as number) + 1e-6))
+  }
 })

@@ -3,7 +3,7 @@
 import { sharp } from '../images/sharp.js'
 import { rampColours } from '../page/ramp.js'
 import { attentionPlace } from './attention.js'
-import type { BlockAttention } from './inspect.js'
+import type { BlockAttention, WindowAttention } from './inspect.js'
 import { tokenMarks } from './marks.js'
 import type { TokenState } from './tokens.js'
 
@@ -58,6 +58,27 @@ export async function attentionPng(map: BlockAttention): Promise<{ png: Uint8Arr
       rgb.set(onLine ? [255, 255, 255] : (ramp[level(values[i * rows + j] as number)] as [number, number, number]), at)
     }
   }
+  return { png: await encodeMap(rgb, side), side }
+}
+
+/** What the tokens of a square map receive within windows, as PNG bytes: each a square of the picture that it covers. */
+export async function receivedPng(seen: WindowAttention, least: number): Promise<{ png: Uint8Array; side: number }> {
+  const { map, values, windowRows } = seen
+  const [rows] = map
+  const side = rows * Math.ceil(Math.max(SIDE, least) / rows)
+  const ramp = await rampColours(LEVELS)
+  const rgb = new Uint8Array(side * side * 3)
+  for (let y = 0, at = 0; y < side; y++) {
+    for (let x = 0; x < side; x++, at += 3) {
+      const token = Math.floor((y * rows) / side) * rows + Math.floor((x * rows) / side)
+      const level = Math.round(attentionPlace(values[token] as number, windowRows) * (LEVELS - 1))
+      rgb.set(ramp[level] as [number, number, number], at)
+    }
+  }
+  return { png: await encodeMap(rgb, side), side }
+}
+
+async function encodeMap(rgb: Uint8Array, side: number): Promise<Uint8Array> {
   const encoded = sharp(rgb, { raw: { width: side, height: side, channels: 3 } }).png({ palette: true, effort: 5 })
-  return { png: new Uint8Array(await encoded.toBuffer()), side }
+  return new Uint8Array(await encoded.toBuffer())
 }

@@ -18,7 +18,7 @@ export interface Selection {
 }
 
 /**
- * State of every image token in every block, `[depth][tokens]`.
+ * State of every image token in every block of one map, `[depth][tokens]`.
  *
  * @param selections - of blocks that chose; a block without one computes every token that is still there
  */
@@ -70,16 +70,33 @@ export interface IdleStatistics {
   readonly returns: number
 }
 
+/** Blocks by the map that they have in common: of a pyramid every stage has one, of another number of tokens. */
+function byMap(states: readonly (readonly TokenState[])[]): (readonly TokenState[])[][] {
+  const maps: (readonly TokenState[])[][] = []
+  for (const block of states) {
+    const last = maps.at(-1)
+    if (last?.[0]?.length === block.length) last.push(block)
+    else maps.push([block])
+  }
+  return maps
+}
+
 /**
- * Counts tokens that idle and return.
+ * Counts tokens that idle and return; those of a pyramid's stages are tokens of their own.
  *
- * @param map - of {@link tokenMap}
+ * @param states - of {@link tokenMap}
  * @param counts - which tokens to look at, such as those of an object; default all
  */
 export function idleStatistics(
-  map: readonly (readonly TokenState[])[],
+  states: readonly (readonly TokenState[])[],
   counts: (token: number) => boolean = () => true,
 ): IdleStatistics {
+  const found = byMap(states).map((map) => ofMap(map, counts))
+  const sum = (key: keyof IdleStatistics) => found.reduce((total, each) => total + each[key], 0)
+  return { tokens: sum('tokens'), idled: sum('idled'), returned: sum('returned'), returns: sum('returns') }
+}
+
+function ofMap(map: readonly (readonly TokenState[])[], counts: (token: number) => boolean): IdleStatistics {
   const tokens = Array.from(map[0] ?? [], (_, token) => token).filter(counts)
   const having = (state: TokenState) => tokens.filter((token) => map.some((states) => states[token] === state)).length
   const returns = tokens.reduce((sum, token) => sum + map.filter((states) => states[token] === 'returned').length, 0)

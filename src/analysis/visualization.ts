@@ -19,7 +19,7 @@ import { rampLegend } from '../page/ramp.js'
 import { ATTENTION_RANGE } from './attention.js'
 import type { FolderFiles } from './folder.js'
 import type { Inspection } from './inspect.js'
-import { attentionPng, jpeg, tokenSvg } from './maps.js'
+import { attentionPng, jpeg, receivedPng, tokenSvg } from './maps.js'
 import { stateSwatch } from './marks.js'
 import { type BlockSummary, type Summary, summarise } from './summary.js'
 import { countStates, type TokenState } from './tokens.js'
@@ -33,6 +33,12 @@ export interface Inspected {
   readonly inspection: Inspection
 }
 
+/**
+ * What a token of a pyramid does in a block that does not select it: it passes the whole block by (`block`), or the MLP alone
+ * (`ffn`); it takes a light path in place of the MLP (`light`); or it is zero (`dead`).
+ */
+export type Left = 'block' | 'ffn' | 'light' | 'dead'
+
 /** What the pictures were looked at with. */
 export interface Setting {
   readonly model: string
@@ -42,8 +48,14 @@ export interface Setting {
   readonly imageSize: number
   /** Image tokens that every block computes. */
   readonly keep: readonly number[]
-  /** All image tokens. */
+  /** All image tokens; of a pyramid those of its first map. */
   readonly tokens: number
+  /** Whether a class token ranks them. */
+  readonly classToken: boolean
+  /** Of a pyramid all tokens of every block, fewer from stage to stage. */
+  readonly maps?: readonly number[]
+  /** Of a pyramid what tokens do that are not selected. */
+  readonly left?: Left
   readonly gmacs: { readonly dense: number; readonly idle: number }
 }
 
@@ -82,7 +94,7 @@ export async function drawSections(
     const stem = `${twoDigits(i + 1)}-${fileStem(picture.name)}`
     const addOwn: AddFile = (name, drawn) => add(`${stem}-${name}`, drawn)
     tokens.push(await tokenTiles(setting, picture, addOwn))
-    attention.push(await attentionTiles(setting, picture, addOwn))
+    attention.push(await (setting.maps ? windowTiles : attentionTiles)(setting, picture, addOwn))
     onPicture(i + 1)
   }
   const summary = summarise(
@@ -94,16 +106,11 @@ export async function drawSections(
       id: 'tokens',
       title: 'Computed and idle tokens',
       body: html`<p>${explanation(setting)}</p>
-${stateLegend(statesIn(pictures))}${tokens}`,
+${stateLegend(statesIn(pictures, setting), setting)}${tokens}`,
     },
-    {
-      id: 'attention',
-      title: 'Attention, sorted by class attention',
-      body: html`<p>Who (rows) attends to whom (columns) in the last block of each stage of the idle model, averaged over heads. The class token comes first, then the image tokens from most to least class attention; white lines part the computed tokens from the idle ones. Only the square at the top left is computed, the rest shows what the idle tokens would do.</p>
-${await attentionScale(add)}${attention}`,
-    },
-    { id: 'blocks', title: 'From block to block', body: gallery('large', await charts(summary.blocks, add)) },
-    { id: 'numbers', title: 'Numbers', body: numbersTable(summary.blocks, pictures.length) },
+    await attentionSection(setting, attention, add),
+    { id: 'blocks', title: 'From block to block', body: gallery('large', await charts(summary.blocks, setting, add)) },
+    { id: 'numbers', title: 'Numbers', body: numbersTable(summary.blocks, pictures.length, setting) },
   ]
   return { summary, sections, figures }
 }
@@ -135,7 +142,8 @@ export async function drawVisualization(
 }
 
 /** The paper's Figure 2. Leading blocks without idle tokens share one tile, which shows the picture as it is. */
-async function tokenTiles({ imageSize: side, tokens: all }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
+async function tokenTiles(setting: Setting, picture: Inspected, add: AddFile): Promise<Html> {
+  const { imageSize: side } = setting
   const { name, rgb, inspection } = picture
   const photo = await jpeg(rgb, side)
   const firstIdle = inspection.tokens.findIndex((states) => states.some((state) => state !== 'selected'))
@@ -143,9 +151,10 @@ async function tokenTiles({ imageSize: side, tokens: all }: Setting, picture: In
   const tiles = inspection.tokens.flatMap((states, block) => {
     if (block > 0 && block < leading) return []
     const blocks = block === 0 && leading > 1 ? `Blocks 0–${leading - 1}` : `Block ${block}`
+    const all = states.length
     const { idle, returned, merged, gone } = countStates(states)
     const others = [
-      [idle, 'idle'],
+      [idle, setting.left === 'light' ? 'on the light path' : 'idle'],
       [merged, 'in one row with others'],
       [gone, 'gone'],
     ] as const
@@ -171,6 +180,78 @@ async function tokenTiles({ imageSize: side, tokens: all }: Setting, picture: In
 ${gallery('small', tiles)}`
 }
 
+/** What a token does that is not selected. */
+const leftText: Readonly<Record<Left, string>> = {
+  block: 'Tokens that are not selected idle: they pass the block by unchanged.',
+  ffn: 'Tokens that are not selected idle in part: they attend, and pass the MLP by.',
+  light: 'Tokens that are not selected attend, and take a light path in place of the MLP; they fade to hatched paper.',
+  dead: 'Tokens that are not selected are dead: zero, attended to by none, in this stage and all later ones.',
+}
+
+const idleText: Readonly<Record<Left, string>> = {
+  block: 'idle: passes by unchanged',
+  ffn: 'idle: attends, and passes the MLP by',
+  light: 'light path in place of the MLP',
+  dead: 'idle',
+}
+
+/** Blocks that begin a new map. */
+const mapStarts = ({ maps = [] }: Setting): number[] =>
+  maps.flatMap((tokens, l) => (l > 0 && tokens !== maps[l - 1] ? [l] : []))
+
+/** Attention as far as it can be shown, and what it shows. */
+async function attentionSection(setting: Setting, tiles: readonly Html[], add: AddFile): Promise<Section> {
+  const { maps, left, classToken } = setting
+  const id = 'attention'
+  if (maps && left === 'dead')
+    return {
+      id,
+      title: 'Attention',
+      body: html`<p>Not drawn: nothing attends to dead tokens, and what would be left of a window differs from block to block.</p>`,
+    }
+  if (maps)
+    return {
+      id,
+      title: 'Attention received within windows',
+      body: html`<p>What every token receives of the attention of its window in the last block of each stage of the idle model, averaged over heads and over the window’s tokens, idle ones among them. A sorted map of who attends to whom is not drawn: no token attends beyond its window.</p>
+${await attentionScale(add)}${tiles}`,
+    }
+  const ranks = classToken ? 'class attention' : 'rank'
+  const order = classToken
+    ? 'The class token comes first, then the image tokens from most to least class attention'
+    : 'Tokens stand in the order in which they rank, by attention that they receive where all are computed'
+  return {
+    id,
+    title: `Attention, sorted by ${ranks}`,
+    body: html`<p>Who (rows) attends to whom (columns) in the last block of each stage of the idle model, averaged over heads. ${order}; white lines part the computed tokens from the idle ones. Only the square at the top left is computed, the rest shows what the idle tokens would do.</p>
+${await attentionScale(add)}${tiles}`,
+  }
+}
+
+/** What tokens receive within their windows, map by map. */
+async function windowTiles({ imageSize }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
+  const tiles: Html[] = []
+  for (const seen of picture.inspection.windows) {
+    const { png, side } = await receivedPng(seen, imageSize)
+    const [rows, columns] = seen.map
+    const drawn = add(`attention-${twoDigits(seen.block)}.png`, {
+      type: 'image/png',
+      content: png,
+      alt: `${picture.name}, block ${seen.block}: attention that each of ${rows} × ${columns} tokens receives within its window.`,
+      width: side,
+      height: side,
+    })
+    tiles.push(
+      figure(
+        drawn,
+        html`<strong>Block ${seen.block}</strong> ${rows} × ${columns} tokens, windows of ${seen.windowRows ** 0.5} × ${seen.windowRows ** 0.5}`,
+      ),
+    )
+  }
+  return html`<h3>${picture.name}</h3>
+${gallery('medium', tiles)}`
+}
+
 /** The paper's Figure 5. */
 async function attentionTiles({ tokens: all }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
   const tiles: Html[] = []
@@ -191,7 +272,10 @@ ${gallery('medium', tiles)}`
 }
 
 /** The paper's Figure 6, and the tokens beside it. */
-async function charts(blocks: readonly BlockSummary[], add: AddFile): Promise<Html[]> {
+async function charts(blocks: readonly BlockSummary[], setting: Setting, add: AddFile): Promise<Html[]> {
+  const breaks = mapStarts(setting)
+  const dead = setting.left === 'dead'
+  const always = dead ? ['computed'] : ['computed', 'back from idling', 'idle', 'light path']
   const [dense, idle] = [
     blocks.map(({ similarity }) => similarity.dense),
     blocks.map(({ similarity }) => similarity.idle),
@@ -202,8 +286,8 @@ async function charts(blocks: readonly BlockSummary[], add: AddFile): Promise<Ht
     (shape) =>
       lineChart(
         [
-          { name: 'dense', meaning: 'dense', line: 'dashed', values: dense },
-          { name: 'idle model', meaning: 'idled', values: idle },
+          { name: 'dense', meaning: 'dense', line: 'dashed', values: dense, breaks },
+          { name: 'idle model', meaning: 'idled', values: idle, breaks },
         ],
         { shape, x: 'after block', y: 'mean cosine similarity' },
       ),
@@ -215,22 +299,24 @@ async function charts(blocks: readonly BlockSummary[], add: AddFile): Promise<Ht
         [
           { name: 'computed', meaning: 'computed' as const, values: shares('selected') },
           { name: 'back from idling', meaning: 'returned' as const, values: shares('returned') },
-          { name: 'idle', meaning: 'idle' as const, values: shares('idle') },
+          { name: setting.left === 'light' ? 'light path' : 'idle', meaning: 'idle' as const, values: shares('idle') },
           { name: 'merged', meaning: 'merged' as const, values: shares('merged') },
-          { name: 'gone', meaning: 'reference' as const, values: shares('gone') },
-        ].filter(({ name, values }) => (name !== 'merged' && name !== 'gone') || values.some((share) => share > 0)),
+          { name: dead ? 'dead' : 'gone', meaning: 'reference' as const, values: shares('gone') },
+        ].filter(({ name, values }) => always.includes(name) || values.some((share) => share > 0)),
         { shape, x: 'block', y: 'tokens', range: [0, 1], format: '.0%' },
       ),
-    `Share of tokens that each block computes, computes after they idled in the block before, and leaves idle; in the last block ${percent(shares('idle').at(-1) ?? 0)} idle.`,
+    `Share of tokens that each block computes, computes after they idled in the block before, and leaves out; in the last block ${percent(shares(dead ? 'gone' : 'idle').at(-1) ?? 0)} are left out.`,
   )
   return [
     figure(
       add('over-smoothing.svg', similarity),
-      html`<strong>Over-smoothing.</strong> Mean cosine similarity over all pairs of image tokens after each block. At 1 all tokens are alike.`,
+      html`<strong>Over-smoothing.</strong> Mean cosine similarity over all pairs of image tokens after each block. At 1 all tokens are alike.${breaks.length > 0 ? ' Every stage has a line of its own: merging makes other tokens.' : ''}${dead ? ' Dead tokens are not counted.' : ''}`,
     ),
     figure(
       add('tokens.svg', states),
-      html`<strong>Tokens.</strong> Those back from idling are computed here and were idle in the block just before. A method that prunes tokens would have lost them.`,
+      dead
+        ? html`<strong>Tokens.</strong> Those that are dead stay so; merged tokens live where one of their four does.`
+        : html`<strong>Tokens.</strong> Those back from idling are computed here and were idle in the block just before. A method that prunes tokens would have lost them.`,
     ),
   ]
 }
@@ -251,27 +337,36 @@ async function attentionScale(add: AddFile): Promise<Html> {
 }
 
 /** What a method does to tokens, in a few sentences. */
-function explanation({ method, summary }: Setting): string {
+function explanation({ method, summary, left, classToken, maps }: Setting): string {
+  if (maps) {
+    const what =
+      method === 'dynamicswin' ? `${method}: ${summary}.` : 'Every block computes the tokens that rank first.'
+    const again =
+      left === 'dead' ? '' : ' A frame marks a token that the block just before, of the same stage, left out.'
+    return `${what} ${leftText[left ?? 'block']} Between stages two by two tokens become one, which covers twice the side, and every stage begins anew.${again}`
+  }
+  if ((method === 'idle' || method === 'none') && !classToken)
+    return 'Every block computes the tokens that rank first; this model has no class token to rank them, so something else does. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.'
   if (method === 'idle' || method === 'none')
     return 'Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.'
   return `${method}: ${summary}. Tokens that are gone fade to hatched paper, as those that idle do.`
 }
 
 /** The states that occur, and those that could without reduction. */
-function statesIn(pictures: readonly Inspected[]): TokenState[] {
+function statesIn(pictures: readonly Inspected[], { left }: Setting): TokenState[] {
   const found = new Set(pictures.flatMap(({ inspection }) => inspection.tokens.flat()))
-  const reduces = found.has('merged') || found.has('gone')
+  const reduces = found.has('merged') || found.has('gone') || left === 'dead'
   const all = ['selected', 'idle', 'returned', 'merged', 'gone'] as const
   return all.filter((state) => found.has(state) || (!reduces && state !== 'merged' && state !== 'gone'))
 }
 
-function stateLegend(states: readonly TokenState[]): Html {
+function stateLegend(states: readonly TokenState[], { left }: Setting): Html {
   const entries = {
     selected: 'computed',
-    idle: 'idle: passes by unchanged',
+    idle: idleText[left ?? 'block'],
     returned: 'back: computed here, idle in the block just before',
     merged: 'merged: computed in one row with others',
-    gone: 'gone: dropped for good',
+    gone: left === 'dead' ? 'dead: zero from here on' : 'gone: dropped for good',
   } as const
   const swatch = (state: TokenState) => dataUri('image/svg+xml', stateSwatch(state))
   return html`<ul class="legend">${states.map(
@@ -280,14 +375,24 @@ function stateLegend(states: readonly TokenState[]): Html {
 `
 }
 
-function numbersTable(blocks: readonly BlockSummary[], pictures: number): Html {
+function numbersTable(blocks: readonly BlockSummary[], pictures: number, { left, maps }: Setting): Html {
+  const idle = left === 'light' ? 'light path' : left === 'dead' ? 'dead' : 'idle'
   return dataTable(
     pictures === 1 ? 'By block.' : `By block, means over ${pictures} pictures.`,
-    ['block', 'tokens', 'idle', 'back from idling', 'similarity, dense', 'similarity, idle model'],
+    [
+      'block',
+      'tokens',
+      ...(maps ? ['of'] : []),
+      idle,
+      'back from idling',
+      'similarity, dense',
+      'similarity, idle model',
+    ],
     blocks.map(({ block, kept, shares, similarity }) => [
       String(block),
       kept,
-      percent(shares.idle),
+      ...(maps ? [maps[block] as number] : []),
+      percent(left === 'dead' ? shares.gone : shares.idle),
       percent(shares.returned),
       similarity.dense.toFixed(3),
       similarity.idle.toFixed(3),
@@ -295,9 +400,19 @@ function numbersTable(blocks: readonly BlockSummary[], pictures: number): Html {
   )
 }
 
-const headline = ({ gmacs }: Setting, { idled, returned }: Summary) => [
-  { value: percent(idled), label: 'of tokens idle in some block' },
-  { value: percent(returned), label: 'of tokens idle and come back later' },
+const headline = ({ gmacs, left, maps }: Setting, { idled, returned, blocks }: Summary) => [
+  ...(left === 'dead'
+    ? [{ value: percent(blocks.at(-1)?.shares.gone ?? 0), label: 'of the last map is dead' }]
+    : [
+        {
+          value: percent(idled),
+          label: `of ${maps ? 'the tokens of all stages' : 'tokens'} ${left === 'light' ? 'take the light path' : 'idle'} in some block`,
+        },
+        {
+          value: percent(returned),
+          label: `${left === 'light' ? 'of them all' : 'of tokens idle and'} come back later`,
+        },
+      ]),
   {
     value: percent(gmacs.idle / gmacs.dense),
     label: `of the work: ${gmacs.idle.toFixed(2)} of ${gmacs.dense.toFixed(2)} GMACs`,
@@ -318,7 +433,15 @@ const numbersOf = (setting: Setting, summary: Summary, pictures: readonly Inspec
 })
 
 /** How many tokens each stage keeps, in words. */
-function planOf({ keep, tokens }: Setting): string {
+function planOf({ keep, tokens, maps }: Setting): string {
+  if (maps) {
+    const kept = keep.flatMap((n, l) =>
+      n === keep[l - 1] && maps[l] === maps[l - 1] ? [] : [n === maps[l] ? `all ${n}` : `${n} of ${maps[l]}`],
+    )
+    return keep.every((n, l) => n === maps[l])
+      ? 'without idling'
+      : `keeping ${kept.join(', ')} tokens from stage to stage`
+  }
   const stages = keep.filter((kept, l) => kept !== keep[l - 1])
   return stages.length === 1 && stages[0] === tokens
     ? 'without idling'

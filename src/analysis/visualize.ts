@@ -1,13 +1,15 @@
 /** Looks at pictures through a model and draws what its tokens do: the library behind `idlevit visualize`. */
 
 import { normalise, type Preprocess, preprocessOf } from '../images/preprocess.js'
+import { shapeOf } from '../models/backbone.js'
 import { modelCost } from '../models/cost.js'
-import { methodOf } from '../reduction/registry.js'
+import { tokensByBlock } from '../reduction/method.js'
+import { methodOf, type ReductionPlan } from '../reduction/registry.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
 import type { FolderFiles } from './folder.js'
 import { openInspector } from './inspect.js'
-import { drawVisualization, type Inspected, type Setting } from './visualization.js'
+import { drawVisualization, type Inspected, type Left, type Setting } from './visualization.js'
 
 /** A picture as the model sees it: 8-bit RGB `[S, S, 3]`, resized and cropped. */
 export interface NamedPicture {
@@ -33,7 +35,7 @@ export async function inspectPictures(
   pictures: Iterable<NamedPicture> | AsyncIterable<NamedPicture>,
   options: InspectOptions,
 ): Promise<{ readonly setting: Setting; readonly inspected: readonly Inspected[] }> {
-  const { imageSize, patchSize } = model.config
+  const { imageSize } = model.config
   const { preprocess = preprocessOf(model), onWarning, onPicture } = options
   const inspector = await openInspector(model, options, createSession)
   const inspected: Inspected[] = []
@@ -48,16 +50,25 @@ export async function inspectPictures(
   }
   const { keep } = inspector
   const cost = modelCost(model.config, inspector)
+  const shape = shapeOf(model.config)
   const setting = {
     model: model.name,
     method: inspector.method,
     summary: methodOf(inspector.method).summary,
     imageSize,
     keep,
-    tokens: (imageSize / patchSize) ** 2,
+    tokens: shape.tokens,
+    classToken: shape.classToken ?? true,
+    ...(shape.stages && { maps: tokensByBlock(shape), left: leftOf(inspector) }),
     gmacs: { dense: cost.denseMacs / 1e9, idle: cost.macs / 1e9 },
   }
   return { setting, inspected }
+}
+
+/** What tokens of a pyramid do that are not selected. */
+function leftOf({ method, variant, dead }: ReductionPlan): Left {
+  if (method === 'dynamicswin') return 'light'
+  return dead ? 'dead' : variant === 'ffn' ? 'ffn' : 'block'
 }
 
 /**

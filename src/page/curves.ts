@@ -16,7 +16,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Pro
   const marks: Mark[] = [
     {
       type: 'group',
-      from: { facet: { name: 'curve', data: 'points', groupby: 'name' } },
+      from: { facet: { name: 'curve', data: 'points', groupby: ['name', 'part'] } },
       marks: [
         {
           type: 'line',

@@ -20,6 +20,8 @@ export interface Series {
   readonly at?: readonly number[]
   /** Default solid. */
   readonly line?: LineStyle
+  /** Places at which the line begins anew, numbers there being of another kind than before. */
+  readonly breaks?: readonly number[]
   /** A line without points: one value for the whole width, such as what others are held against. */
   readonly level?: boolean
 }
@@ -43,8 +45,14 @@ export interface ChartOptions {
 
 /** Rows for Vega: a point each. */
 export const rowsOf = (series: readonly Series[], { places }: ChartOptions) =>
-  series.flatMap(({ name, values, at, level = false }) =>
-    values.map((y, i) => ({ x: at?.[i] ?? places?.[i] ?? i, y, name, level })),
+  series.flatMap(({ name, values, at, breaks = [], level = false }) =>
+    values.map((y, i) => ({
+      x: at?.[i] ?? places?.[i] ?? i,
+      y,
+      name,
+      part: breaks.filter((place) => place <= i).length,
+      level,
+    })),
   )
 
 /** Scales by series: what a legend shows. */
