@@ -6,6 +6,7 @@ import {
   assertClose,
   evaluate,
   floats,
+  maxAbsDiff,
   pictureOf,
   randomPixels,
   tiny,
@@ -23,7 +24,7 @@ import { type BuildOptions, buildGraph, methodBuild, type WeightValues } from '.
 import { modelCost } from '../models/cost.js'
 import { presets } from '../models/presets.js'
 import type { Values } from '../runtime/session.js'
-import { methodNames, methodOf, openMethod, planReduction, type ReductionRequest } from './registry.js'
+import { elasticPlan, methodNames, methodOf, openMethod, planReduction, type ReductionRequest } from './registry.js'
 
 const shape = shapeOf(tinySwin)
 const pixels = randomPixels(tinySwin, 3, 2)
@@ -77,6 +78,23 @@ for (const request of plans)
       )
     })
   })
+
+test('in integers every form selects nearly the same tokens and answers nearly alike', async () => {
+  const agree = (a: Float32Array, b: Float32Array) => a.filter((value, i) => value === b[i]).length / a.length
+  for (const request of [{ method: 'none' }, ...plans] as const) {
+    const plan = planReduction({ ...request, ...(request.method !== 'none' && { keepRatio: 0.6 }) }, shape)
+    const graph = () => buildGraph(tinySwin, weightsUnder(tinySwin, plan), { ...plan, trace: true })
+    const exact = await evaluate(lower(graph()), { pixel_values: pixels })
+    const close = await evaluate(lower(graph(), { precision: 'int8' }), { pixel_values: pixels })
+    const [a, b] = [floats(exact.logits), floats(close.logits)]
+    const difference = maxAbsDiff(a, b) / (Math.max(...a) - Math.min(...a))
+    // Where a token more or less is computed an answer moves further than rounding moves it.
+    const most = request.method === 'none' ? 0.05 : 0.25
+    assert.ok(difference > 0 && difference < most, `${JSON.stringify(request)}: ${difference}`)
+    for (const name of Object.keys(exact).filter((each) => each.startsWith('computed')))
+      assert.ok(agree(floats(exact[name]), floats(close[name])) > 0.85, `${JSON.stringify(request)}: ${name}`)
+  }
+})
 
 const idled = plans.filter(({ method, dead }) => method === 'idle' && !dead)
 
@@ -145,6 +163,39 @@ test('idle tokens keep their place through merging', async () => {
   )
   for (const [row, is] of computed.entries())
     for (let c = 0; c < 16; c++) if (is === 0) assert.equal(after[row * 16 + c], before[row * 16 + c])
+})
+
+test('what idled all through a stage reaches the next as it came: merged tokens of such ones do not tell who was computed', async () => {
+  const values = weightsUnder(tinySwin, planReduction({ method: 'idle' }, shape), 0.5)
+  const look = async (ranking: 'norm' | 'received') => {
+    const plan = planReduction({ method: 'idle', keepTokens: [256, 256, 4, 4, 16, 16], ranking }, shape)
+    const graph = createGraph()
+    const x = input(graph, 'pixel_values', ['batch', 3, 32, 32])
+    const weight = (name: string) => {
+      const { data, shape } = values.get(name) ?? assert.fail(name)
+      return constant(graph, data as Float32Array, shape, name)
+    }
+    const { stages, blocks } = forward(weight, x, tinySwin, {
+      form: openMethod(methodBuild(graph, weight, tinySwin), plan),
+    })
+    output('merged', stages?.[1] ?? assert.fail()) // [B, 16, 4C]
+    for (const l of [2, 3]) output(`computed.${l}`, blocks[l]?.step.computed ?? assert.fail())
+    return evaluate(graph, { pixel_values: pixels })
+  }
+  const [one, other] = [await look('norm'), await look('received')]
+  const computed = [one, other].flatMap((found) => [floats(found['computed.2']), floats(found['computed.3'])])
+  const [a, b] = [floats(one.merged), floats(other.merged)]
+  const C = a.length / (3 * 16)
+  const counts = { same: 0, other: 0 }
+  for (let cell = 0; cell < 3 * 16; cell++) {
+    const [picture, row, column] = [cell >> 4, 2 * ((cell >> 2) % 4), 2 * (cell % 4)]
+    const parts = [0, 1, 8, 9].map((part) => 64 * picture + 8 * row + column + part)
+    const idle = computed.every((is) => parts.every((token) => is[token] === 0))
+    const equal = a.subarray(cell * C, (cell + 1) * C).every((value, c) => value === b[cell * C + c])
+    if (idle) assert.ok(equal, `merged token ${cell}`)
+    counts[equal ? 'same' : 'other']++
+  }
+  assert.ok(counts.same >= 12 && counts.other >= 6, JSON.stringify(counts)) // both kinds occur
 })
 
 test('dead tokens are zero, stay so, and touch nobody', async () => {
@@ -290,6 +341,11 @@ test('what cannot be on a pyramid is refused in one line', () => {
   for (const [request, message] of cases)
     if (message === '') assert.doesNotThrow(() => planReduction(request, shape))
     else assert.throws(() => planReduction(request, shape), new InputError(message))
+  for (const method of ['idle', 'dynamicswin'] as const)
+    assert.throws(
+      () => elasticPlan({ method }, shape),
+      new InputError('elastic: the windows of a Swin have a fixed number of tokens: wanted a ViT'),
+    )
   for (const request of [
     { method: 'dynamicswin' },
     { variant: 'ffn' },

@@ -1,11 +1,13 @@
 /** Training on a Swin: gradients are slopes, and what a run saves runs as it was trained. */
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, it } from 'node:test'
+import { after, describe, it } from 'node:test'
 import { temporaryFolder } from '../../test/support/folder.js'
 import { madeUpPictures } from '../../test/support/made-up.js'
 import { maxAbsDiff, randomPixels, randomWeights, tinySwin } from '../../test/support/models.js'
+import { startDecoders } from '../data/decoder.js'
 import { evaluateClassifier } from '../evaluation/evaluate.js'
 import { imagenetPreprocess } from '../images/preprocess.js'
 import { createRandom } from '../random.js'
@@ -13,7 +15,7 @@ import { withStored } from '../reduction/registry.js'
 import { openNodeClassifier } from '../runtime/node.js'
 import { loadModel } from '../weights/load.js'
 import { float32, type StateDict } from '../weights/state.js'
-import { finetune } from './finetune.js'
+import { type FinetuneOptions, finetune } from './finetune.js'
 import { makeRecipe } from './options.js'
 import { withOwnWeights } from './own-weights.js'
 import { createParameters } from './parameters.js'
@@ -22,6 +24,8 @@ import type { RecipeChanges } from './recipe.js'
 import { createStep } from './step.js'
 
 const temporary = temporaryFolder()
+const decoders = startDecoders(1)
+after(() => Promise.all(decoders.map((decoder) => decoder.close())))
 
 const model = (seed: number) => ({
   name: 'tiny-swin',
@@ -97,11 +101,12 @@ for (const variant of ['block', 'ffn'] as const) {
 /** What is asked, but for the ratio. */
 const asked: readonly RecipeChanges[] = [
   { settings: { variant: 'block', ranking: 'predictor' } },
+  { settings: { variant: 'ffn', ranking: 'predictor' } },
   { settings: { dead: true, ranking: 'predictor' } },
   { method: 'dynamicswin' },
 ]
 
-describe('a run learns, and what it saves runs as it was trained', () => {
+describe('a run learns, interrupted and resumed ends in the same bits, and what it saves runs as it was trained', () => {
   for (const [i, change] of asked.entries())
     it(JSON.stringify(change), async () => {
       const out = join(temporary.path, `run-${i}`)
@@ -117,7 +122,7 @@ describe('a run learns, and what it saves runs as it was trained', () => {
       const preprocess = imagenetPreprocess(tinySwin.imageSize)
       const validation = madeUpPictures(10, 2, tinySwin.classes)
       const student = model(1)
-      const { progress } = await finetune({
+      const settings = {
         model: student,
         teacher: model(2),
         recipe,
@@ -126,9 +131,22 @@ describe('a run learns, and what it saves runs as it was trained', () => {
         preprocess,
         out,
         session: { threads: 1 },
-        workers: 1,
-        warn: (message) => warned.push(message),
-      })
+        decoders,
+        warn: (message: string) => void warned.push(message),
+      }
+      const { progress } = await finetune(settings)
+      const again = join(temporary.path, `resumed-${i}`)
+      const stop = new AbortController()
+      const onEntry: FinetuneOptions['onEntry'] = ({ kind, step }) => {
+        if (kind === 'step' && step === 2) stop.abort()
+      }
+      const { interrupted } = await finetune({ ...settings, out: again, signal: stop.signal, onEntry })
+      assert.ok(interrupted)
+      await finetune({ ...settings, out: again, resume: true })
+      const [whole, resumed] = await Promise.all(
+        [out, again].map((folder) => readFile(join(folder, 'model.safetensors'))),
+      )
+      assert.deepEqual(resumed, whole)
       assert.equal(
         warned.some((message) => message.includes('token cut loss')),
         change.method === undefined,
@@ -142,7 +160,7 @@ describe('a run learns, and what it saves runs as it was trained', () => {
         assert.equal(stored[name as keyof typeof stored], value)
       const classifier = await openNodeClassifier(loaded, { ...stored, threads: 1 })
       assert.ok(classifier.plan.keep.some((kept) => kept < 64))
-      const report = await evaluateClassifier(classifier, validation, { preprocess, workers: 1 })
+      const report = await evaluateClassifier(classifier, validation, { preprocess, decoders })
       await classifier.close()
       assert.equal(report.top1, progress.best?.top1)
       assert.ok(Math.abs(report.loss - (progress.best?.loss as number)) < 1e-5)
