@@ -32,7 +32,7 @@ const table1: Readonly<Record<number, number>> = {
 const DEIT_SMALL_PARAMS = 22_050_664
 
 async function info(options: SharedOptions): Promise<void> {
-  const [setup, { countingsOf, modelCost }, { planReduction }, { shapeOf }, { methodText }, { planSteps }] =
+  const [setup, { countingsOf, modelCost }, { planReduction }, { shapeOf }, { methodText }, { planSteps }, swin] =
     await Promise.all([
       import('../setup.js'),
       import('../../models/cost.js'),
@@ -40,11 +40,13 @@ async function info(options: SharedOptions): Promise<void> {
       import('../../models/backbone.js'),
       import('../../models/cascade.js'),
       import('../../models/steps.js'),
+      import('../../models/swin-config.js'),
     ])
   const model = await setup.sizesOf(options, { cascades: true })
   const { name, config, origins } = model
   const request = setup.reductionFor(options, model, { steps: true })
   const plan = request.steps ? planSteps(request, name, config) : planReduction(request, shapeOf(config))
+  const stages = swin.isSwin(config) ? swin.stagesOf(config) : undefined
   const { method } = plan
   const thresholds = request.thresholds ?? model.thresholds
   const stage = request.steps ? 'step' : 'net'
@@ -85,27 +87,33 @@ async function info(options: SharedOptions): Promise<void> {
       ...(preprocessing && { preprocessing }),
     },
     (report) => {
-      show(report.model, cost, stage, countingsOf(method, config), report.paperGmacs)
+      const all = stages?.flatMap(({ depth, map }) => new Array<number>(depth).fill(map[0] * map[1]))
+      show(report.model, cost, { stage, others: countingsOf(method, config), published: report.paperGmacs, all })
       if (cost.nets)
         process.stdout.write(
           `\nthresholds: ${thresholds?.join(', ') ?? `none, every picture goes through all ${stage}s`}\n`,
         )
       if (!origins) return
-      const { heads, layerNormEps: eps } = config
-      process.stdout.write(`\nattention heads: ${heads} (${origins.heads.source})\n`)
+      const { layerNormEps: eps } = config
+      const heads = stages?.map((stage) => stage.heads).join(', ') ?? config.heads
+      process.stdout.write(`\nattention heads: ${heads}${stages ? ' by stage' : ''} (${origins.heads.source})\n`)
       process.stdout.write(`LayerNorm epsilon: ${eps} (${origins.layerNormEps.source})\n`)
       if (preprocessing) process.stdout.write(`${setup.preprocessingLine(preprocessing)}\n`)
     },
   )
 }
 
-function show(
-  name: string,
-  cost: ModelCost,
-  stage: 'net' | 'step',
-  others: Readonly<Record<string, Counting<object>>>,
-  published: number | undefined,
-): void {
+/** What is shown beside a model's cost. */
+interface Shown {
+  /** What the parts of a cascade are called. */
+  readonly stage: 'net' | 'step'
+  readonly others: Readonly<Record<string, Counting<object>>>
+  readonly published: number | undefined
+  /** Of a pyramid all tokens of every block, fewer from stage to stage. */
+  readonly all: readonly number[] | undefined
+}
+
+function show(name: string, cost: ModelCost, { stage, others, published, all }: Shown): void {
   const giga = (macs: number) => (macs / 1e9).toFixed(3)
   const atMost = cost.varies ? `, at most: pictures decide${cost.nets ? ` how many ${stage}s are asked` : ''}` : ''
   const ratio = (macs: number) => `${((100 * macs) / cost.denseMacs).toFixed(1)} %`
@@ -116,7 +124,15 @@ function show(
       ...cost.nets.map(({ name, tokens, macs, macsUpTo }) => [name, tokens, giga(macs), giga(macsUpTo)]),
     ])
   } else
-    table([['block', 'tokens', 'GMACs'], ...cost.blocks.map(({ block, tokens, macs }) => [block, tokens, giga(macs)])])
+    table([
+      ['block', 'tokens', ...(all ? ['of'] : []), 'GMACs'],
+      ...cost.blocks.map(({ block, tokens, macs }) => [
+        block,
+        tokens,
+        ...(all ? [all[block] as number] : []),
+        giga(macs),
+      ]),
+    ])
   process.stdout.write('\n')
   table([
     ['counting', 'GMACs', 'of dense'],
