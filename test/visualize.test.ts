@@ -5,12 +5,14 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import type { VitConfig } from '../src/models/config.js'
+import type { SwinConfig } from '../src/models/swin-config.js'
+import { modelConfigJson } from '../src/weights/config-file.js'
 import { saveSafetensors } from '../src/weights/files.js'
 import type { StateDict } from '../src/weights/state.js'
 import { brightness, launchChromium, needsChromium, openPage } from './support/chromium.js'
 import { runCommand } from './support/command.js'
 import { temporaryFolder } from './support/folder.js'
-import { randomWeights } from './support/models.js'
+import { randomWeights, tinySwin } from './support/models.js'
 import { golden } from './support/shared.js'
 
 const folder = temporaryFolder()
@@ -124,6 +126,44 @@ describe('idlevit visualize', () => {
     assert.deepEqual([page.code, onto.code], [1, 1])
     assert.equal(readFileSync(join(site, 'index.html'), 'utf8'), 'theirs')
     assert.ok(existsSync(figure))
+  })
+
+  it('draws a Swin stage by stage, in a browser too', needsChromium, async () => {
+    const [swin, drawn] = [join(folder.path, 'swin'), join(folder.path, 'drawn')]
+    mkdirSync(swin)
+    const config: SwinConfig = { ...tinySwin, imageSize: 64, patchSize: 4 }
+    writeFileSync(join(swin, 'config.json'), JSON.stringify(modelConfigJson({ config })))
+    const state = [...randomWeights(config, 1, 0.2)].map(([name, value]) => [name, { dtype: 'F32', ...value }] as const)
+    await saveSafetensors(join(swin, 'model.safetensors'), new Map(state) as StateDict)
+    const picture = golden('images/4-rings.jpg')
+    const draw = (...args: string[]) => runCommand(['visualize', picture, '--model', swin, '--out', drawn, ...args])
+    const cases = [
+      { args: [], attention: 3, says: /Attention received within windows/ },
+      { args: ['--method-option', 'variant=ffn'], attention: 3, says: /attends, and passes the MLP by/ },
+      { args: ['--method-option', 'dead=true'], attention: 0, says: /nothing attends to dead tokens/ },
+    ]
+    const browser = await launchChromium()
+    try {
+      for (const { args, attention, says } of cases) {
+        const { code, stderr } = await draw('--keep-ratio', '0.6', '--threads', '1', ...args)
+        assert.equal(code, 0, stderr)
+        const page = await openPage(browser, join(drawn, 'index.html'), { width: 900, colorScheme: 'light' })
+        assert.match(await page.locator('main').innerText(), says)
+        // Blocks 0 and 1 share a tile.
+        assert.equal(await page.locator('#tokens .gallery img').count(), 5)
+        assert.equal(await page.locator('#attention .gallery img').count(), attention)
+        assert.equal(await page.evaluate(() => [...document.images].every((image) => image.naturalWidth > 0)), true)
+        await page.close()
+        const { maps, keep, pictures } = JSON.parse(readFileSync(join(drawn, 'visualize.json'), 'utf8'))
+        assert.deepEqual(maps, [256, 256, 64, 64, 16, 16])
+        assert.deepEqual(
+          pictures[0].tokens.map((states: string) => states.replaceAll(/[ig]/g, '').length),
+          keep,
+        )
+      }
+    } finally {
+      await browser.close()
+    }
   })
 
   it('says what is wrong in one line and writes nothing', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { maxAbsDiff, randomPixels, randomWeights, tiny, tinySwin } from '../../test/support/models.js'
+import { maxAbsDiff, randomPixels, randomWeights, tiny, tinySwin, weightsUnder } from '../../test/support/models.js'
+import { shapeOf } from '../models/backbone.js'
+import { planReduction } from '../reduction/registry.js'
 import type { ClassifierOptions } from '../runtime/classifier.js'
 import { createSession, openNodeClassifier } from '../runtime/node.js'
 import { openInspector, stageEnds } from './inspect.js'
@@ -129,6 +131,19 @@ describe('a Swin', () => {
       }
       assert.deepEqual([seen.attention, seen.classAttention], [[], []])
     })
+
+  it('tokens of DynamicSwin that take the light path are those that are not selected', async () => {
+    const plan = planReduction({ method: 'dynamicswin', keepRatio: 0.7 }, shapeOf(tinySwin))
+    const light = { ...swin, state: weightsUnder(tinySwin, plan) }
+    const inspector = await openInspector(light, { method: 'dynamicswin', keepRatio: 0.7, threads: 1 }, createSession)
+    const { tokens, windows } = await inspector.inspect(picture)
+    await inspector.close()
+    assert.deepEqual(
+      tokens.map((states) => count(states, ['selected', 'returned'])),
+      plan.keep,
+    )
+    assert.equal(windows.length, 3)
+  })
 
   it('tokens that are dead are gone, and their attention is left out', async () => {
     const { seen, plan } = await look({ keepRatio: 0.6, dead: true })
