@@ -11,59 +11,29 @@ import {
   type Html,
   html,
   keyNumbers,
-  type Picture,
   page,
   type Section,
 } from '../page/page.js'
-import { rampLegend } from '../page/ramp.js'
-import { ATTENTION_RANGE } from './attention.js'
+import { attentionSection, drawAttention } from './attention-section.js'
 import type { FolderFiles } from './folder.js'
-import type { Inspection } from './inspect.js'
-import { attentionPng, jpeg, receivedPng, tokenSvg } from './maps.js'
+import { jpeg, tokenSvg } from './maps.js'
 import { stateSwatch } from './marks.js'
+import {
+  type AddFile,
+  explanation,
+  type Inspected,
+  idleText,
+  mapStarts,
+  percent,
+  planOf,
+  type Setting,
+  twoDigits,
+} from './setting.js'
 import { type BlockSummary, type Summary, summarise } from './summary.js'
 import { countStates, type TokenState } from './tokens.js'
 
-/** A picture and what the model did with it. */
-export interface Inspected {
-  /** What people call it: the file's name. */
-  readonly name: string
-  /** 8-bit RGB `[S, S, 3]`, what the model sees of it. */
-  readonly rgb: Uint8Array
-  readonly inspection: Inspection
-}
-
-/**
- * What a token of a pyramid does in a block that does not select it: it passes the whole block by (`block`), or the MLP alone
- * (`ffn`); it takes a light path in place of the MLP (`light`); or it is zero (`dead`).
- */
-export type Left = 'block' | 'ffn' | 'light' | 'dead'
-
-/** What the pictures were looked at with. */
-export interface Setting {
-  readonly model: string
-  /** The token reduction method, and what it does in a line. */
-  readonly method: string
-  readonly summary: string
-  readonly imageSize: number
-  /** Image tokens that every block computes. */
-  readonly keep: readonly number[]
-  /** All image tokens; of a pyramid those of its first map. */
-  readonly tokens: number
-  /** Whether a class token ranks them. */
-  readonly classToken: boolean
-  /** Of a pyramid all tokens of every block, fewer from stage to stage. */
-  readonly maps?: readonly number[]
-  /** Of a pyramid what tokens do that are not selected. */
-  readonly left?: Left
-  readonly gmacs: { readonly dense: number; readonly idle: number }
-}
-
 /** Names that the files have at the top of their folder. */
 export const visualizationNames = ['index.html', 'visualize.json', 'figures'] as const
-
-/** Puts a picture among the files and hands it on. */
-type AddFile = (name: string, picture: Picture) => Picture
 
 /** The parts of a page about token idling, for pages of its own and for larger reports. */
 export interface Visualization {
@@ -94,7 +64,7 @@ export async function drawSections(
     const stem = `${twoDigits(i + 1)}-${fileStem(picture.name)}`
     const addOwn: AddFile = (name, drawn) => add(`${stem}-${name}`, drawn)
     tokens.push(await tokenTiles(setting, picture, addOwn))
-    attention.push(await (setting.maps ? windowTiles : attentionTiles)(setting, picture, addOwn))
+    attention.push(await drawAttention(setting, picture, addOwn))
     onPicture(i + 1)
   }
   const summary = summarise(
@@ -180,97 +150,6 @@ async function tokenTiles(setting: Setting, picture: Inspected, add: AddFile): P
 ${gallery('small', tiles)}`
 }
 
-/** What a token does that is not selected. */
-const leftText: Readonly<Record<Left, string>> = {
-  block: 'Tokens that are not selected idle: they pass the block by unchanged.',
-  ffn: 'Tokens that are not selected idle in part: they attend, and pass the MLP by.',
-  light: 'Tokens that are not selected attend, and take a light path in place of the MLP; they fade to hatched paper.',
-  dead: 'Tokens that are not selected are dead: zero, attended to by none, in this stage and all later ones.',
-}
-
-const idleText: Readonly<Record<Left, string>> = {
-  block: 'idle: passes by unchanged',
-  ffn: 'idle: attends, and passes the MLP by',
-  light: 'light path in place of the MLP',
-  dead: 'idle',
-}
-
-/** Blocks that begin a new map. */
-const mapStarts = ({ maps = [] }: Setting): number[] =>
-  maps.flatMap((tokens, l) => (l > 0 && tokens !== maps[l - 1] ? [l] : []))
-
-/** Attention as far as it can be shown, and what it shows. */
-async function attentionSection(setting: Setting, tiles: readonly Html[], add: AddFile): Promise<Section> {
-  const { maps, left, classToken } = setting
-  const id = 'attention'
-  if (maps && left === 'dead')
-    return {
-      id,
-      title: 'Attention',
-      body: html`<p>Not drawn: nothing attends to dead tokens, and what would be left of a window differs from block to block.</p>`,
-    }
-  if (maps)
-    return {
-      id,
-      title: 'Attention received within windows',
-      body: html`<p>What every token receives of the attention of its window in the last block of each stage of the idle model, averaged over heads and over the window’s tokens, idle ones among them. A sorted map of who attends to whom is not drawn: no token attends beyond its window.</p>
-${await attentionScale(add)}${tiles}`,
-    }
-  const ranks = classToken ? 'class attention' : 'rank'
-  const order = classToken
-    ? 'The class token comes first, then the image tokens from most to least class attention'
-    : 'Tokens stand in the order in which they rank, by attention that they receive where all are computed'
-  return {
-    id,
-    title: `Attention, sorted by ${ranks}`,
-    body: html`<p>Who (rows) attends to whom (columns) in the last block of each stage of the idle model, averaged over heads. ${order}; white lines part the computed tokens from the idle ones. Only the square at the top left is computed, the rest shows what the idle tokens would do.</p>
-${await attentionScale(add)}${tiles}`,
-  }
-}
-
-/** What tokens receive within their windows, map by map. */
-async function windowTiles({ imageSize }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
-  const tiles: Html[] = []
-  for (const seen of picture.inspection.windows) {
-    const { png, side } = await receivedPng(seen, imageSize)
-    const [rows, columns] = seen.map
-    const drawn = add(`attention-${twoDigits(seen.block)}.png`, {
-      type: 'image/png',
-      content: png,
-      alt: `${picture.name}, block ${seen.block}: attention that each of ${rows} × ${columns} tokens receives within its window.`,
-      width: side,
-      height: side,
-    })
-    tiles.push(
-      figure(
-        drawn,
-        html`<strong>Block ${seen.block}</strong> ${rows} × ${columns} tokens, windows of ${seen.windowRows ** 0.5} × ${seen.windowRows ** 0.5}`,
-      ),
-    )
-  }
-  return html`<h3>${picture.name}</h3>
-${gallery('medium', tiles)}`
-}
-
-/** The paper's Figure 5. */
-async function attentionTiles({ tokens: all }: Setting, picture: Inspected, add: AddFile): Promise<Html> {
-  const tiles: Html[] = []
-  for (const map of picture.inspection.attention) {
-    const { png, side } = await attentionPng(map)
-    const kept = map.kept === all ? `all ${all} tokens` : `${map.kept} of ${all} tokens`
-    const drawn = add(`attention-${twoDigits(map.block)}.png`, {
-      type: 'image/png',
-      content: png,
-      alt: `${picture.name}, block ${map.block}: attention among ${map.rows} tokens sorted by class attention, ${kept} computed.`,
-      width: side,
-      height: side,
-    })
-    tiles.push(figure(drawn, html`<strong>Block ${map.block}</strong> ${kept}`))
-  }
-  return html`<h3>${picture.name}</h3>
-${gallery('medium', tiles)}`
-}
-
 /** The paper's Figure 6, and the tokens beside it. */
 async function charts(blocks: readonly BlockSummary[], setting: Setting, add: AddFile): Promise<Html[]> {
   const breaks = mapStarts(setting)
@@ -319,37 +198,6 @@ async function charts(blocks: readonly BlockSummary[], setting: Setting, add: Ad
         : html`<strong>Tokens.</strong> Those back from idling are computed here and were idle in the block just before. A method that prunes tokens would have lost them.`,
     ),
   ]
-}
-
-async function attentionScale(add: AddFile): Promise<Html> {
-  const [low, high] = ATTENTION_RANGE
-  const legend = await rampLegend('times an even share of attention', ATTENTION_RANGE, [low, 1 / 4, 1, 4, high])
-  const alt = `Colour scale: dark is ${low} of an even share of attention or less, bright ${high} times or more.`
-  const { content, width, height } = add('attention-scale.svg', {
-    type: 'image/svg+xml',
-    content: legend.svg,
-    alt,
-    width: legend.width,
-    height: legend.height,
-  })
-  return html`<p class="scale"><img src="${dataUri('image/svg+xml', content)}" width="${width}" height="${height}" alt="${alt}"></p>
-`
-}
-
-/** What a method does to tokens, in a few sentences. */
-function explanation({ method, summary, left, classToken, maps }: Setting): string {
-  if (maps) {
-    const what =
-      method === 'dynamicswin' ? `${method}: ${summary}.` : 'Every block computes the tokens that rank first.'
-    const again =
-      left === 'dead' ? '' : ' A frame marks a token that the block just before, of the same stage, left out.'
-    return `${what} ${leftText[left ?? 'block']} Between stages two by two tokens become one, which covers twice the side, and every stage begins anew.${again}`
-  }
-  if ((method === 'idle' || method === 'none') && !classToken)
-    return 'Every block computes the tokens that rank first; this model has no class token to rank them, so something else does. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.'
-  if (method === 'idle' || method === 'none')
-    return 'Every block computes the tokens that the class token attends to most. The others idle: they pass by unchanged, and a later block may compute them again. A frame marks the block in which a token comes back: computed here, idle in the block just before.'
-  return `${method}: ${summary}. Tokens that are gone fade to hatched paper, as those that idle do.`
 }
 
 /** The states that occur, and those that could without reduction. */
@@ -432,25 +280,7 @@ const numbersOf = (setting: Setting, summary: Summary, pictures: readonly Inspec
   })),
 })
 
-/** How many tokens each stage keeps, in words. */
-function planOf({ keep, tokens, maps }: Setting): string {
-  if (maps) {
-    const kept = keep.flatMap((n, l) =>
-      n === keep[l - 1] && maps[l] === maps[l - 1] ? [] : [n === maps[l] ? `all ${n}` : `${n} of ${maps[l]}`],
-    )
-    return keep.every((n, l) => n === maps[l])
-      ? 'without idling'
-      : `keeping ${kept.join(', ')} tokens from stage to stage`
-  }
-  const stages = keep.filter((kept, l) => kept !== keep[l - 1])
-  return stages.length === 1 && stages[0] === tokens
-    ? 'without idling'
-    : `keeping ${stages.join(', ')} of ${tokens} tokens from stage to stage`
-}
-
-const percent = (share: number): string => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
 const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
-const twoDigits = (n: number): string => String(n).padStart(2, '0')
 
 /** A file name's own part in letters that every file system takes. */
 export const fileStem = (name: string): string =>

@@ -9,7 +9,8 @@ import type { ClassifierOptions, Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
 import type { FolderFiles } from './folder.js'
 import { openInspector } from './inspect.js'
-import { drawVisualization, type Inspected, type Left, type Setting } from './visualization.js'
+import type { Inspected, Left, Setting } from './setting.js'
+import { drawVisualization } from './visualization.js'
 
 /** A picture as the model sees it: 8-bit RGB `[S, S, 3]`, resized and cropped. */
 export interface NamedPicture {
