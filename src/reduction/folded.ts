@@ -31,16 +31,31 @@ export interface LogitOptions {
 export function foldedLogits(block: Block, asking: Tensor, y: Tensor, options: LogitOptions = {}): Tensor {
   const { alpha = 1, shifted = false } = options
   const [B, P, C] = asking.shape as [Dim, number, number]
-  const { key } = linearOf(block)
-  const { bias } = key
+  const { bias } = linearOf(block).key
   const H = block.heads
   const q = splitHeads(block.query(asking), H) // [B, H, P, d]
-  const folded = reshape(matmul(q, byHead(block, key)), [B, H * P, C]) // [B, H·P, C]
+  const folded = foldedQueries(block, asking, q) // [B, H·P, C]
   // Tokens are the rows of this product: rows are summed in one order wherever they stand, so equal tokens tie exactly.
   const logits = transpose(matmul(y, folded, { transB: true, alpha }), [0, 2, 1]) // [B, H·P, N]
   if (!bias || !shifted) return logits
   const shift = matmul(q, reshape(bias, [H, C / H, 1]), { alpha }) // [B, H, P, 1]
   return add(logits, reshape(shift, [B, H * P, 1])) // [B, H·P, N]
+}
+
+/**
+ * What normalised rows are multiplied with for their logits, instead of keys: W_Kᵀ q for every head.
+ *
+ * @param asking - the rows that ask, normalised, `[B, P, C]`
+ * @param q - their queries by head `[B, H, P, d]`
+ * @returns `[B, H·P, C]`
+ */
+export function foldedQueries(
+  block: Block,
+  asking: Tensor,
+  q: Tensor = splitHeads(block.query(asking), block.heads),
+): Tensor {
+  const [B, P, C] = asking.shape as [Dim, number, number]
+  return reshape(matmul(q, byHead(block, linearOf(block).key)), [B, block.heads * P, C]) // [B, H·P, C]
 }
 
 /**

@@ -109,6 +109,18 @@ describe('grouping', () => {
     assert.equal(Math.min(...falling(0.1, 12, 196)), 24)
   })
 
+  it('joins before every second block, of which there are few operators', () => {
+    const counts = falling(0.6, 12, 196)
+    for (const l of [0, 2, 4, 6, 8, 10, 11]) assert.equal(counts[l], counts[l - 1] ?? 196)
+    for (const l of [1, 3, 5, 7, 9]) assert.ok((counts[l] as number) < (counts[l - 1] as number))
+    const operators = (request: ReductionRequest) => liveNodes(lower(buildGraph(plain, values, planOf(request))))
+    const sorts = operators({ keepRatio: 0.5 }).filter(({ op }) => op.name === 'topK')
+    assert.equal(sorts.length, 2 * 2) // blocks 1 and 3 of six, a partner and an order each
+    // What every token is worth is summed where groups change and where tokens are read, not in every block.
+    const moves = operators({ keepRatio: 0.5 }).filter(({ op }) => op.name === 'gatherRows')
+    assert.equal(moves.length, 2)
+  })
+
   it('leaves no product with constant weights to floats in int8', () => {
     const products = (request: ReductionRequest, more: BuildOptions = {}) => {
       const graph = buildGraph(plain, values, { ...planOf(request), ...more })

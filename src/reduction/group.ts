@@ -67,19 +67,28 @@ function compute(block: Block, r: Tensor, bias: Tensor | undefined, tokens: Tens
   return residual(block, r, concat([first, block.attend(slice(q, 1, P), k, v, bias)], 1))
 }
 
-/** A block that computes one row for each group. */
-function groupedBlock(block: Block, rows: Rows, groups: Groups, how: { masked: boolean; last: boolean }) {
-  const { x } = rows
+/** Groups, and the tokens when they last changed: since then every token has moved as its group has. */
+interface Grouped extends Groups {
+  /** `[B, N, C]` and `[B, P + m, C]`: tokens and means when these groups were made. */
+  readonly since: { readonly x: Tensor; readonly mean: Tensor }
+}
+
+/** The tokens as they are now: `[B, N, C]`. */
+const tokensOf = ({ mean, home, since }: Grouped): Tensor =>
+  mean.shape[1] === home.shape[1] ? mean : add(since.x, pickRows(sub(mean, since.mean), home, true))
+
+/**
+ * Groups after a block that computes one row for each.
+ *
+ * @param tokens - `[B, N, C]`: where given, the prefix rows look at every token
+ */
+function groupedBlock(block: Block, groups: Grouped, tokens: Tensor | undefined, masked: boolean): Grouped {
   const { home, mean, column } = groups
-  const tokens = how.last ? x : undefined
-  if (how.masked) {
-    // Every token computes its group's row: as many equal keys weigh as one with log(size).
-    const r = pickRows(mean, home, true) // [B, N, C]
-    const change = sub(compute(block, r, undefined, tokens), r) // [B, N, C]
-    return { x: add(x, change), mean: add(mean, meanChange(change, groups)) }
-  }
-  const moved = compute(block, mean, column, tokens) // [B, P + m, C]
-  return { x: add(x, pickRows(sub(moved, mean), home, true)), mean: moved }
+  if (!masked) return { ...groups, mean: compute(block, mean, column, tokens) }
+  // Every token computes its group's row: as many equal keys weigh as one with log(size).
+  const r = pickRows(mean, home, true) // [B, N, C]
+  const change = sub(compute(block, r, undefined, tokens), r) // [B, N, C]
+  return { ...groups, mean: add(mean, meanChange(change, groups)) }
 }
 
 /** What a change of all rows `[B, N, C]` is for every group, whose tokens change alike: `[B, P + m, C]`. */
@@ -117,13 +126,28 @@ const constantGroups = (groups: number, depth: number, tokens: number): number[]
 const LEAST = 1 / 8
 
 /**
+ * Blocks before which groups join by default: every second one from the second on, by measurement
+ * (docs/notebook/grouping.md). The last block's groups are nobody's in classification.
+ */
+const joins = (l: number, depth: number): boolean => (depth > 2 ? l % 2 === 1 && l < depth - 1 : l === 0)
+
+/**
  * The default plan of a keep ratio K: as many groups, on average over the blocks before the last, as idling selects
- * tokens (1, K, K², K³ of all in four stages), but falling by the same number from block to block, down to {@link LEAST} of the tokens.
+ * tokens (1, K, K², K³ of all in four stages), but falling by the same number in every second block, down to
+ * {@link LEAST} of the tokens, and by no more than an elastic graph can follow.
  */
 export function falling(keepRatio: number, depth: number, tokens: number): number[] {
   const least = Math.max(1, Math.floor(tokens * LEAST))
-  const counts = (r: number) =>
-    Array.from({ length: depth }, (_, l) => Math.max(least, Math.round(tokens - r * (l + 1))))
+  const counts = (r: number) => {
+    let count = tokens
+    return Array.from({ length: depth }, (_, l) => {
+      // Two blocks have what would fall evenly between them; the last before the last block may be alone.
+      const middle = l + 1 + (l + 1 < depth - 1 ? 0.5 : 0)
+      if (joins(l, depth))
+        count = Math.min(count, Math.max(least, fewestInRounds(count), Math.round(tokens - r * middle)))
+      return count
+    })
+  }
   if (keepRatio === 1) return counts(0)
   const body = (list: readonly number[]) => list.slice(0, Math.max(1, depth - 1)).reduce((x, y) => x + y, 0)
   const wanted = body(keptTokens(tokens, stageRatios(depth, keepRatio)))
@@ -148,7 +172,7 @@ const share = {
 export const group: Method<GroupSettings> = {
   name: 'group',
   summary: 'puts tokens into groups that are computed as one row and move alike; all stay in place',
-  keeps: 'on average as many groups as idle selects tokens, falling evenly from block to block',
+  keeps: 'on average as many groups as idle selects tokens, falling evenly in every second block',
   shrinks: false,
   elastic: {
     from: () => 0,
@@ -188,26 +212,31 @@ export const group: Method<GroupSettings> = {
     const anew = typeof regroup === 'number' ? [regroup] : regroup
     return {
       start: () => undefined,
-      block(block: Block, rows: Rows, before: Groups | undefined, reads: Reads): Step<Groups | undefined> {
+      block(block: Block, rows: Rows, before: Grouped | undefined, reads: Reads): Step<Grouped | undefined> {
         // Who reads the prefix rows alone needs no groups: they look at every token where it stands.
         if (reads !== 'all') return { ...denseBlock(block, rows, reads), state: before }
         const tokens = imageRows(rows) as number
         const count = countOf(build, keep[block.index], block.index, tokens)
         const rises = before && typeof count.dim === 'number' && count.dim > (before.count.dim as number)
         const fresh = !before || rises || anew.includes(block.index)
-        const groups = joinUntil(block, fresh ? alone(rows) : before, count, attention)
-        if (count.dim === tokens) return { ...denseBlock(block, rows, reads), state: undefined }
-        const how = { masked: form === 'masked', last: block.index === depth - 1 }
-        const { x, mean } = groupedBlock(block, rows, groups, how)
-        const sizes = gatherLast(groups.size, groups.home) // [B, N]
-        const isAlone = less(slice(sizes, 1, rows.prefix), scalar(x.graph, 1.5)) // [B, N0]
-        const home = sub(slice(groups.home, 1, rows.prefix), int64(x.graph, rows.prefix)) // [B, N0]
+        const present = fresh ? alone(rows) : before
+        const joined = joinUntil(block, present, count, attention)
+        const groups = joined === before ? before : { ...joined, since: { x: rows.x, mean: joined.mean } }
+        const reader = block.index === depth - 1 && count.dim !== tokens ? rows.x : undefined
+        const state = groupedBlock(block, groups, reader, form === 'masked' && count.dim !== tokens)
+        const { home, size } = state
+        const x = tokensOf(state) // [B, N, C]
+        if (count.dim === tokens) return { rows: { ...rows, x }, state, tokens }
+        const isAlone = less(slice(gatherLast(size, home), 1, rows.prefix), scalar(x.graph, 1.5)) // [B, N0]
         return {
           rows: { ...rows, x },
-          state: { ...groups, mean },
+          state,
           tokens: count.dim,
           computed: cast(isAlone, 'float32'), // [B, N0]
-          seen: { home, size: slice(groups.size, 1, rows.prefix) },
+          seen: {
+            home: sub(slice(home, 1, rows.prefix), int64(x.graph, rows.prefix)), // [B, N0]
+            size: slice(size, 1, rows.prefix),
+          },
         }
       },
     }

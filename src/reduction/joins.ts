@@ -1,5 +1,5 @@
 /**
- * Groups of tokens, and which of them join: the pairs whose joining costs least, by Ward's criterion (J. H. Ward,
+ * Groups of tokens, and which of them join: the pairs whose joining costs least, much as by Ward's criterion (J. H. Ward,
  * "Hierarchical Grouping to Optimize an Objective Function", 1963), weighted by attention. Pairs are found as in ToMe
  * (arXiv 2210.09461): every group of an even number looks for its cheapest partner among the odd ones.
  *
@@ -7,27 +7,17 @@
  */
 
 import { addDims, type Dim, halfDim } from '../graph/dims.js'
-import { constant, scalar, type Tensor } from '../graph/graph.js'
-import { expandBatch, reduceSum } from '../graph/ops/broadcast.js'
+import { constant, type Tensor } from '../graph/graph.js'
+import { expandBatch } from '../graph/ops/broadcast.js'
 import { choose } from '../graph/ops/choose.js'
-import { add, cast, div, equal, less, log, mul, scale, sqrt, sub, where } from '../graph/ops/elementwise.js'
+import { add, div, equal, less, log, mul, scale, sqrt, sub, where } from '../graph/ops/elementwise.js'
 import { matmul } from '../graph/ops/linear.js'
-import { softmax } from '../graph/ops/normalise.js'
+import { layerNorm, softmax } from '../graph/ops/normalise.js'
 import { reduceMean } from '../graph/ops/reduce.js'
-import {
-  addLast,
-  addRows,
-  cumulate,
-  gatherLast,
-  positions,
-  scatterLast,
-  selectRows,
-  topK,
-  zeroRows,
-} from '../graph/ops/rows.js'
-import { everySecond, reshape, slice } from '../graph/ops/shape.js'
+import { addLast, addRows, gatherLast, positions, scatterLast, selectRows, topK, zeroRows } from '../graph/ops/rows.js'
+import { concat, everySecond, reshape, slice } from '../graph/ops/shape.js'
 import type { Block } from './block.js'
-import { foldedLogits } from './folded.js'
+import { foldedQueries } from './folded.js'
 import { int64, numbers, type Rows } from './rows.js'
 import { classAttention } from './scores.js'
 
@@ -77,7 +67,7 @@ export function joinUntil(block: Block, groups: Groups, count: Count, attention:
   const joined = () => numbersAfter(block, groups, count, attention) // [B, n]
   if (fixed) return joinBy(groups, joined(), count)
   const same = equal(asTensor(groups, m), asTensor(groups, count)) // [1]
-  return joinBy(groups, choose(same, countOn(groups.size), joined()), count)
+  return joinBy(groups, choose(same, forEach(countOn(groups.size), groups.size), joined()), count)
 }
 
 /** Rounds of pairs in a block whose counts are known when the graph runs: each is a branch, and takes time to open. */
@@ -157,73 +147,80 @@ interface Pairs {
 }
 
 /**
- * Costs are w_i w_j / (w_i + w_j) · |u_i - u_j|², for weights w and directions u = y / |y| of normalised means: what is
- * computed is (y_i · y_j / (|y_i| |y_j|) - 1) / (1 / w_i + 1 / w_j), at most 0 and best where it is most.
+ * Costs are √(w_i w_j) · ½|u_i - u_j|², for weights w and directions u of means less their own average (Ward has
+ * w_i w_j / (w_i + w_j), which is no product and joins no better): what is computed is √w_i u_i · √w_j u_j - √w_i √w_j, at most 0 and best where it is most, as one product of rows that end in √w.
  */
 function cheapestPairs(block: Block, groups: Groups, attention: number): Pairs {
   const { mean, prefix } = groups
   const { graph } = mean
-  const [one, tiny] = [scalar(graph, 1), scalar(graph, TINY)]
-  const y = block.norm1(mean) // [B, n, C]
-  const even = (t: Tensor) => everySecond(t, 1, 'even', prefix) // [B, a, …]
-  const odd = (t: Tensor) => everySecond(t, 1, 'odd', prefix) // [B, b, …]
-  const products = matmul(even(y), odd(y), { transB: true }) // [B, a, b]
-  const [B, a, b] = products.shape as [Dim, Dim, Dim]
-  const column = (t: Tensor) => reshape(even(t), [B, a, 1]) // [B, a, 1]
-  const row = (t: Tensor) => reshape(odd(t), [B, 1, b]) // [B, 1, b]
-  const shorten = div(one, sqrt(add(reduceSum(mul(y, y), [2]), tiny))) // [B, n]
-  const likeness = sub(mul(mul(products, column(shorten)), row(shorten)), one) // [B, a, b]: -½ |u_i - u_j|²
-  const inverse = div(one, add(weights(block, y, groups, attention), tiny)) // [B, n]
-  const best = topK(div(likeness, add(column(inverse), row(inverse))), 1) // [B, a, 1]
+  const [B, n, C] = mean.shape as [Dim, Dim, number]
+  const strength = reshape(sqrt(weights(block, groups, attention)), [B, n, 1]) // [B, n, 1]
+  const filled = (value: number, count: number) => new Float32Array(count).fill(value)
+  const ones = constant(graph, filled(C ** -0.5, C), [C])
+  const directions = layerNorm(mean, ones, constant(graph, filled(0, C), [C]), TINY) // [B, n, C], of length 1
+  const rows = concat([mul(directions, strength), strength], 2) // [B, n, C + 1]
+  const signs = constant(graph, Float32Array.from([...filled(1, C), -1]), [C + 1])
+  const [even, odd] = [everySecond(rows, 1, 'even', prefix), everySecond(rows, 1, 'odd', prefix)] // [B, a | b, C + 1]
+  const best = topK(matmul(even, mul(odd, signs), { transB: true }), 1) // [B, a, 1] of [B, a, b]
+  const a = even.shape[1] as Dim
   const gains = reshape(best.values, [B, a]) // [B, a]
   const order = topK(gains, a).indices // [B, a], cheapest first
   return {
     partner: reshape(best.indices, [B, a]), // [B, a]
-    rank: scatterLast(order, order, countOn(order)), // [B, a]
+    rank: scatterLast(order, order, forEach(countOn(order), order)), // [B, a]
   }
 }
 
-/** Keeps a length or a weight that is 0 from dividing by 0. */
+/** Keeps rows that are all alike from dividing by 0. */
 const TINY = 1e-9
 
 /**
  * New numbers of all rows when the cheapest pairs have joined so that `count` groups are left: behind the prefix first
- * the even ones that stay, then the odd ones: int64 `[B, n]`.
+ * the even ones that stay, those that would join next first, then the odd ones: int64 `[B, n]`.
  *
  * @param odds - how many groups have odd numbers; no more can join
  */
 function renumber(groups: Groups, { partner, rank }: Pairs, odds: Count, count: Count): Tensor {
-  const { graph } = rank
   const { prefix, size } = groups
-  const last = sub(difference(groups, groups.count, count), int64(graph, 1)) // [1]: the rank of the last to join
+  const { graph } = rank
+  const joining = difference(groups, groups.count, count) // [1]: how many even groups join
   const firstOdd = difference(groups, rowsOf(count, prefix), odds) // [1]
-  const stays = less(last, rank) // [B, a]
-  const behind = add(cumulate(cast(stays, 'int64')), int64(graph, prefix - 1)) // [B, a]: P, P + 1, … for those that stay
+  const stays = less(sub(joining, int64(graph, 1)), rank) // [B, a]
+  const behind = sub(rank, sub(joining, int64(graph, prefix))) // [B, a]: P, P + 1, … for those that stay
   const evenTo = where(stays, behind, add(partner, firstOdd)) // [B, a]
-  const all = countOn(size) // [B, n]: the prefix rows keep their numbers
-  const [even, odd] = [everySecond(all, 1, 'even', prefix), everySecond(all, 1, 'odd', prefix)] // [B, a], [B, b]
-  return scatterLast(scatterLast(all, even, evenTo), odd, add(countOn(odd), firstOdd)) // [B, n]
+  const all = countOn(size) // [1 or B, n]
+  const inOdd = add(div(sub(all, int64(graph, prefix)), int64(graph, 2)), firstOdd) // [1 or B, n]
+  const oddTo = where(less(all, int64(graph, prefix)), all, inOdd) // [1 or B, n]: the prefix rows keep their numbers
+  return scatterLast(forEach(oddTo, size), forEach(everySecond(all, 1, 'even', prefix), size), evenTo) // [B, n]
 }
 
-/** 0, 1, 2, … for every picture, as many as a row `[B, n]` is long: int64 `[B, n]`. */
+/** 0, 1, 2, …, as many as a row `[B, n]` is long: int64 `[1, n]`, or `[B, n]` where n is known when the graph runs. */
 function countOn(like: Tensor): Tensor {
   const n = like.shape[1] as Dim
-  return typeof n === 'number' ? numbers(like, n) : positions(like)
+  if (typeof n !== 'number') return positions(like)
+  return constant(
+    like.graph,
+    BigInt64Array.from({ length: n }, (_, i) => BigInt(i)),
+    [1, n],
+  )
 }
+
+/** What is the same for all pictures, for each picture of `like`: `[1 or B, n]` → `[B, n]`. */
+const forEach = (x: Tensor, like: Tensor): Tensor => (x.shape[0] === like.shape[0] ? x : expandBatch(x, like))
 
 /**
  * How much it matters what becomes of a group, of 1 for all: its share of the tokens, and of the class token's attention.
  *
- * @param y - normalised means `[B, n, C]`
- * @returns `[B, n]`; what it says of the prefix means nothing
+ * @returns `[B, n]`, above 0; what it says of the prefix means nothing
  */
-function weights(block: Block, y: Tensor, { prefix, home, size, column }: Groups, attention: number): Tensor {
-  const N0 = (home.shape[1] as number) - prefix
-  const [B, n, C] = y.shape as [Dim, Dim, number]
-  const bySize = scale(size, (1 - attention) / N0) // [B, n]
+function weights(block: Block, { mean, prefix, home, size, column }: Groups, attention: number): Tensor {
+  const [B, n, C] = mean.shape as [Dim, Dim, number]
+  const bySize = scale(size, (1 - attention) / ((home.shape[1] as number) - prefix)) // [B, n]
   if (attention === 0 || prefix === 0) return bySize
+  const y = block.norm1(mean) // [B, n, C]
   const folded = () => {
-    const logits = foldedLogits(block, slice(y, 1, 0, 1), y, { alpha: (C / block.heads) ** -0.5 }) // [B, H, n]
+    const alpha = (C / block.heads) ** -0.5
+    const logits = matmul(foldedQueries(block, slice(y, 1, 0, 1)), y, { transB: true, alpha }) // [B, H, n]
     return softmax(column ? add(logits, reshape(column, [B, 1, n])) : logits) // [B, H, n]
   }
   const map = block.linear
