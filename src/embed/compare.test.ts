@@ -66,5 +66,6 @@ it('tokens that were dropped are counted, and not compared', () => {
     layout,
     'class',
   )
-  assert.deepEqual([blocks, cosines], [[{ sum: 1, gone: 1 }], [1]])
+  // Of the dense model's two tokens, at a right angle, the pair is not alike at all; one token alone is.
+  assert.deepEqual([blocks, cosines], [[{ sum: 1, gone: 1, alike: 1, denseAlike: 0 }], [1]])
 })

@@ -3,6 +3,7 @@
  * search among the pictures finds the same ones.
  */
 
+import { meanCosineSimilarity } from '../analysis/similarity.js'
 import { pieces } from '../files.js'
 import type { ForwardResult } from '../runtime/classifier.js'
 import { isGone, normaliseRows, type Pool, poolFeatures, type RowLayout } from '../runtime/pool.js'
@@ -155,6 +156,11 @@ export interface Comparison {
     readonly cosine: number
     /** Share of the image tokens that the method has dropped by then. */
     readonly gone: number
+    /** How alike a picture's image tokens are that are still there: mean cosine over all pairs; null where runs of an
+     * earlier version noted none. */
+    readonly alike: number | null
+    /** The same of the dense model's. */
+    readonly denseAlike: number | null
   }[]
 }
 
@@ -165,8 +171,16 @@ const WORST = 5
 export interface BatchComparison {
   /** By picture. */
   readonly cosines: readonly number[]
-  /** By block: sum of the cosines of image tokens, and how many of those are not there any more. */
-  readonly blocks: readonly { readonly sum: number; readonly gone: number }[]
+  /**
+   * By block: sum of the cosines of image tokens, how many of those are not there any more, and sums over pictures of how
+   * alike its tokens are, and the dense model's.
+   */
+  readonly blocks: readonly {
+    readonly sum: number
+    readonly gone: number
+    readonly alike: number
+    readonly denseAlike: number
+  }[]
 }
 
 /** Compares a batch under idling with the same under the dense model; both with `features` and `trace`. */
@@ -179,7 +193,11 @@ export function comparisonOf(
   const pooled = (of: ForwardResult) => poolFeatures(of.features as Float32Array, layout, pool)
   return {
     cosines: cosines(pooled(result), pooled(dense), layout.width),
-    blocks: (result.blocks ?? []).map((rows, l) => tokenCosines(rows, dense.blocks?.[l] as Float32Array, layout)),
+    blocks: (result.blocks ?? []).map((rows, l) => {
+      const reference = dense.blocks?.[l] as Float32Array
+      const alike = { alike: alikeness(rows, layout), denseAlike: alikeness(reference, layout) }
+      return { ...tokenCosines(rows, reference, layout), ...alike }
+    }),
   }
 }
 
@@ -195,6 +213,20 @@ function tokenCosines(rows: Float32Array, dense: Float32Array, { prefix, tokens,
   return { sum, gone }
 }
 
+/** How alike the image tokens of each picture are that are there, summed over pictures; rows `[B, N, C]`. */
+function alikeness(rows: Float32Array, { prefix, tokens, width: C }: RowLayout): number {
+  let sum = 0
+  for (let start = 0; start < rows.length; start += (prefix + tokens) * C) {
+    const there: number[] = []
+    for (let row = prefix; row < prefix + tokens; row++) {
+      const token = rows.subarray(start + row * C, start + (row + 1) * C)
+      if (!isGone(token)) there.push(...token)
+    }
+    sum += there.length > C ? meanCosineSimilarity(Float32Array.from(there), C) : 1
+  }
+  return sum
+}
+
 /**
  * Puts together what the batches noted.
  *
@@ -208,8 +240,9 @@ export async function compare(
 ): Promise<Comparison> {
   const all = batches.flatMap((batch) => batch.cosines)
   const worst = [...all.keys()].sort((a, b) => (all[a] as number) - (all[b] as number)).slice(0, WORST)
-  const total = (block: number, of: 'sum' | 'gone') =>
-    batches.reduce((sum, { blocks }) => sum + (blocks[block]?.[of] ?? 0), 0)
+  const total = (block: number, of: keyof BatchComparison['blocks'][number]) =>
+    batches.reduce((sum, { blocks }) => sum + (blocks[block]?.[of] ?? Number.NaN), 0)
+  const mean = (total: number) => (Number.isNaN(total) ? null : total / paths.length)
   return {
     cosine: spread(all),
     worst: worst.map((i) => ({ path: paths[i] as string, cosine: all[i] as number })),
@@ -217,7 +250,13 @@ export async function compare(
     blocks: (batches[0]?.blocks ?? []).map((_, block) => {
       const gone = total(block, 'gone')
       const there = paths.length * tokens - gone
-      return { block, cosine: total(block, 'sum') / there, gone: gone / (paths.length * tokens) }
+      return {
+        block,
+        cosine: total(block, 'sum') / there,
+        gone: gone / (paths.length * tokens),
+        alike: mean(total(block, 'alike')),
+        denseAlike: mean(total(block, 'denseAlike')),
+      }
     }),
   }
 }

@@ -31,6 +31,23 @@ export async function drawComparison(report: EmbedReport, comparison: Comparison
       }),
     `Mean cosine of image tokens with the dense model's, from ${digits(blocks[0]?.cosine ?? null)} behind the first block to ${digits(blocks.at(-1)?.cosine ?? null)} behind the last.`,
   )
+  const known = (name: 'alike' | 'denseAlike') => blocks.flatMap((block) => block[name] ?? [])
+  const smoothing = await chartPicture(
+    (shape) =>
+      lineChart(
+        [
+          { name: 'dense', meaning: 'dense', values: known('denseAlike') },
+          { name: method, meaning: 'idled', values: known('alike') },
+        ],
+        {
+          shape,
+          x: 'behind block',
+          y: 'mean cosine of pairs of tokens',
+          range: cosineRange([...known('alike'), ...known('denseAlike')]),
+        },
+      ),
+    `How alike a picture's tokens are behind the last block: ${digits(blocks.at(-1)?.alike ?? null)}, in the dense model ${digits(blocks.at(-1)?.denseAlike ?? null)}.`,
+  )
   const pictures = await chartPicture(
     (shape) =>
       lineChart(
@@ -89,14 +106,20 @@ ${gallery('large', [
         body: html`<p>Cosine of every image token with the dense model’s at the same place, on average over tokens that are there and over pictures.</p>
 ${gallery('large', [
   figure(tokens, html`<strong>Tokens with depth.</strong> 1 is the dense model.`),
+  figure(
+    smoothing,
+    html`<strong>Over-smoothing.</strong> Mean cosine over all pairs of a picture’s tokens that are there (the paper’s Figure 6).`,
+  ),
   dataTable(
     'By block.',
-    ['block', 'keep ratio', 'cosine', 'gone'],
-    blocks.map(({ block, cosine, gone }) => [
+    ['block', 'keep ratio', 'cosine', 'gone', 'alike', 'alike, dense'],
+    blocks.map(({ block, cosine, gone, alike, denseAlike }) => [
       block,
       keepRatios[block]?.toFixed(2) ?? '',
       digits(cosine),
       percent(gone),
+      digits(alike),
+      digits(denseAlike),
     ]),
   ),
 ])}`,

@@ -222,7 +222,14 @@ function showComparison({ cosine, worst, neighbours, blocks }: Comparison): void
   table([['picture', 'cosine'], ...worst.map((each) => [each.path, digits(each.cosine)])])
   process.stdout.write('\ntokens behind every block\n')
   table([
-    ['block', 'cosine', 'gone'],
-    ...blocks.map((b) => [b.block, digits(b.cosine), `${(100 * b.gone).toFixed(1)} %`]),
+    ['block', 'cosine', 'gone', 'alike', 'alike, dense'],
+    ...blocks.map((b) => [
+      b.block,
+      digits(b.cosine),
+      `${(100 * b.gone).toFixed(1)} %`,
+      digits(b.alike),
+      digits(b.denseAlike),
+    ]),
   ])
+  process.stdout.write('alike: mean cosine over all pairs of a picture’s tokens (over-smoothing)\n')
 }
