@@ -64,9 +64,12 @@ export function tunedMethod(config: VitConfig, method: ComparedMethod): TunedMet
   const all = new Array<number>(depth).fill(tokens)
   // Where nobody reads the tokens of the last block, some methods leave it as it is.
   const last = workOf(all.with(depth - 1, Math.ceil(tokens / 2))) === workOf(all) ? depth - 1 : depth
-  const terms = { depth, tokens, blocks: Math.max(1, last), ...kinds[method.name as Tunable](own) }
-  const usual = planReduction(method.at(USUAL), shape).keep
-  const starts = [weightsOf(usual, terms), ...POWERS.map((power) => powerProfile(power, terms))]
+  const bound = { depth, tokens, blocks: Math.max(1, last), ...kinds[method.name as Tunable](own) }
+  const usual = weightsOf(planReduction(method.at(USUAL), shape).keep, bound)
+  // Every join takes time beside its work: plans that one line is to time have as many.
+  const still = [...usual.keys()].filter((l) => usual[l] === 0)
+  const terms = method.name === 'group' ? { ...bound, still } : bound
+  const starts = [usual, ...POWERS.map((power) => powerProfile(power, terms))]
   return { ...method, terms, starts, planOf, workOf }
 }
 

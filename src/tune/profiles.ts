@@ -15,6 +15,8 @@ export interface Terms {
   readonly blocks: number
   /** What is gone stays gone. */
   readonly falling: boolean
+  /** Blocks that leave everything as it is unless a search finds that they had better not. */
+  readonly still?: readonly number[]
   /** A block leaves at least this share of the rows that come in. */
   readonly atLeast?: number
   /** A block that leaves out any rows leaves one more, the sum of them. */
@@ -65,9 +67,17 @@ export function normalized(weights: readonly number[]): number[] {
  * A profile that leaves out (l / B)^power of what the last of B blocks leaves out before block l: below 1 early, above 1
  * late.
  */
-export function powerProfile(power: number, { blocks, falling }: Terms): number[] {
-  const out = Array.from({ length: blocks }, (_, l) => ((l + 1) / blocks) ** power)
-  return normalized(falling ? out.map((gone, l) => gone - (out[l - 1] ?? 0)) : out)
+export function powerProfile(power: number, { blocks, falling, still = [] }: Terms): number[] {
+  let gone = 0
+  return normalized(
+    Array.from({ length: blocks }, (_, l) => {
+      if (still.includes(l)) return 0
+      const out = ((l + 1) / blocks) ** power
+      const weight = falling ? out - gone : out
+      gone = out
+      return weight
+    }),
+  )
 }
 
 /** The scale at which a profile leaves no block more than it must have. */

@@ -48,6 +48,14 @@ describe('the search', () => {
     assert.equal(new Set(measured.map(String)).size, measured.length) // nothing is measured twice
   })
 
+  it('starts where the method joins, and leaves out as much there', () => {
+    // (l + 1) / 4 squared is 1/16, 4/16, 9/16, 1: blocks 1 and 3 take what those before them leave.
+    assert.deepEqual(
+      powerProfile(2, { ...falling, depth: 5, blocks: 4, still: [0, 2] }).map((weight) => weight / 4),
+      [0, 4 / 16, 0, 12 / 16],
+    )
+  })
+
   it('measures no more than it may, and gives back the start where nothing is better', async () => {
     const few = problem(free, loss)
     const start = { weights: powerProfile(1, free), counts: [], loss: Number.POSITIVE_INFINITY }
