@@ -117,7 +117,7 @@ export function addFinetuneOptions(command: Command): Command {
       if (/^--(data|val|out) /.test(flags)) mustBeGiven(option)
       if (flags.startsWith('--preset')) option.default('quick')
       else option.default(undefined, typeof otherwise === 'function' ? fromPresets(otherwise) : otherwise)
-      if (flags.startsWith('--keep-ratio ')) option.conflicts(['keepRatios', 'keepTokens'])
+      if (flags.startsWith('--keep-ratio ')) option.conflicts(['keepRatios', 'keepTokens', 'maxGmacs'])
       command.addOption(option)
     })
   group('The run:', [
@@ -291,6 +291,7 @@ export function addFinetuneOptions(command: Command): Command {
     'model',
     'keepRatios',
     'keepTokens',
+    'maxGmacs',
     'plan',
     'method',
     'methodOption',

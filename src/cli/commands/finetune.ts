@@ -6,6 +6,7 @@ import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
 import type { Preprocess } from '../../images/preprocess.js'
 import type { LogEntry } from '../../training/log.js'
+import type { Recipe } from '../../training/recipe.js'
 import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
 import type { LoadedModel } from '../../weights/load.js'
 import { addFinetuneOptions, type FinetuneOptions } from '../finetune-options.js'
@@ -47,11 +48,12 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
     ])
   const { checkRunFolder } = await import('../../training/folder.js')
   const { data, val, out, resume, workers, threads, device, recompute } = options
-  const recipe = makeRecipe(options.preset, recipeChanges(options))
+  const asked = makeRecipe(options.preset, recipeChanges(options))
   checkSizes(options)
   await checkRunFolder(out, resume, [options.model ?? '', options.teacher ?? ''])
   const pictures = await openDataset(data)
-  const { model, pretrained } = await openStudent(options, pictures, recipe.seed)
+  const { model, pretrained } = await openStudent(options, pictures, asked.seed)
+  const recipe = await withinBudget(options, asked, model.config)
   if (options.plan !== undefined) setup.planFor(options.plan, model)
   const before = pretrained?.idle?.method ?? 'idle'
   if (options.method === undefined && options.plan === undefined && before !== 'idle')
@@ -105,6 +107,14 @@ async function finetuneCommand(options: FinetuneOptions): Promise<void> {
 
 /** A line on stderr about what was found and decided. */
 const note = (line: string): void => void process.stderr.write(`${line}\n`)
+
+/** The recipe with the keep ratio that `--max-gmacs` allows. */
+async function withinBudget({ maxGmacs }: FinetuneOptions, recipe: Recipe, config: LoadedModel['config']) {
+  if (maxGmacs === undefined) return recipe
+  const { largestKeepRatio } = await import('../../models/budget.js')
+  const { method = 'idle', settings } = recipe
+  return { ...recipe, keep: { keepRatio: largestKeepRatio(config, { ...settings, method }, maxGmacs) } }
+}
 
 const withoutRatio = ({ keepRatio: _, ...options }: FinetuneOptions) => options
 
