@@ -33,7 +33,7 @@ import {
   keptTokens,
   stageRatios,
 } from './schedule.js'
-import { real, wholes } from './settings.js'
+import { real, whole, wholes } from './settings.js'
 
 export interface GroupSettings {
   /** Groups in every block: one number behind the first stage, or one for each block. */
@@ -45,10 +45,18 @@ export interface GroupSettings {
   readonly attention?: number
   /** Blocks that form groups anew from single tokens; default none. Groups are also formed anew where their number rises. */
   readonly regroup?: number | readonly number[]
+  /** In the plan of a keep ratio, groups join before every so many blocks; default {@link EVERY}. */
+  readonly every?: number
 }
 
 /** The share of attention in a group's weight, by measurement (docs/notebook/grouping.md). */
 export const ATTENTION = 0.8
+
+/**
+ * Joining before every second block: at equal work joining before each is more accurate, at equal time it is not, as
+ * joining is many small operators (docs/notebook/grouping.md).
+ */
+const EVERY = 2
 
 /**
  * Attention and MLP of the prefix rows and of one row for each group.
@@ -99,10 +107,10 @@ function meanChange(change: Tensor, { count, prefix, home, size }: Groups): Tens
 
 /** Groups in every block of a request: at most all tokens. */
 function plan(request: KeepRequest & GroupSettings, { depth, tokens }: ModelShape): KeepPlan {
-  const { keepRatio = 1, keepRatios, keepTokens, groups } = request
+  const { keepRatio = 1, keepRatios, keepTokens, groups, every = EVERY } = request
   checkRequest({ keepRatio: request.keepRatio, keepRatios, keepTokens }, depth, tokens)
   const keep = keepTokens ?? (keepRatios && keptTokens(tokens, keepRatios)) ?? given(groups, depth, tokens)
-  const counts = keep ?? falling(keepRatio, depth, tokens)
+  const counts = keep ?? falling(keepRatio, depth, tokens, every)
   return { keep: counts, ratios: counts.map((count) => count / tokens), warnings: [] }
 }
 
@@ -126,25 +134,24 @@ const constantGroups = (groups: number, depth: number, tokens: number): number[]
 const LEAST = 1 / 8
 
 /**
- * Blocks before which groups join by default: every second one from the second on, by measurement
- * (docs/notebook/grouping.md). The last block's groups are nobody's in classification.
- */
-const joins = (l: number, depth: number): boolean => (depth > 2 ? l % 2 === 1 && l < depth - 1 : l === 0)
-
-/**
  * The default plan of a keep ratio K: as many groups, on average over the blocks before the last, as idling selects
- * tokens (1, K, K², K³ of all in four stages), but falling by the same number in every second block, down to
- * {@link LEAST} of the tokens, and by no more than an elastic graph can follow.
+ * tokens (1, K, K², K³ of all in four stages), but falling by the same number before every so many blocks, down to
+ * {@link LEAST} of the tokens, and by no more than an elastic graph can follow. In classification the last block's groups
+ * are nobody's, so none join before it.
  */
-export function falling(keepRatio: number, depth: number, tokens: number): number[] {
+export function falling(keepRatio: number, depth: number, tokens: number, every = EVERY): number[] {
   const least = Math.max(1, Math.floor(tokens * LEAST))
+  const last = Math.max(1, depth - 1)
+  const step = Math.min(every, last)
   const counts = (r: number) => {
     let count = tokens
     return Array.from({ length: depth }, (_, l) => {
-      // Two blocks have what would fall evenly between them; the last before the last block may be alone.
-      const middle = l + 1 + (l + 1 < depth - 1 ? 0.5 : 0)
-      if (joins(l, depth))
-        count = Math.min(count, Math.max(least, fewestInRounds(count), Math.round(tokens - r * middle)))
+      if (l < last && l % step === step - 1) {
+        // These blocks have what would fall evenly between them.
+        const blocks = Math.min(step, last - l)
+        const wanted = Math.round(tokens - r * (l + (1 + blocks) / 2))
+        count = Math.min(count, Math.max(least, fewestInRounds(count), wanted))
+      }
       return count
     })
   }
@@ -152,7 +159,7 @@ export function falling(keepRatio: number, depth: number, tokens: number): numbe
   const body = (list: readonly number[]) => list.slice(0, Math.max(1, depth - 1)).reduce((x, y) => x + y, 0)
   const wanted = body(keptTokens(tokens, stageRatios(depth, keepRatio)))
   let [low, high] = [0, tokens]
-  for (let step = 0; step < 40; step++) {
+  for (let halving = 0; halving < 40; halving++) {
     const r = (low + high) / 2
     if (body(counts(r)) > wanted) low = r
     else high = r
@@ -172,7 +179,7 @@ const share = {
 export const group: Method<GroupSettings> = {
   name: 'group',
   summary: 'puts tokens into groups that are computed as one row and move alike; all stay in place',
-  keeps: 'on average as many groups as idle selects tokens, falling evenly in every second block',
+  keeps: 'on average as many groups as idle selects tokens, falling evenly with the blocks',
   shrinks: false,
   elastic: {
     from: () => 0,
@@ -200,6 +207,7 @@ export const group: Method<GroupSettings> = {
       ...share,
     },
     regroup: { describes: 'blocks that form groups anew from single tokens (default: none)', ...wholes },
+    every: { describes: `groups join before every so many blocks (default: ${EVERY})`, ...whole(1) },
   },
   plan: (request, shape) => ({ ...plan(request, shape), attention: request.attention ?? ATTENTION }),
   // No token cut loss: it quiets attention to what is left out, and here nothing is. Groups weigh in by log(size).
