@@ -7,85 +7,35 @@ import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { build, createServer } from 'vite'
+import type { BrowserContext, Page } from 'playwright-core'
+import { createServer } from 'vite'
 import { openInspector } from '../src/analysis/inspect.js'
 import { scene, sceneSeeds } from '../src/data/scenes/scene.js'
 import { preprocessImage, preprocessOf } from '../src/images/preprocess.js'
 import { createSession, openNodeClassifier } from '../src/runtime/node.js'
 import { loadModel } from '../src/weights/load.js'
-import { launchChromium, needsChromium } from './support/chromium.js'
+import { needsChromium } from './support/chromium.js'
 import { temporaryFolder } from './support/folder.js'
-import { type Host, hostFolder } from './support/host.js'
+import type { Host } from './support/host.js'
+import { PLACE, type Playground, playground, playgroundConfig, ready, says, slide, text } from './support/playground.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+const start = playground({ minify: true })
 const folder = temporaryFolder()
-const dist = join(folder.path, 'playground')
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
+let shown: Playground
 let site: Host
-let browser: Browser
 
-interface Opened {
-  readonly page: Page
-  /** What was on the console, and what could not be loaded. */
-  readonly complaints: string[]
-}
-
-/** Opens the playground; motion is reduced, so that nothing plays by itself. */
-async function open(context: BrowserContext, hash = ''): Promise<Opened> {
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('console', (message) => {
-    if (message.text() !== 'No available adapters.') complaints.push(message.text()) // Chromium's own: there is no GPU
-  })
-  page.on('pageerror', ({ message }) => complaints.push(message))
-  page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()}`))
-  await page.goto(site.url + hash)
-  await ready(page)
-  return { page, complaints }
-}
-
-const ready = (page: Page) => page.waitForSelector('html[data-state=ready]', { timeout: 60_000, state: 'attached' })
-
-const newContext = (more: Parameters<Browser['newContext']>[0] = {}) =>
-  browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...more })
-
-const text = async (page: Page, selector: string) => ((await page.textContent(selector)) ?? '').trim()
-
-/** Waits until an element says something. */
-const says = (page: Page, selector: string, wanted: RegExp) =>
-  page.waitForFunction(
-    ([selector, source]) => new RegExp(source).test(document.querySelector(selector)?.textContent ?? ''),
-    [selector, wanted.source] as const,
-    { timeout: 30_000 },
-  )
-
-/** Moves the slider as a hand does. */
-const slide = (page: Page, keep: number) =>
-  page.$eval(
-    '#keep',
-    (slider, value) => {
-      ;(slider as HTMLInputElement).value = String(value)
-      slider.dispatchEvent(new Event('input', { bubbles: true }))
-    },
-    keep,
-  )
+const open = (context: BrowserContext, hash = '') => shown.open(context, hash)
+const newContext = (more: Parameters<Playground['newContext']>[0] = {}) => shown.newContext(more)
 
 describe('the playground', needsChromium, () => {
   before(async () => {
-    await build({
-      configFile: join(root, 'web/vite.config.ts'),
-      logLevel: 'warn',
-      build: { outDir: dist },
-    })
-    site = await hostFolder(dist, '/some/where/')
-    browser = await launchChromium()
+    shown = await start()
+    site = shown.site
   })
-  after(async () => {
-    await browser?.close()
-    site?.close()
-  })
+  after(() => shown?.close())
 
   it('answers as Node does, in few bytes, and without a network from the second visit on', async (t) => {
     const model = await loadModel('demo')
@@ -95,21 +45,18 @@ describe('the playground', needsChromium, () => {
     await node.close()
 
     const context = await newContext()
-    let arrived = Number.NaN
-    context.on('requestfinished', (request) => {
-      if (request.url().endsWith('.wasm')) arrived ||= performance.now()
-    })
     const { page, complaints } = await open(context)
-    const usable = performance.now() - arrived
+    const [[, sent = Number.NaN] = []] = [...site.sent].filter(([path]) => path.endsWith('.wasm'))
+    const usable = performance.now() - sent
     await says(page, '#labels li', /clock/)
     const shown = await text(page, '#labels li .bar.idled >> xpath=../../span[2]')
     assert.equal(expected?.label, 'clock')
     assert.equal(shown, `${Math.round((expected?.score ?? 0) * 100)} %`)
-    assert.ok(site.asked.every((path) => path.startsWith('/some/where/')))
+    assert.ok(site.asked.every((path) => path.startsWith(PLACE)))
     firstLoad(t, site.asked)
     const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime)
     t.diagnostic(
-      `first paint ${paint?.toFixed(0)} ms; first answer ${usable.toFixed(0)} ms behind the runtime's arrival`,
+      `first paint ${paint?.toFixed(0)} ms; first answer ${usable.toFixed(0)} ms behind the last byte of the runtime`,
     )
 
     await page.evaluate(async () => {
@@ -272,7 +219,7 @@ describe('the playground', needsChromium, () => {
 
   it('is served by its development server, too', async () => {
     const server = await createServer({
-      configFile: join(root, 'web/vite.config.ts'),
+      configFile: playgroundConfig,
       logLevel: 'error',
       server: { port: 0, hmr: false },
     })
@@ -342,12 +289,12 @@ describe('the playground', needsChromium, () => {
 
 /** What the page loads before it answers, without the runtime and the weights: compressed as hosts do it. */
 function firstLoad(t: TestContext, asked: readonly string[]): void {
-  const names = [...new Set(asked)].map((path) => path.slice('/some/where/'.length) || 'index.html')
+  const names = [...new Set(asked)].map((path) => path.slice(PLACE.length) || 'index.html')
   const parts = { runtime: /\.wasm$|ort\./, model: /^models\// }
   const partOf = (name: string) => Object.entries(parts).find(([, pattern]) => pattern.test(name))?.[0] ?? 'page'
   const sizes = { page: 0, runtime: 0, model: 0 }
   for (const name of names.filter((name) => name !== 'service-worker.js'))
-    sizes[partOf(name) as keyof typeof sizes] += gzipSync(readFileSync(join(dist, name)), { level: 6 }).length
+    sizes[partOf(name) as keyof typeof sizes] += gzipSync(readFileSync(join(shown.dist, name)), { level: 6 }).length
   t.diagnostic(`first load, bytes compressed: ${JSON.stringify(sizes)}`)
   assert.ok(sizes.page > 50_000 && sizes.page < 150_000, `${sizes.page} bytes`)
 }

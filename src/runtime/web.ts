@@ -1,6 +1,7 @@
 /** Sessions over onnxruntime-web: WASM, or WebGPU where the browser has it. */
 
-import type { Graph } from '../graph/graph.js'
+import { createGraph, type Graph, input, output } from '../graph/graph.js'
+import { add } from '../graph/ops/elementwise.js'
 import { type Classifier, type ClassifierOptions, type Model, openClassifier } from './classifier.js'
 import { type OrtPackage, openGraph, openSession, type Session, type SessionOptions } from './session.js'
 import { openSteps } from './steps.js'
@@ -86,6 +87,22 @@ export async function loadRuntime(options: SessionOptions & WebRuntimeOptions = 
   const paths = options.wasmPaths === undefined ? undefined : String(options.wasmPaths)
   if (paths !== undefined) ort.env.wasm.wasmPaths = paths.endsWith('/') ? paths : { wasm: paths }
   return { ort, threads }
+}
+
+/**
+ * Gets ONNX Runtime ready ahead of the first model: its binary is fetched and compiled while a page does something else,
+ * such as fetching that model. `loadWebClassifier` does so by itself.
+ *
+ * @example
+ * warmRuntime().catch(() => {}) // the page starts; the user chooses a picture
+ */
+export async function warmRuntime(options: SessionOptions & WebRuntimeOptions = {}): Promise<void> {
+  const graph = createGraph()
+  const x = input(graph, 'x', [1])
+  output('y', add(x, x))
+  // Only a session starts the binary.
+  const session = await createSession(graph, { ...options, once: true })
+  await session.close()
 }
 
 /**

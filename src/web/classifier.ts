@@ -7,7 +7,7 @@ import { withLabels } from '../labels/default.js'
 import { choiceOf } from '../models/steps.js'
 import { withStored } from '../reduction/registry.js'
 import { type Classifier, type ClassifierOptions, topPredictions } from '../runtime/classifier.js'
-import { openWebClassifier } from '../runtime/web.js'
+import { openWebClassifier, warmRuntime } from '../runtime/web.js'
 import type { BuiltModel } from '../weights/build.js'
 import { type Backend, chooseDevice, started, startRuntime, threadsReason } from './backend.js'
 import { openCache } from './cache.js'
@@ -66,10 +66,15 @@ export async function loadWebClassifier(
   const { worker, signal, threads } = options
   if (worker) return openRemote(source, options, worker)
   const chosen = await chooseDevice(options.device ?? 'auto')
+  const settingsFor = (device: Backend['device']) => ({
+    ...options,
+    device: device === 'wasm' ? ('cpu' as const) : device,
+  })
   const { files, warnings } = await openFiles(source, options)
+  warmRuntime(settingsFor(chosen.device)).catch(() => {}) // while the model comes; its session says what is wrong
   const found = await readModel(files, options)
   const open = async (device: Backend['device'], reason: string): Promise<WebClassifier> => {
-    const settings = { ...options, device: device === 'wasm' ? ('cpu' as const) : device }
+    const settings = settingsFor(device)
     const runtime = await startRuntime(settings)
     const classifier = await started(openFound(found, settings))
     const backend = {

@@ -17,7 +17,13 @@ const noGpu = ['--disable-gpu']
 /** WebGPU on the processor: Chromium's own Vulkan driver. */
 const softwareGpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan']
 
-export const launchChromium = ({ webgpu = false } = {}): Promise<Browser> =>
+export const launchChromium = ({
+  webgpu = false,
+  args = [],
+}: {
+  readonly webgpu?: boolean
+  readonly args?: readonly string[]
+} = {}): Promise<Browser> =>
   chromium.launch({
     executablePath,
     args: [
@@ -27,6 +33,7 @@ export const launchChromium = ({ webgpu = false } = {}): Promise<Browser> =>
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   })
 

@@ -89,6 +89,7 @@ async function open(source: Source, tell: (progress: Progress) => void): Promise
 async function changeModel(source: Source, tell: (progress: Progress) => void): Promise<void> {
   const info = await open(source, tell)
   calm()
+  if (info.warnings.length > 0) complain(info.warnings.join(' '))
   const model = source.kind === 'demo' ? 'demo' : source.kind === 'remote' ? source.address : 'own'
   store.set({
     model,
@@ -211,8 +212,15 @@ let hasArrived = false
 function arrived(): void {
   if (hasArrived) return
   hasArrived = true
+  keepPage()
   const calmly = matchMedia('(prefers-reduced-motion: reduce)').matches
   if (!calmly && asked.block === LAST_BLOCK) stage.play()
+}
+
+/** Without a network from the second visit on. It fetches all that the page is made of: the first answer goes before. */
+function keepPage(): void {
+  if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return
+  navigator.serviceWorker.register(new URL('service-worker.js', document.baseURI)).catch(() => {}) // it works without
 }
 
 function tellLoading({ text, loaded, total }: Progress): void {
@@ -246,9 +254,3 @@ void begin().catch((error) => {
   say(byId('loading-text', HTMLElement), 'The model could not be opened.')
   complain(`The model could not be opened: ${messageOf(error)}`)
 })
-
-// Without a network from the second visit on.
-if (import.meta.env.PROD && 'serviceWorker' in navigator)
-  addEventListener('load', () => {
-    navigator.serviceWorker.register(new URL('service-worker.js', document.baseURI)).catch(() => {}) // it works without
-  })

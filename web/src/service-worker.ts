@@ -28,7 +28,9 @@ const scope = self as unknown as Scope
 
 async function keep(): Promise<void> {
   const cache = await scope.caches.open(NAME)
-  await cache.addAll(files.map((file) => new Request(new URL(file, scope.registration.scope), { cache: 'no-cache' })))
+  // What has its hash in its name never changes: the page fetched it just now.
+  const modeOf = (file: string) => (file.startsWith('assets/') ? 'default' : 'no-cache')
+  await cache.addAll(files.map((file) => new Request(new URL(file, scope.registration.scope), { cache: modeOf(file) })))
   await scope.skipWaiting()
 }
 
