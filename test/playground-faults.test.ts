@@ -99,6 +99,13 @@ describe('the playground', { ...needsChromium, timeout: 300_000 }, () => {
     await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(shown.site.url).origin, quotaSize: 20_000 })
     await page.goto(shown.site.url)
     await ready(page)
+    const installed = await page.evaluate(async () => {
+      const { installing } = await navigator.serviceWorker.register('service-worker.js')
+      if (!installing) return 'nothing installs'
+      await new Promise((resolve) => installing.addEventListener('statechange', resolve, { once: true }))
+      return installing.state
+    })
+    assert.equal(installed, 'redundant')
     await goesOn(page, 0.6)
     assert.equal(await text(page, '#notices'), '')
     await context.close()
@@ -142,10 +149,7 @@ describe('the playground', { ...needsChromium, timeout: 300_000 }, () => {
     const cut = folder.write('model.safetensors', weights.subarray(0, 100_000))
     await page.setInputFiles('#model-files', [join(model, 'config.json'), cut])
     await says(page, '#model-status.error', /not a valid safetensors file: .* truncated\?$/)
-    await page.setInputFiles(
-      '#model-files',
-      folder.write('model.safetensors', Buffer.from('PK\x03\x04' + '0'.repeat(99))),
-    )
+    await page.setInputFiles('#model-files', folder.write('model.safetensors', 'PK\x03\x040000000000000000'))
     await says(page, '#model-status.error', /a torch checkpoint, which only Node reads/)
     await page.click('#models .close')
     await goesOn(page, 0.7)

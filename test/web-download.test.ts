@@ -11,6 +11,7 @@ import type { StateDict } from '../src/weights/state.js'
 import { launchChromium, needsChromium } from './support/chromium.js'
 import { commit, gitOid, sha256 } from './support/hub.js'
 import { randomWeights, tiny } from './support/models.js'
+import { shareRepository } from './support/web-hub.js'
 import { withPage } from './support/web-page.js'
 import { type Content, type Site, shared, startSite } from './support/web-site.js'
 
@@ -227,6 +228,44 @@ describe('a model of the hub', { ...needsChromium, timeout: 300_000 }, () => {
         const found = await load(page, 'owner/model', { endpoint })
         assert.equal(found.logits, 5)
         assert.match(String(found.warnings), /there is no network; owner\/model is as this browser's cache has it$/)
+      },
+      true,
+    ))
+
+  it('comes by a redirect to another server, with a token where one is wanted', () =>
+    withPage(
+      browser,
+      home,
+      async (page) => {
+        const content = await startSite({ 'Access-Control-Allow-Origin': '*' })
+        try {
+          shareRepository(open, content, 'owner/redirected', files)
+          shareRepository(open, content, 'owner/guarded', files, 'hf_right')
+          const endpoint = open.url
+          for (const worker of [false, true]) {
+            requestsOf(open)
+            content.requests.length = 0
+            const cache = `redirected ${worker}`
+            assert.deepEqual(await load(page, 'owner/redirected', { endpoint, worker, cache }), good(fresh))
+            assert.deepEqual(requestsOf(open), [
+              'GET /api/models/owner/redirected/revision/main 200',
+              `GET /owner/redirected/resolve/${commit}/config.json 302`,
+              `GET /owner/redirected/resolve/${commit}/model.safetensors 302`,
+            ])
+            assert.deepEqual(content.requests, [
+              `GET /content/${sha256(Buffer.from(config))} 200`,
+              `GET /content/${sha256(weights)} 200`,
+            ])
+            assert.deepEqual(await load(page, 'owner/redirected', { endpoint, worker, cache }), good(cached))
+          }
+          const token = 'hf_right'
+          assert.deepEqual(await load(page, 'owner/guarded', { endpoint, token, cache: 'guarded' }), good(fresh))
+          assert.match((await load(page, 'owner/guarded', { endpoint })).error ?? '', /or it needs a token \(401\)$/)
+          const wrong = await load(page, 'owner/guarded', { endpoint, token: 'hf_wrong' })
+          assert.match(wrong.error ?? '', /refuses the token for owner\/guarded/)
+        } finally {
+          content.close()
+        }
       },
       true,
     ))
