@@ -254,6 +254,118 @@ describe('the playground', needsChromium, () => {
     await context.close()
   })
 
+  for (const width of [360, 768, 1440])
+    it(`lets nothing jump while it loads, ${width} px`, async (t) => {
+      const context = await newContext({ viewport: { width, height: 900 } })
+      await context.addInitScript(() => {
+        const seen = { shift: 0 }
+        Object.assign(window, { seen })
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) seen.shift += (entry as PerformanceEntry & { value: number }).value
+        }).observe({ type: 'layout-shift', buffered: true })
+      })
+      const { page } = await open(context)
+      await page.waitForSelector('#panel-methods .card')
+      const shift = await page.evaluate(() => (window as unknown as { seen: { shift: number } }).seen.shift)
+      t.diagnostic(`layout shift ${shift.toFixed(4)}`)
+      assert.ok(shift < 0.01, `${shift}`)
+      await context.close()
+    })
+
+  it('can be used with a keyboard alone, from the first control to the last', async () => {
+    const context = await newContext()
+    const { page } = await open(context)
+    await page.waitForSelector('#panel-methods .card')
+    const order: string[] = []
+    for (let i = 0; i < 60; i++) {
+      await page.keyboard.press('Tab')
+      const { at, ring } = await page.evaluate(() => {
+        const active = document.activeElement ?? document.body
+        const [{ outlineStyle = 'none' } = {}] = [getComputedStyle(active)]
+        const name = active.id || active.className || active.localName
+        return { at: active === document.body ? '' : name, ring: outlineStyle !== 'none' }
+      })
+      if (at === '') break
+      assert.ok(ring, `${at} shows that it has the focus`)
+      order.push(at)
+    }
+    const counts = (wanted: string) => order.filter((name) => name === wanted).length
+    assert.deepEqual(
+      order.filter((name) => !['thumbnail', 'tile'].includes(name)),
+      [
+        'skip',
+        'open-tour',
+        'open-models',
+        'open-picture',
+        'open-camera',
+        'draw-another',
+        'stage',
+        'keep',
+        'block',
+      ].concat('play', 'attention', 'tab-methods', 'panel-methods', 'a'), // the footer's link
+    )
+    assert.deepEqual([counts('thumbnail'), counts('tile')], [12, 8])
+
+    await page.focus('#keep')
+    await page.keyboard.press('ArrowLeft')
+    await says(page, '#k', /0\.49/)
+    await page.focus('#play')
+    await page.keyboard.press('Enter')
+    assert.equal(await page.getAttribute('#play', 'aria-label'), 'Pause')
+    await page.keyboard.press('Enter')
+    await page.focus('#tab-methods')
+    for (const tab of ['smoothing', 'attention', 'bench', 'methods']) {
+      await page.keyboard.press('ArrowRight')
+      assert.equal(await page.evaluate(() => document.activeElement?.id), `tab-${tab}`)
+      assert.ok(await page.isVisible(`#panel-${tab}`))
+    }
+    await page.focus('#open-models')
+    await page.keyboard.press('Enter')
+    assert.ok(await page.isVisible('#models'))
+    await page.keyboard.press('Escape')
+    assert.ok(await page.isHidden('#models'))
+    assert.equal(await page.evaluate(() => document.activeElement?.id), 'open-models')
+    await context.close()
+  })
+
+  it('is whole at 200 % of the browser’s zoom and of its text', async () => {
+    const zoomed = await newContext({ viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 })
+    const { page } = await open(zoomed)
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 640)
+    await zoomed.close()
+    const context = await newContext()
+    const large = await context.newPage()
+    const session = await context.newCDPSession(large)
+    await session.send('Page.setFontSizes', { fontSizes: { standard: 32, fixed: 26 } })
+    await large.goto(site.url)
+    await ready(large)
+    const found = await large.evaluate(() => ({
+      text: Number.parseFloat(getComputedStyle(document.body).fontSize),
+      scroll: document.documentElement.scrollWidth,
+      cut: [...document.querySelectorAll('button, label, h1, h2, h3, output')].filter(
+        (element) => element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== 'inline',
+      ).length,
+    }))
+    assert.ok(found.text >= 32, `${found.text}`)
+    assert.deepEqual({ ...found, text: 32 }, { text: 32, scroll: 1280, cut: 0 })
+    await context.close()
+  })
+
+  it('plays by itself where motion is welcome, and stands still where it is not', async () => {
+    const lively = await newContext({ reducedMotion: 'no-preference' })
+    const first = await open(lively)
+    await first.page.waitForSelector('#play.playing', { timeout: 10_000 })
+    await lively.close()
+    const calm = await newContext()
+    const { page } = await open(calm)
+    await says(page, '#panel-methods', /multiply-adds/)
+    assert.equal(await page.$('#play.playing'), null)
+    assert.equal(await text(page, '#block-value'), '7')
+    const moving = await page.evaluate(() => document.getAnimations().length)
+    assert.equal(moving, 0)
+    await calm.close()
+  })
+
   for (const colorScheme of ['light', 'dark'] as const)
     it(`has no serious fault of accessibility and fits every screen, ${colorScheme}`, async () => {
       const context = await newContext({ colorScheme })

@@ -72,7 +72,7 @@ export function createAnswers(): { update(shown: Shown): void } {
       write('computed', percent(computed / all))
       write('computed-of', `${computed} of ${all} in all blocks`)
       write('returned', String(returned))
-      write('returned-of', `of ${idled} that idled somewhere`)
+      write('returned-of', `of ${idled} that idled`)
     },
   }
 }

@@ -3,7 +3,7 @@
 import { countStates } from 'idlevit'
 import { type Board, createBoard } from './board.js'
 import { byId, make, say } from './dom.js'
-import { blockOf, type Shown } from './shown.js'
+import { blockOf, depthOf, type Shown } from './shown.js'
 import type { Store } from './state.js'
 
 interface Tile {
@@ -42,14 +42,14 @@ export function createBlocks(store: Store): { update(shown: Shown): void } {
   }
   store.subscribe(draw)
 
-  tiles = build(8) // as many as the embedded model has, so that nothing moves when it arrives
+  tiles = build(depthOf(shown))
 
   return {
     update(next) {
       shown = next
-      const { info, picture, tokens } = next
-      if (info && info.depth !== tiles.length) {
-        tiles = build(info.depth)
+      const { picture, tokens } = next
+      if (depthOf(next) !== tiles.length) {
+        tiles = build(depthOf(next))
         address = undefined
       }
       for (const [block, { board, count }] of tiles.entries()) {

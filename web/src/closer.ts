@@ -9,7 +9,7 @@ import { blockOf, type Shown } from './shown.js'
 import { type Store, type View, views } from './state.js'
 import { attentionMaps } from './views/attention.js'
 import { createBench } from './views/bench.js'
-import { methodCard } from './views/methods.js'
+import { methodCards } from './views/methods.js'
 import { smoothing } from './views/smoothing.js'
 
 export interface CloserOptions {
@@ -42,14 +42,13 @@ export function createCloser({ store, ask, inspect, shown }: CloserOptions): Clo
 
   function drawMethods(): void {
     const block = blockOf(store.get().block, shown())
-    const found = [...(compared?.views ?? [])].map(([method, view]) => methodCard(method, view, shown(), block))
     panel('methods').replaceChildren(
       make(
         'p',
         { class: 'hint' },
         `The same picture, weights and keep ratio in every method, seen in block ${block}.${store.get().model === 'demo' ? ' The embedded model was trained to be idled, not for the others.' : ''}`,
       ),
-      make('div', { class: 'cards' }, found),
+      ...methodCards(compared?.views ?? new Map(), shown(), block),
     )
   }
 
@@ -71,7 +70,10 @@ export function createCloser({ store, ask, inspect, shown }: CloserOptions): Clo
     const { keep } = store.get()
     const inspection = await inspect()
     if (store.get().keep !== keep) return
-    panel(view).replaceChildren(...(view === 'smoothing' ? smoothing(inspection, keep) : attentionMaps(inspection)))
+    const room = panel(view).clientWidth
+    panel(view).replaceChildren(
+      ...(view === 'smoothing' ? smoothing(inspection, keep, room) : attentionMaps(inspection)),
+    )
   }
 
   store.subscribe((state, before) => {

@@ -17,8 +17,13 @@ export interface Shown {
   readonly inspection?: Inspection & { readonly keep: number }
 }
 
+/** Blocks before a model is known: those of the embedded one, so that nothing moves when it arrives. */
+const EMBEDDED_DEPTH = 8
+
+export const depthOf = ({ info }: Shown): number => info?.depth ?? EMBEDDED_DEPTH
+
 /** The block that is looked at: the last one where the state says more than there are. */
-export const blockOf = (block: number, { info }: Shown): number => Math.min(block, (info?.depth ?? 1) - 1)
+export const blockOf = (block: number, shown: Shown): number => Math.min(block, depthOf(shown) - 1)
 
 /** The class token's attention in a block, as far as it is known by now. */
 export function attentionIn(block: number, { tokens, inspection, answer }: Shown): Float32Array | undefined {

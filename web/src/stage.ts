@@ -3,7 +3,7 @@
 import { countStates, stateSwatch, type TokenState } from 'idlevit'
 import { createBoard } from './board.js'
 import { byId, make, say } from './dom.js'
-import { attentionIn, blockOf, type Shown } from './shown.js'
+import { attentionIn, blockOf, depthOf, type Shown } from './shown.js'
 import type { Store } from './state.js'
 
 /** How long a block stays when they are played, in milliseconds. */
@@ -50,7 +50,7 @@ export function createStage(store: Store): Stage {
     stop()
     playButton.classList.add('playing')
     playButton.setAttribute('aria-label', 'Pause')
-    const last = (shown.info?.depth ?? 1) - 1
+    const last = depthOf(shown) - 1
     const step = (block: number) => {
       store.set({ block })
       playing = block < last ? setTimeout(step, STEP, block + 1) : undefined

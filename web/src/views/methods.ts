@@ -18,14 +18,14 @@ const titles: Readonly<Record<string, string>> = {
   tome: 'ToMe',
   adavit: 'AdaViT',
   spvit: 'SPViT',
+  dynamicswin: 'DynamicSwin',
 }
 
 export const titleOf = (method: string): string => titles[method] ?? method
 
 /** One method's card: its picture in a block, and what it gave up. */
-export function methodCard(method: string, view: MethodView | string, { picture }: Shown, block: number): HTMLElement {
+function methodCard(method: string, view: MethodView, { picture }: Shown, block: number): HTMLElement {
   const title = make('h3', {}, titleOf(method))
-  if (typeof view === 'string') return make('article', { class: 'card' }, title, make('p', { class: 'hint' }, view))
   const { states, top, macs, varies } = view
   const board = createBoard()
   if (picture) board.show(picture.address, picture.side)
@@ -40,6 +40,22 @@ export function methodCard(method: string, view: MethodView | string, { picture 
     make('p', { class: 'hint' }, `${varies ? 'at most ' : ''}${count(macs)} multiply-adds`),
     make('p', { class: 'hint' }, fate(states)),
   )
+}
+
+/** The cards of those that run on this model; behind them why the others do not. */
+export function methodCards(
+  views: ReadonlyMap<string, MethodView | string>,
+  shown: Shown,
+  block: number,
+): HTMLElement[] {
+  const cards: HTMLElement[] = []
+  const missing: HTMLElement[] = []
+  for (const [method, view] of views) {
+    if (typeof view !== 'string') cards.push(methodCard(method, view, shown, block))
+    else missing.push(make('li', {}, make('b', {}, titleOf(method)), ` ${view.replace(`${method}: `, '')}.`))
+  }
+  const list = missing.length > 0 ? [make('ul', { class: 'hint missing' }, missing)] : []
+  return [make('div', { class: 'cards' }, cards), ...list]
 }
 
 /** What became of the patches over all blocks, in words. */

@@ -5,10 +5,14 @@ import { make } from '../dom.js'
 import { ratio } from '../format.js'
 
 const SVG = 'http://www.w3.org/2000/svg'
-const SIZE = { width: 560, height: 240, left: 44, right: 76, top: 14, bottom: 36 } as const
+const SIZE = { most: 560, least: 280, height: 240, left: 44, right: 76, top: 14, bottom: 36 } as const
 
-/** The chart and its numbers: the mean cosine similarity of all pairs of patches after every block. */
-export function smoothing({ similarity }: Inspection, keep: number): HTMLElement[] {
+/**
+ * The chart and its numbers: the mean cosine similarity of all pairs of patches after every block.
+ *
+ * @param room - pixels that there are for the chart, whose text keeps its size
+ */
+export function smoothing({ similarity }: Inspection, keep: number, room: number): HTMLElement[] {
   const about = make(
     'p',
     { class: 'hint' },
@@ -31,11 +35,14 @@ export function smoothing({ similarity }: Inspection, keep: number): HTMLElement
     ),
   )
   const table = make('table', { id: 'similarity' }, make('thead', {}, head), make('tbody', {}, rows))
-  return [about, make('div', { class: 'beside' }, chart(similarity), table)]
+  return [
+    about,
+    make('div', { class: 'beside' }, chart(similarity, Math.min(SIZE.most, Math.max(SIZE.least, room))), table),
+  ]
 }
 
-function chart({ dense, idle }: Inspection['similarity']): HTMLElement {
-  const { width, height, left, right, top, bottom } = SIZE
+function chart({ dense, idle }: Inspection['similarity'], width: number): HTMLElement {
+  const { height, left, right, top, bottom } = SIZE
   const all = [...dense, ...idle]
   const [low, high] = [Math.floor(Math.min(...all) * 10) / 10, Math.ceil(Math.max(...all) * 10) / 10]
   const x = (block: number) => left + (block / Math.max(1, dense.length - 1)) * (width - left - right)
