@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { idleStatistics, tokenMap } from '../src/analysis/tokens.js'
 import { scene, sceneSeeds } from '../src/data/scenes/scene.js'
 import { imagenetPreprocess, preprocessImage, preprocessOf } from '../src/images/preprocess.js'
@@ -20,6 +20,7 @@ import { launchChromium, needsChromium } from './support/chromium.js'
 import { temporaryFolder } from './support/folder.js'
 import { randomWeights, tiny, tinySwin } from './support/models.js'
 import { goesOn, type Playground, playground, says, text } from './support/playground.js'
+import { wasmBytes, watchWasm } from './support/wasm-memory.js'
 import { shareRepository } from './support/web-hub.js'
 import { shared, startSite } from './support/web-site.js'
 
@@ -207,6 +208,7 @@ describe('the playground', { ...needsChromium, timeout: 300_000 }, () => {
 
   it('takes no more memory after 200 answers and 20 models', async (t) => {
     const context = await shown.newContext()
+    await watchWorker(context)
     const { page, complaints } = await shown.open(context)
     const memory = await watchMemory(page)
     const files = write({ ...tiny, width: 128, hidden: 512 })
@@ -271,6 +273,13 @@ const megabytes = (memory: Memory): string =>
     .map(([name, bytes]) => `${name} ${(bytes / 1e6).toFixed(2)} MB`)
     .join(', ')
 
+/** Has the page's worker keep an eye on what it takes. */
+const watchWorker = (context: BrowserContext) =>
+  context.route('**/assets/thread-*.js', async (route) => {
+    const response = await route.fetch()
+    await route.fulfill({ response, body: watchWasm + (await response.text()) })
+  })
+
 /** Asks the page and its worker what they hold after a collection. */
 async function watchMemory(page: Page): Promise<() => Promise<Memory>> {
   const session = await page.context().newCDPSession(page)
@@ -285,29 +294,12 @@ async function watchMemory(page: Page): Promise<() => Promise<Memory>> {
     waiting.get(id)?.(result)
   })
   await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false })
-  const inWorker = <Result>(method: string, params: object = {}) =>
+  const inWorker = <Result>(method: string) =>
     new Promise<Result>((resolve) => {
       waiting.set(++count, resolve as (result: unknown) => void)
-      const message = JSON.stringify({ id: count, method, params })
+      const message = JSON.stringify({ id: count, method })
       void session.send('Target.sendMessageToTarget', { sessionId: worker, message })
     })
-  /** Of every memory of WebAssembly that is alive. */
-  async function wasm(): Promise<number> {
-    interface Held {
-      readonly result: { readonly objectId: string; readonly value: number }
-      readonly objects: { readonly objectId: string }
-    }
-    const group = { objectGroup: 'memories' }
-    const expression = 'WebAssembly.Memory.prototype'
-    const { result } = await inWorker<Held>('Runtime.evaluate', { expression, ...group })
-    const { objects } = await inWorker<Held>('Runtime.queryObjects', { prototypeObjectId: result.objectId, ...group })
-    const sum = await inWorker<Held>('Runtime.callFunctionOn', {
-      objectId: objects.objectId,
-      functionDeclaration: 'function () { return this.reduce((sum, { buffer }) => sum + buffer.byteLength, 0) }',
-    })
-    await inWorker('Runtime.releaseObjectGroup', group)
-    return sum.result.value
-  }
   return async () => {
     for (let i = 0; i < 3; i++) {
       await session.send('HeapProfiler.collectGarbage')
@@ -315,6 +307,11 @@ async function watchMemory(page: Page): Promise<() => Promise<Memory>> {
     }
     const own = await session.send('Runtime.getHeapUsage')
     const its = await inWorker<typeof own>('Runtime.getHeapUsage')
-    return { page: own.usedSize, worker: its.usedSize, buffers: its.backingStorageSize, wasm: await wasm() }
+    return {
+      page: own.usedSize,
+      worker: its.usedSize,
+      buffers: its.backingStorageSize,
+      wasm: (await page.workers()[0]?.evaluate(wasmBytes)) ?? 0,
+    }
   }
 }

@@ -9,13 +9,9 @@ import { writeSafetensors } from '../src/weights/safetensors.js'
 import type { StateDict } from '../src/weights/state.js'
 import { launchChromium, needsChromium } from './support/chromium.js'
 import { randomWeights, tiny } from './support/models.js'
+import { wasmBytes, watchWasm } from './support/wasm-memory.js'
 import { withPage } from './support/web-page.js'
 import { isolation, type Site, startSite } from './support/web-site.js'
-
-declare global {
-  /** Every memory of WebAssembly that the page has made. */
-  var memories: WebAssembly.Memory[]
-}
 
 /** Wide enough that weights that stay behind would be seen: 3.4 MB each. */
 const config = { ...tiny, width: 128, hidden: 512 }
@@ -33,19 +29,7 @@ before(async () => {
   site.files.set('/model/config.json', JSON.stringify(modelConfigJson({ config, preprocess })))
   site.files.set('/model/model.safetensors', Buffer.concat(writeSafetensors(randomWeights(config, 9) as StateDict)))
   // The page keeps an eye on what WebAssembly takes, from before anything is loaded.
-  const watch = `<script>
-    globalThis.memories = []
-    WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
-      construct(Memory, given) { const memory = new Memory(...given); memories.push(memory); return memory },
-    })
-    const instantiate = WebAssembly.instantiate
-    WebAssembly.instantiate = async (...given) => {
-      const made = await instantiate(...given)
-      for (const value of Object.values((made.instance ?? made).exports))
-        if (value instanceof WebAssembly.Memory && !memories.includes(value)) memories.push(value)
-      return made
-    }
-  </script>`
+  const watch = `<script>${watchWasm}</script>`
   site.files.set('/', `${site.files.get('/')}`.replace('<script', `${watch}<script`))
   browser = await launchChromium()
 })
@@ -62,7 +46,7 @@ async function memoryOf(page: Page) {
   for (let i = 0; i < 3; i++) await session.send('HeapProfiler.collectGarbage')
   const { usedSize, backingStorageSize } = await session.send('Runtime.getHeapUsage')
   await session.detach()
-  const wasm = await page.evaluate(() => memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0))
+  const wasm = await page.evaluate(wasmBytes)
   return { heap: usedSize, buffers: backingStorageSize, wasm }
 }
 
