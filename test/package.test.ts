@@ -1,10 +1,10 @@
 /**
  * The package as its users get it: packed, installed in an empty project from the npm registry alone, and used by
- * TypeScript, Node, Vite and esbuild as docs/install.md and docs/browser.md say.
+ * TypeScript, Node, Vite, webpack and esbuild as docs/install.md and docs/browser.md say.
  */
 
 import assert from 'node:assert/strict'
-import { copyFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it, type TestContext } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -20,6 +20,7 @@ import { pageLogs, serveFolder } from './support/static.js'
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** The last one that runs on Node 20. */
 const VITE = 'vite@7.3.8'
+const WEBPACK = 'webpack@5.112.2'
 const REACT = ['react@19.2.0', 'react-dom@19.2.0']
 const SKIP = { ONNXRUNTIME_NODE_INSTALL: 'skip' }
 
@@ -39,7 +40,14 @@ before(async () => {
   const reason = unreachable(asked)
   if (reason !== undefined) offline = `the npm registry cannot be reached (${reason})`
   else {
-    const installed = await runIn(project, 'npm', ['install', '--prefer-offline', packed.tarball, VITE, ...REACT])
+    const installed = await runIn(project, 'npm', [
+      'install',
+      '--prefer-offline',
+      packed.tarball,
+      VITE,
+      WEBPACK,
+      ...REACT,
+    ])
     assert.equal(installed.code, 0, installed.stderr)
   }
   await writePhoto(join(project, 'photo.jpg'))
@@ -198,6 +206,28 @@ describe('the packed package', { timeout: 300_000 }, () => {
   )
 
   installedIt(
+    'is bundled by webpack without configuration, for a page and a worker',
+    async () => {
+      const path = await site('webpack', 'public')
+      const outdir = join(path, 'public')
+      for (const name of ['page', 'worker']) renameSync(join(path, `${name}.ts`), join(path, `${name}.js`))
+      const { default: webpack } = (await import(
+        pathToFileURL(join(project, 'node_modules/webpack/lib/index.js')).href
+      )) as { default: Webpack }
+      const faults = await new Promise<string>((resolve, reject) =>
+        webpack({ context: path, entry: './page.js', mode: 'production', output: { path: outdir } }, (error, stats) =>
+          error ? reject(error) : resolve(stats.toString({ preset: 'errors-only' })),
+        ),
+      )
+      assert.equal(faults, '')
+      writeFileSync(join(outdir, 'index.html'), '<!doctype html><script src="/main.js" defer></script>')
+      const server = await serveFolder(outdir)
+      await answers(server.url).finally(server.close)
+    },
+    needsChromium,
+  )
+
+  installedIt(
     'answers in a React component, which loads it in a worker and frees it',
     async () => {
       const path = await site('react', 'public')
@@ -237,6 +267,12 @@ describe('the packed package', { timeout: 300_000 }, () => {
     needsChromium,
   )
 })
+
+/** What is used of webpack, which is no dependency here. */
+type Webpack = (
+  options: object,
+  done: (error: Error | null, stats: { toString(options: object): string }) => void,
+) => void
 
 /** What is used of Vite, which is no dependency here. */
 interface Vite {
