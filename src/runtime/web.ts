@@ -89,6 +89,9 @@ export async function loadRuntime(options: SessionOptions & WebRuntimeOptions = 
   return { ort, threads }
 }
 
+/** What was started, by module and device. */
+const warmed = new Set<string>()
+
 /**
  * Gets ONNX Runtime ready ahead of the first model: its binary is fetched and compiled while a page does something else,
  * such as fetching that model. `loadWebClassifier` does so by itself.
@@ -97,6 +100,9 @@ export async function loadRuntime(options: SessionOptions & WebRuntimeOptions = 
  * warmRuntime().catch(() => {}) // the page starts; the user chooses a picture
  */
 export async function warmRuntime(options: SessionOptions & WebRuntimeOptions = {}): Promise<void> {
+  const which = `${options.runtime ?? ''} ${options.device ?? 'cpu'}`
+  if (warmed.has(which)) return
+  warmed.add(which)
   const graph = createGraph()
   const x = input(graph, 'x', [1])
   output('y', add(x, x))

@@ -32,7 +32,7 @@ function drawnPixels(bitmap: ImageBitmap): ImageData {
   const context = canvasOf(width, height).getContext('2d', {
     willReadFrequently: true,
   }) as CanvasRenderingContext2D | null
-  if (!context) return fail('pictures: this browser has no 2d canvas')
+  if (!context) return fail('pictures: there is no 2d canvas here; pixels (width, height, data) can be read')
   context.drawImage(bitmap, 0, 0)
   return context.getImageData(0, 0, width, height)
 }
