@@ -215,7 +215,7 @@ describe('the packed package', { timeout: 300_000 }, () => {
         pathToFileURL(join(project, 'node_modules/webpack/lib/index.js')).href
       )) as { default: Webpack }
       const faults = await new Promise<string>((resolve, reject) =>
-        webpack({ context: path, entry: './page.js', mode: 'production', output: { path: outdir } }, (error, stats) =>
+        webpack({ context: path, entry: './page.js', mode: 'development', output: { path: outdir } }, (error, stats) =>
           error ? reject(error) : resolve(stats.toString({ preset: 'errors-only' })),
         ),
       )
