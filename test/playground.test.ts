@@ -354,7 +354,7 @@ describe('the playground', needsChromium, () => {
   it('plays by itself where motion is welcome, and stands still where it is not', async () => {
     const lively = await newContext({ reducedMotion: 'no-preference' })
     const first = await open(lively)
-    await first.page.waitForSelector('#play.playing', { timeout: 10_000 })
+    await first.page.waitForSelector('#play.playing')
     await lively.close()
     const calm = await newContext()
     const { page } = await open(calm)

@@ -12,6 +12,9 @@ export const playgroundConfig = fileURLToPath(new URL('../../web/vite.config.ts'
 /** Where the host has it. */
 export const PLACE = '/some/where/'
 
+/** How long a page may take where many tests share the processors, in milliseconds: nothing is measured by it. */
+const PATIENCE = 120_000
+
 export interface Playground {
   /** The folder that was built. */
   readonly dist: string
@@ -70,6 +73,7 @@ const remarks = [/^No available adapters\.$/, /WebGPU is experimental on this pl
 
 async function openAt(context: BrowserContext, url: string): Promise<Opened> {
   const page = await context.newPage()
+  page.setDefaultTimeout(PATIENCE)
   const complaints: string[] = []
   page.on('console', (message) => {
     if (!remarks.some((remark) => remark.test(message.text()))) complaints.push(message.text())
@@ -83,12 +87,12 @@ async function openAt(context: BrowserContext, url: string): Promise<Opened> {
 
 /** Waits for the first answer. */
 export const ready = (page: Page) =>
-  page.waitForSelector('html[data-state=ready]', { timeout: 60_000, state: 'attached' })
+  page.waitForSelector('html[data-state=ready]', { timeout: PATIENCE, state: 'attached' })
 
 export const text = async (page: Page, selector: string) => ((await page.textContent(selector)) ?? '').trim()
 
 /** Waits until an element says something. */
-export const says = (page: Page, selector: string, wanted: RegExp, timeout = 30_000) =>
+export const says = (page: Page, selector: string, wanted: RegExp, timeout = PATIENCE) =>
   page.waitForFunction(
     ([selector, source]) => new RegExp(source).test(document.querySelector(selector)?.textContent ?? ''),
     [selector, wanted.source] as const,
