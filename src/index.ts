@@ -49,7 +49,7 @@ export {
   topPredictions,
 } from './runtime/classifier.js'
 export { type Device, type OrtPackage, openSession, type Session, type SessionOptions } from './runtime/session.js'
-export { createSession, openWebClassifier, warmRuntime, type WebRuntimeOptions } from './runtime/web.js'
+export { createSession, openWebClassifier, type WebRuntimeOptions, warmRuntime } from './runtime/web.js'
 export type { Backend, WebDevice } from './web/backend.js'
 export { loadWebClassifier, loadWebModel } from './web/classifier.js'
 export type { WebProgress } from './web/download.js'
