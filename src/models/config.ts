@@ -56,8 +56,13 @@ export interface VitConfig {
   readonly layerScale?: boolean
   /** Factor of both residual branches (LV-ViT: 1 / `skip_lam`); default 1. */
   readonly branchScale?: number
-  /** Of the MLP; default the exact GELU. */
+  /** Of the MLP; default the exact GELU, of a gated one SiLU. */
   readonly activation?: Activation
+  /**
+   * The MLP's first layer has two halves of `hidden` units, and what the activation makes of the first is multiplied by the
+   * second (SwiGLU, arXiv 2002.05202: the largest DINOv2 and DINOv3); default false.
+   */
+  readonly gated?: boolean
   /**
    * What the head reads: the class token (default), the mean of the image rows, both side by side, or what a learned
    * query attends to (SigLIP).
@@ -85,8 +90,16 @@ export interface Cascade {
   readonly relations: boolean
 }
 
-/** Activations of MLPs: exact GELU, its approximation by tanh, and x sigmoid(1.702 x). */
-export type Activation = 'gelu' | 'gelu-tanh' | 'quick-gelu'
+/** Activations of MLPs: exact GELU, its approximation by tanh, x sigmoid(1.702 x), and x sigmoid(x). */
+export type Activation = 'gelu' | 'gelu-tanh' | 'quick-gelu' | 'silu'
+
+/** The activation of the MLPs. */
+export const activationOf = ({ activation, gated = false }: Pick<VitConfig, 'activation' | 'gated'>): Activation =>
+  activation ?? (gated ? 'silu' : 'gelu')
+
+/** Units that the first layer of an MLP gives. */
+export const firstUnits = ({ hidden, gated = false }: Pick<VitConfig, 'hidden' | 'gated'>): number =>
+  gated ? 2 * hidden : hidden
 
 /** Sizes of the picture in pixels, and of the grid of its patches. */
 type PictureSizes = Pick<VitConfig, 'imageSize' | 'imageHeight' | 'patchSize'>
@@ -178,7 +191,7 @@ export function vitParameters(config: VitConfig): Map<string, readonly number[]>
     layer(`${block}.attn.proj`, [C, C])
     if (config.layerScale) shapes.set(`${block}.ls1.gamma`, [C])
     layer(`${block}.norm2`, [C])
-    layer(`${block}.mlp.fc1`, [hidden, C])
+    layer(`${block}.mlp.fc1`, [firstUnits(config), C])
     layer(`${block}.mlp.fc2`, [C, hidden])
     if (config.layerScale) shapes.set(`${block}.ls2.gamma`, [C])
   }
@@ -189,7 +202,7 @@ export function vitParameters(config: VitConfig): Map<string, readonly number[]>
     layer('attn_pool.kv', [2 * C, C])
     layer('attn_pool.proj', [C, C])
     layer('attn_pool.norm', [C])
-    layer('attn_pool.mlp.fc1', [hidden, C])
+    layer('attn_pool.mlp.fc1', [firstUnits(config), C])
     layer('attn_pool.mlp.fc2', [C, hidden])
   }
   if (config.projection !== undefined) shapes.set('projection.weight', [config.projection, pooledWidth(config)])

@@ -56,6 +56,7 @@ const family: Readonly<Record<string, VitConfig>> = {
   'mean of normed rows, no class token': { ...base, classToken: false, pool: 'mean' },
   'class token beside the mean': { ...base, pool: 'class-mean' },
   'norm of queries and keys': { ...base, qkNorm: true },
+  'gated MLPs, as in the giant DINOv2': { ...base, gated: true, hidden: 36, layerScale: true, classes: 0 },
   'DINOv3: rotary, keys without bias, registers, no head': {
     ...base,
     rotary: dinov3,

@@ -1,15 +1,17 @@
 /**
  * A block with some of its heads: rows and columns of its weights are taken when the graph runs, so that the others cost
- * nothing. Heads lie side by side in the C channels, d each; in an MLP of R·C units those of a head are R·d.
+ * nothing. Heads lie side by side in the C channels, d each; in an MLP of R·C units those of a head are R·d, in each half
+ * of a gated one.
  */
 
+import { fail } from '../errors.js'
 import { type Dim, multiplyDims } from '../graph/dims.js'
 import type { Tensor } from '../graph/graph.js'
 import { attend } from '../graph/ops/attention.js'
 import { add, mul } from '../graph/ops/elementwise.js'
 import { linear, matmul } from '../graph/ops/linear.js'
 import { take } from '../graph/ops/rows.js'
-import { reshape, transpose } from '../graph/ops/shape.js'
+import { reshape, split, transpose } from '../graph/ops/shape.js'
 import type { HeadPieces, Heads, Projection } from '../reduction/block.js'
 
 /** What the pieces are made of. */
@@ -23,6 +25,8 @@ export interface HeadParts {
   normed(name: 'q_norm' | 'k_norm', t: Tensor): Tensor
   norm2(x: Tensor): Tensor
   activate(x: Tensor): Tensor
+  /** The MLP's first layer has two halves, of which the first gates the second. */
+  readonly gated?: true
   /** A branch as it is added to the residual. */
   scaled(name: 'ls1' | 'ls2', x: Tensor): Tensor
 }
@@ -62,18 +66,25 @@ export function headPieces({ at, on }: Heads, parts: HeadParts): HeadPieces {
     },
     feedForward(x, channels) {
       const y = parts.norm2(x) // [B, n, C]
-      const [first, second] = [weight('mlp.fc1.weight'), weight('mlp.fc2.weight')]
-      const [bias, lastBias] = [weight('mlp.fc1.bias'), weight('mlp.fc2.bias')]
+      const halves = (t: Tensor) => (parts.gated ? split(t, 0, 2) : [t])
+      const [first, second] = [halves(weight('mlp.fc1.weight')), weight('mlp.fc2.weight')]
+      const [bias, lastBias] = [halves(weight('mlp.fc1.bias')), weight('mlp.fc2.bias')]
       const factors = reshape(on, [batch, 1, h, 1])
+      const units = (each: (weight: Tensor, bias: Tensor) => Tensor) => {
+        const [u, v] = first.map((half, i) => each(half, bias[i] as Tensor)) as [Tensor, Tensor?]
+        return v ? mul(parts.activate(u), v) : parts.activate(u)
+      }
       if (channels === 'hidden') {
-        const u = linear(y, rowsOf(first), rowsOf(bias)) // [B, n, h·R·d]
-        const hidden = joined(mul(byHead(u, (first.shape[0] as number) / H), factors)) // [B, n, h·R·d]
-        return scaled('ls2', linear(parts.activate(hidden), columnsOf(second), lastBias)) // [B, n, C]
+        const each = (second.shape[1] as number) / H // R·d
+        if (!Number.isInteger(each))
+          fail(`dropped hidden: wanted an MLP whose ${second.shape[1]} units divide into ${H} heads; inputs does without`)
+        const hidden = units((half, b) => joined(mul(byHead(linear(y, rowsOf(half), rowsOf(b)), each), factors))) // [B, n, h·R·d]
+        return scaled('ls2', linear(hidden, columnsOf(second), lastBias)) // [B, n, C]
       }
       const [B, n, C] = y.shape as [Dim, Dim, number]
       const input = joined(mul(take(reshape(y, [B, n, H, C / H]), at, 2), factors)) // [B, n, h·d]
-      const u = linear(input, columnsOf(first), bias) // [B, n, R·C]
-      return scaled('ls2', linear(parts.activate(u), second, lastBias)) // [B, n, C]
+      const hidden = units((half, b) => linear(input, columnsOf(half), b)) // [B, n, R·C]
+      return scaled('ls2', linear(hidden, second, lastBias)) // [B, n, C]
     },
   }
 }

@@ -69,6 +69,7 @@ const dinov3 = {
 const deit3 = { layerScale: true, positions: 'image' } as const
 const [small, base] = [deit(384, 6), deit(768, 12)]
 const large: VitConfig = { ...deit(1024, 16), depth: 24 }
+const giant: VitConfig = { ...deit(1536, 24), depth: 40, hidden: 4096, gated: true }
 
 /** How pictures are made for weights that were not trained with ImageNet's statistics. */
 const clipStatistics = {
@@ -105,6 +106,7 @@ export const presets: Readonly<Record<string, Preset>> = {
   'dinov2-small': { config: { ...small, ...dinov2 }, hub: 'facebook/dinov2-small' },
   'dinov2-base': { config: { ...base, ...dinov2 }, hub: 'facebook/dinov2-base' },
   'dinov2-large': { config: { ...large, ...dinov2 }, hub: 'facebook/dinov2-large' },
+  'dinov2-giant': { config: { ...giant, ...dinov2 }, hub: 'facebook/dinov2-giant' },
   'dinov2-small-registers': {
     config: { ...small, ...dinov2, ...registers },
     hub: 'facebook/dinov2-with-registers-small',

@@ -7,7 +7,7 @@
 
 import type { Dim } from '../graph/dims.js'
 import { constant, scalar, scoped, type Tensor } from '../graph/graph.js'
-import { geluTanh, quickGelu } from '../graph/ops/activations.js'
+import { geluTanh, quickGelu, silu } from '../graph/ops/activations.js'
 import { attention, splitHeads } from '../graph/ops/attention.js'
 import { expandBatch, reduceSum } from '../graph/ops/broadcast.js'
 import { add, detach, div, gelu, log, mul, scale, sub } from '../graph/ops/elementwise.js'
@@ -19,7 +19,15 @@ import type { Block, Projection, Within } from '../reduction/block.js'
 import { type Form, type ModelShape, type Step, stateless } from '../reduction/method.js'
 import { denseBlock } from '../reduction/none.js'
 import type { Rows } from '../reduction/rows.js'
-import { type Activation, finalNorm, gridSize, imageTokens, prefixTokens, type VitConfig } from './config.js'
+import {
+  type Activation,
+  activationOf,
+  finalNorm,
+  gridSize,
+  imageTokens,
+  prefixTokens,
+  type VitConfig,
+} from './config.js'
 import { headPieces } from './heads.js'
 import { lazy } from './lazy.js'
 import { patchTokens } from './patches.js'
@@ -238,13 +246,17 @@ const activations: Readonly<Record<Activation, (x: Tensor) => Tensor>> = {
   gelu,
   'gelu-tanh': geluTanh,
   'quick-gelu': quickGelu,
+  silu,
 }
 
-/** Two linear layers with an activation between. */
-function mlp(w: Weights, { activation = 'gelu' }: VitConfig, y: Tensor, within: Within = {}): Tensor {
+/** Two linear layers with an activation between; of a gated MLP the activation of one half times the other. */
+function mlp(w: Weights, config: VitConfig, y: Tensor, within: Within = {}): Tensor {
   const { input = same, hidden = same } = within
-  const u = linear(input(y), w('mlp.fc1.weight'), w('mlp.fc1.bias')) // [B, n, R·C]
-  return linear(activations[activation](hidden(u)), w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
+  const activate = activations[activationOf(config)]
+  const first = linear(input(y), w('mlp.fc1.weight'), w('mlp.fc1.bias')) // [B, n, R·C] or [B, n, 2R·C]
+  const [u, v] = (config.gated ? split(first, 2, 2) : [first]).map(hidden) as [Tensor, Tensor?] // [B, n, R·C]
+  const units = v ? mul(activate(u), v) : activate(u) // [B, n, R·C]
+  return linear(units, w('mlp.fc2.weight'), w('mlp.fc2.bias')) // [B, n, C]
 }
 
 const same = (x: Tensor): Tensor => x
@@ -311,7 +323,8 @@ export function vitBlock(weights: Weights, config: VitConfig, l: number, turn?: 
         weight: w,
         normed: (name, t) => (qkNorm ? norm(`attn.${name}`, t) : t),
         norm2: (x) => norm('norm2', x),
-        activate: activations[config.activation ?? 'gelu'],
+        activate: activations[activationOf(config)],
+        ...(config.gated && { gated: true }),
         scaled,
       }),
     ...(config.pool === 'attention' && {

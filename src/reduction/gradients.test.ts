@@ -39,8 +39,12 @@ const requests: readonly Asked[] = [
 /** A convolutional stem, scaled branches and the largest logit of any row: all of it is learned through. */
 const lvvit: VitConfig = { ...tiny, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true }
 
+/** What gates and what is gated both learn. */
+const gated: VitConfig = { ...tiny, gated: true, hidden: 32 }
+
 const cases: readonly (readonly [model: string, config: VitConfig, request: Asked])[] = [
   ...requests.map((request) => ['DeiT', tiny, request] as const),
+  ['gated MLPs', gated, { method: 'idle', keepRatio: 0.6 }],
   ...['none', 'idle', 'evit', 'ats'].map(
     (method) => ['LV-ViT', lvvit, requests.find((request) => request.method === method) ?? {}] as const,
   ),

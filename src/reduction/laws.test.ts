@@ -22,10 +22,10 @@ import { type MethodName, methodNames, methodOf, planReduction, type ReductionRe
 const plain = { ...tiny, imageSize: 48, depth: 6 } // 36 image tokens, six blocks
 const pixels = randomPixels(plain, 3, 2)
 
-/** Models whose last block is read at one row, at two, and at all. */
+/** Models whose last block is read at one row, at two, and at all; the second has gated MLPs. */
 const models: Readonly<Record<string, VitConfig>> = {
   DeiT: plain,
-  'distilled DeiT': { ...plain, distilled: true },
+  'distilled DeiT': { ...plain, distilled: true, gated: true, hidden: 24 },
   'LV-ViT': { ...plain, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true },
 }
 

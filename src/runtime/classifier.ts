@@ -8,7 +8,7 @@ import type { Preprocess } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
 import { refuseCascade } from '../models/cascade.js'
-import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
+import { firstUnits, imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
 import type { StepCounts } from '../models/steps.js'
 import {
   checkElastic,
@@ -244,7 +244,7 @@ export const needsRewriting = ({ device = 'cpu', precision = 'fp32' }: Classifie
 
 /** Pictures per run unless the caller says otherwise. */
 export function defaultMicroBatch(config: VitConfig, { device = 'cpu' }: SessionOptions): number {
-  return device === 'cpu' ? cachedPictures(prefixTokens(config) + imageTokens(config), config.hidden) : Infinity
+  return device === 'cpu' ? cachedPictures(prefixTokens(config) + imageTokens(config), firstUnits(config)) : Infinity
 }
 
 /** What every picture decided, by the symbol that stands for it in the graph's shapes. */

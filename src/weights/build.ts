@@ -26,9 +26,10 @@ import {
 } from './infer.js'
 import { inferSwinConfig, isSwinState, resizeSwin } from './infer-swin.js'
 import { quoted } from './json.js'
+import { unknownParts } from './layouts.js'
 import { stripPrefixes, toTimmNames } from './names.js'
 import { findPreprocess } from './pictures.js'
-import type { StateDict } from './state.js'
+import { nameText, type StateDict } from './state.js'
 
 /** What is known besides the weights. */
 export interface BuildModelOptions {
@@ -139,6 +140,13 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
   }
 }
 
+/** Refuses weights of which a part means something that no model here computes. */
+function refuseUnknownParts(state: StateDict): void {
+  for (const name of state.keys())
+    for (const [part, pattern] of unknownParts)
+      if (pattern.test(name)) fail(`${part}: not computed here, found ${nameText(name)}`)
+}
+
 /** What a model is, and who says so. */
 interface Architecture {
   readonly config: VitConfig
@@ -150,12 +158,14 @@ interface Architecture {
 }
 
 function vitArchitecture(state: StateDict, options: BuildModelOptions): Architecture {
+  refuseUnknownParts(state)
   const { file, shape, warnings, foreign } = readConfig(state, options)
   const found = findHeads(shape.width, shape.depth, {
     given: options.heads ?? headsOf(state, shape.width),
     said: file?.heads,
     file: file?.source,
     architecture: file?.architecture,
+    dinov3: shape.rotary?.kind === 'dinov3',
   })
   const eps = findLayerNormEps(shape, file)
   return {

@@ -8,7 +8,7 @@
 import { fail } from '../errors.js'
 import { checkPreprocess, type PerChannel, type Preprocess } from '../images/preprocess.js'
 import type { Interpolation } from '../images/resample.js'
-import type { VitConfig } from '../models/config.js'
+import { activationOf, type VitConfig } from '../models/config.js'
 import type { Rotary } from '../models/rotary.js'
 import { isSwin } from '../models/swin-config.js'
 import { methodNames, settingsOf } from '../reduction/registry.js'
@@ -78,7 +78,7 @@ function readOwnHints(value: unknown, source: string): VitHints {
   const field = fieldsOf(isObject(value) ? value : fail(`${source}: idlevit.architecture should be an object`), source)
   const [height, width] = [field.count('imageHeight')?.value, field.count('imageSize')?.value]
   field.only('pool', ['class', 'mean', 'class-mean', 'attention'])
-  field.only('activation', ['gelu', 'gelu-tanh', 'quick-gelu'])
+  field.only('activation', ['gelu', 'gelu-tanh', 'quick-gelu', 'silu'])
   field.only('positions', ['all', 'class', 'image', 'none'])
   const branchScale = field.number('branchScale', 'a number above 0 and up to 1', (value) => value > 0 && value <= 1)
   const rotary = field.object('rotary')
@@ -106,7 +106,12 @@ function checkRotary(rotary: JsonObject, source: string): void {
 }
 
 /** Hugging Face's names of activations. */
-const activationNames = { gelu: 'gelu', 'gelu-tanh': 'gelu_pytorch_tanh', 'quick-gelu': 'quick_gelu' } as const
+const activationNames = {
+  gelu: 'gelu',
+  'gelu-tanh': 'gelu_pytorch_tanh',
+  'quick-gelu': 'quick_gelu',
+  silu: 'silu',
+} as const
 
 function readOwnPreprocess(value: unknown, source: string): Preprocess {
   const where = `${source}: idlevit.preprocess`
@@ -178,7 +183,7 @@ function vitConfigFields(config: VitConfig): Record<string, unknown> {
     num_hidden_layers: config.depth,
     num_attention_heads: config.heads,
     intermediate_size: config.hidden,
-    hidden_act: activationNames[config.activation ?? 'gelu'],
+    hidden_act: activationNames[activationOf(config)],
     image_size: config.imageHeight === undefined ? config.imageSize : [config.imageHeight, config.imageSize],
     patch_size: config.patchSize,
     num_channels: 3,

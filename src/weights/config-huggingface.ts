@@ -7,7 +7,7 @@
  */
 import type { Activation } from '../models/config.js'
 import type { ModelConfigFile, SaidSize } from './config-said.js'
-import type { VitHints } from './infer.js'
+import type { VitHints, VitShape } from './infer.js'
 import { type Fields, fieldsOf, isObject, type JsonObject, type Said } from './json.js'
 
 const DEFAULT_EPS = 1e-12
@@ -54,6 +54,7 @@ const activations: Readonly<Record<string, Activation>> = {
   gelu_new: 'gelu-tanh',
   gelu_pytorch_tanh: 'gelu-tanh',
   quick_gelu: 'quick-gelu',
+  silu: 'silu',
 }
 
 /** @throws InputError when it describes a model that is none of ours, or a field holds nonsense */
@@ -68,7 +69,11 @@ export function readHuggingFaceConfig(json: JsonObject, source: string): ModelCo
   const field = fieldsOf(shown, source, path)
   field.only('hidden_act', Object.keys(activations))
   field.only('num_channels', [3])
-  for (const gate of ['use_swiglu_ffn', 'use_gated_mlp']) field.only(gate, [false], ': gated MLPs are not known here')
+  const gates = ['use_swiglu_ffn', 'use_gated_mlp'].flatMap((name) => {
+    const value = field.flag(name)
+    const fits = (shape: VitShape) => value === (shape.gated ?? false)
+    return value === undefined ? [] : [{ field: name, value, fits }]
+  })
   const standard = (name: string, value: number): Said<number> => ({ value, field: `${name} as in ${type}` })
   const heads = field.count('num_attention_heads') ?? (kind.heads ? standard('heads', kind.heads) : undefined)
   const eps = field.number('layer_norm_eps', 'a small positive number', (value) => value > 0 && value < 1)
@@ -92,6 +97,7 @@ export function readHuggingFaceConfig(json: JsonObject, source: string): ModelCo
     source,
     sizes,
     warnings,
+    options: gates,
     hints: { ...readHints(field, kind), ...imageSize },
     ...(heads && { heads }),
     ...(layerNormEps && { layerNormEps }),
@@ -103,7 +109,8 @@ export function readHuggingFaceConfig(json: JsonObject, source: string): ModelCo
 
 /** What shapes cannot tell. */
 function readHints(field: Fields, kind: Kind): VitHints {
-  const said = field.text('hidden_act')
+  // A SwiGLU has its own activation, whatever the file says of the others (modeling_dinov2.py).
+  const said = field.flag('use_swiglu_ffn') ? 'silu' : field.text('hidden_act')
   const activation = said === undefined ? kind.activation : activations[said]
   const temperature = kind.rotary
     ? (field.number(kind.rotary, 'a number above 1', (value) => value > 1) ?? 100)

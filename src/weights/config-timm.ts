@@ -45,7 +45,7 @@ const required: Readonly<Record<string, readonly unknown[]>> = {
   proj_bias: [true],
   scale_attn_norm: [false],
   scale_mlp_norm: [false],
-  act_layer: ['gelu', 'gelu_tanh', 'quick_gelu'],
+  act_layer: ['gelu', 'gelu_tanh', 'quick_gelu', 'silu'],
   norm_layer: ['layernorm'],
 }
 
@@ -62,7 +62,7 @@ const held: Readonly<Record<string, (value: unknown, shape: VitShape) => boolean
 }
 
 const pools = { token: 'class', '': 'class', avg: 'mean', map: 'attention' } as const
-const activations = { gelu: 'gelu', gelu_tanh: 'gelu-tanh', quick_gelu: 'quick-gelu' } as const
+const activations = { gelu: 'gelu', gelu_tanh: 'gelu-tanh', quick_gelu: 'quick-gelu', silu: 'silu' } as const
 
 /** The picture's side, of one number or of channels, height and width, where they say it well. */
 function squareOf(size: unknown): { imageSize?: number } {

@@ -41,6 +41,7 @@ const published = [
   { name: 'so', width: 1152, depth: 27, heads: 16 }, // shape-optimised, arXiv 2305.13035
   { name: 'huge', width: 1280, depth: 32, heads: 16 },
   { name: 'giant', width: 1408, depth: 40, heads: 16 },
+  { name: 'giant', width: 1536, depth: 40, heads: 24 }, // DINOv2
   { name: 'gigantic', width: 1664, depth: 48, heads: 16 },
 ] as const
 
@@ -54,6 +55,8 @@ export interface HeadClues {
   readonly file?: string | undefined
   /** timm's name of the architecture. */
   readonly architecture?: string | undefined
+  /** It is a DINOv3, in which heads have 64 numbers, and 128 in the largest. */
+  readonly dinov3?: boolean | undefined
 }
 
 /**
@@ -62,9 +65,10 @@ export interface HeadClues {
  * @throws InputError when the width cannot be split into them, or there is nothing to go by
  */
 export function findHeads(width: number, depth: number, clues: HeadClues = {}): Heads {
-  const { given, said, file = 'config.json', architecture } = clues
+  const { given, said, file = 'config.json', architecture, dinov3 = false } = clues
   if (given !== undefined) return certain(width, given, 'as given')
   if (said) return certain(width, said.value, `${file} (${said.field})`)
+  if (dinov3 && width % 64 === 0) return certain(width, width === 4096 ? 32 : width / 64, 'as in every published DINOv3')
   const [, size] = /^(?:vit|deit3?|flexivit)_([a-z]+)/.exec(architecture ?? '') ?? []
   const named = published.find(({ name, width: known }) => name === size && known === width)
   if (named) return certain(width, named.heads, `${file} (architecture ${architecture})`)

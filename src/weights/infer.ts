@@ -56,7 +56,9 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
   const convolution = ['conv1', 'conv2', 'conv3'].map((each) => `patch_embed.${each}.weight`).find(has)
   const [stem] = convolution === undefined ? [] : shapeOf(convolution, 4, '[stem, channels, side, side]')
   const patchSize = stem === undefined ? side : 2 * side
-  const [hidden = 0] = shapeOf('blocks.0.mlp.fc1.weight', 2, '[hidden, width]')
+  const [units = 0] = shapeOf('blocks.0.mlp.fc1.weight', 2, '[hidden, width]')
+  const [, second = 0] = has('blocks.0.mlp.fc2.weight') ? shapeOf('blocks.0.mlp.fc2.weight', 2, '[width, hidden]') : []
+  const gated = second > 0 && units === 2 * second
   for (const token of ['cls_token', 'dist_token'].filter(has)) shapeOf(token, 3, '[1, 1, width]')
   const distilled = has('dist_token')
   const classToken = has('cls_token')
@@ -72,7 +74,8 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     ? 'mean'
     : findPool({ classToken, attention: has('attn_pool.latent'), normAfterPool, wide: read === 2 * width }, hints)
   const biases = has('blocks.0.attn.q_bias') ? 'qv' : hasQkvBias(state) ? 'all' : 'none'
-  const activation = hints.activation ?? (pool === 'attention' ? 'gelu-tanh' : 'gelu')
+  const usual = gated ? 'silu' : 'gelu'
+  const activation = hints.activation ?? (pool === 'attention' && !gated ? 'gelu-tanh' : usual)
   const { imageSize, imageHeight, positions } = places
   const depth = countBlocks(state)
   const branchScale = hints.branchScale ?? (stem === undefined ? 1 : (publishedBranchScale(width, depth) ?? 0.5))
@@ -82,7 +85,7 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     patchSize,
     width,
     depth,
-    hidden,
+    hidden: gated ? second : units,
     classes: classes ?? 0,
     distilled,
     // Options are named where they are not DeiT's.
@@ -98,7 +101,8 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     ...(has('blocks.0.attn.q_norm.weight') && { qkNorm: true }),
     ...(has('blocks.0.ls1.gamma') && { layerScale: true }),
     ...(branchScale !== 1 && { branchScale }),
-    ...(activation !== 'gelu' && { activation }),
+    ...(gated && { gated }),
+    ...(activation !== usual && { activation }),
     ...(pool !== 'class' && { pool }),
     ...(normAfterPool && { normAfterPool }),
     ...(projection !== undefined && { projection }),

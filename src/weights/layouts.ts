@@ -74,6 +74,8 @@ const dinov2: Layout['modules'] = [
   ['blocks.#.norm2', 'encoder.layer.#.norm2'],
   ['blocks.#.mlp.fc1', 'encoder.layer.#.mlp.fc1'],
   ['blocks.#.mlp.fc2', 'encoder.layer.#.mlp.fc2'],
+  ['blocks.#.mlp.fc1', 'encoder.layer.#.mlp.weights_in'], // gated
+  ['blocks.#.mlp.fc2', 'encoder.layer.#.mlp.weights_out'],
   ['blocks.#.ls2.gamma', 'encoder.layer.#.layer_scale2.lambda1'],
   ['norm', 'layernorm'],
   ['head', 'classifier'],
@@ -111,6 +113,7 @@ export const huggingFaceDinov3: Layout = {
     ['blocks.#.attn.proj', 'layer.#.attention.o_proj'],
     ['blocks.#.ls1.gamma', 'layer.#.layer_scale1.lambda1'],
     ['blocks.#.norm2', 'layer.#.norm2'],
+    ['blocks.#.mlp.fc1_g', 'layer.#.mlp.gate_proj'],
     ['blocks.#.mlp.fc1', 'layer.#.mlp.up_proj'],
     ['blocks.#.mlp.fc2', 'layer.#.mlp.down_proj'],
     ['blocks.#.ls2.gamma', 'layer.#.layer_scale2.lambda1'],
@@ -306,9 +309,20 @@ export const layouts: readonly Layout[] = [
   dinoRegisters,
 ]
 
+/** Parts of other architectures that no model here computes, by their keys. */
+export const unknownParts: readonly (readonly [string, RegExp])[] = [
+  ['relative positions (BEiT)', /(^|\.)relative_position_bias(\.relative_position_bias)?_table$/],
+  ['relative positions (BEiT)', /(^|\.)rel_pos_bias\.relative_position_bias_table$/],
+  ['decomposed relative positions (SAM, ViTDet)', /(^|\.)rel_pos_[hw]$/],
+  ['a norm inside the MLP (EVA-02)', /(^|\.)mlp\.(norm|ffn_ln)\./],
+  ['a norm inside attention (EVA-02)', /(^|\.)attn\.(norm|inner_attn_ln)\./],
+  ['class attention (CaiT, XCiT)', /^(blocks_token_only|cls_attn_blocks)\./],
+]
+
 /** Parts of checkpoints that only pretraining needs, whatever the layout. */
 export const pretrainingParts: readonly (readonly [string, RegExp])[] = [
   ['the mask token of pretraining', /(^|\.)mask_token$/],
   ['the decoder of pretraining', /^decoder(_|\.)/],
+  ['a norm of pretraining', /^local_cls_norm\./], // DINOv3's largest
   ['the pooler behind the features', /^(vit\.|deit\.)?pooler\.dense\./],
 ]

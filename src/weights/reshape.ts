@@ -19,6 +19,7 @@ export function toTimmForm(state: StateDict): StateDict {
   transposeProjection(formed)
   unpackPooling(formed)
   foldBatchNorms(formed)
+  joinGates(formed)
   for (const name of [...formed.keys()]) {
     if (name.endsWith('.attn.qkv.bias_mask')) maskKeyBias(formed, name)
     if (/^rope(_embed)?\.periods$/.test(name)) checkPeriods(formed, name)
@@ -73,6 +74,40 @@ function unpackPooling(state: StateDict): void {
     state.set(`attn_pool.q.${kind}`, rowsOf(state, name, 0, rows / 3))
     state.set(`attn_pool.kv.${kind}`, rowsOf(state, name, rows / 3, rows))
     state.delete(name)
+  }
+}
+
+/** What the two halves of a gated MLP's first layer, and its second layer, are called where they are not timm's `fc1` and `fc2`. */
+const gates = [
+  ['fc1_g', 'fc1_x'], // timm's SwiGLU
+  ['fc1_g', 'fc1'], // Hugging Face's DINOv3, renamed
+  ['w1', 'w2'], // official DINOv3
+] as const
+
+/** Gated MLPs as timm packs them: `fc1` holds what gates, then what is gated; the official DINOv2 calls the two layers w12 and w3. */
+function joinGates(state: StateDict): void {
+  const move = (from: string, to: string) => {
+    const tensor = state.get(from)
+    if (!tensor || state.has(to)) return
+    state.delete(from)
+    state.set(to, tensor)
+  }
+  for (const name of [...state.keys()]) {
+    const [, mlp = '', layer, kind = ''] = /^(blocks\.\d+\.mlp\.)(fc1_g|w1|w12)(\.(?:weight|bias))$/.exec(name) ?? []
+    if (layer === undefined) continue
+    if (layer === 'w12') move(name, `${mlp}fc1${kind}`)
+    move(`${mlp}w3${kind}`, `${mlp}fc2${kind}`)
+    for (const [gate, value] of gates) {
+      const [g, v] = [state.get(`${mlp}${gate}${kind}`), state.get(`${mlp}${value}${kind}`)]
+      if (gate !== layer || !g || !v || g.shape.join() !== v.shape.join()) continue
+      const data = new Float32Array(g.data.length + v.data.length)
+      data.set(floatsOf(state, `${mlp}${gate}${kind}`))
+      data.set(floatsOf(state, `${mlp}${value}${kind}`), g.data.length)
+      const [rows = 0, ...rest] = g.shape
+      for (const part of [gate, value]) state.delete(`${mlp}${part}${kind}`)
+      state.set(`${mlp}fc1${kind}`, { ...g, shape: [2 * rows, ...rest], data })
+      break
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-/** ReLU, and activations of the form x σ(u(x)): QuickGELU and the GELU that is approximated by tanh. */
+/** ReLU, and activations of the form x σ(u(x)): SiLU, QuickGELU and the GELU that is approximated by tanh. */
 
 import { apply, applyAll, namesOf, type Op, scalar, type Tensor } from '../graph.js'
 import { add, less, mul, scale, sub, where } from './elementwise.js'
@@ -8,6 +8,7 @@ import { add, less, mul, scale, sub, where } from './elementwise.js'
  * arXiv 1606.08415), x/2 (1 + tanh z), is x σ(2z) with z = √(2/π) (x + 0.044715 x³).
  */
 const kinds = {
+  silu: { alpha: 1, beta: 0, contrib: 'QuickGelu', attributes: { alpha: { float: 1 } } },
   quick: { alpha: 1.702, beta: 0, contrib: 'QuickGelu', attributes: { alpha: { float: 1.702 } } },
   tanh: { alpha: 2 * Math.sqrt(2 / Math.PI), beta: 0.044715, contrib: 'FastGelu', attributes: {} },
 } as const
@@ -47,6 +48,9 @@ const gatedOp: Op<{ kind: keyof typeof kinds }> = {
     return [mul(g as Tensor, factor)]
   },
 }
+
+/** x σ(x) (Hendrycks & Gimpel, arXiv 1606.08415; Elfwing et al., arXiv 1702.03118), in gated MLPs. */
+export const silu = (x: Tensor): Tensor => applyAll(gatedOp, [x], { kind: 'silu' })[0] as Tensor
 
 /** x σ(1.702 x), of OpenAI's CLIP. */
 export const quickGelu = (x: Tensor): Tensor => applyAll(gatedOp, [x], { kind: 'quick' })[0] as Tensor
