@@ -37,6 +37,8 @@ export interface VitConfig {
   readonly registers?: number
   /** Rows that have a learned position: all (default), all but registers, the image tokens alone, or none. */
   readonly positions?: 'all' | 'class' | 'image' | 'none'
+  /** How learned positions are resized for pictures of another size; default `bicubic`. It changes nothing at their own. */
+  readonly resizing?: PositionResizing
   /** How queries and keys of image tokens are turned by their place; default not at all. */
   readonly rotary?: Rotary
   /**
@@ -79,6 +81,12 @@ export interface VitConfig {
   /** Smaller nets in front of this one (DVT), which answer what is easy: see cascade.ts. Such a model is run by itself. */
   readonly cascade?: Cascade
 }
+
+/**
+ * How positions are resized: by torch's bicubic kernel (`bicubic`), by its antialiased one (`antialias`), or by the first one
+ * on a grid that is a tenth of a token too large (`offset`, as the first DINOv2 did it).
+ */
+export type PositionResizing = 'bicubic' | 'antialias' | 'offset'
 
 /** What stands in front of a cascade's last net, and what nets hand on. */
 export interface Cascade {

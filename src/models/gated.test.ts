@@ -34,7 +34,7 @@ test('a gated MLP is silu(first half) times the second half, as in SwiGLUFFN of 
   const random = createRandom(4)
   const data = Float32Array.from({ length: 5 * config.width }, () => random.normal())
   const found = floats((await evaluate(graph, { x: { data, shape: [1, 5, config.width] } })).y)
-  const of = (name: string) => [...(weights.get(`blocks.1.${name}`)?.data as Float32Array)]
+  const of = (name: string) => [...((weights.get(`blocks.1.${name}`) ?? assert.fail(name)).data as Float32Array)]
   const wanted = Array.from({ length: 5 }, (_, i) =>
     byHand([...data.subarray(i * config.width, (i + 1) * config.width)], of, 20),
   ).flat()

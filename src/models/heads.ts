@@ -77,7 +77,9 @@ export function headPieces({ at, on }: Heads, parts: HeadParts): HeadPieces {
       if (channels === 'hidden') {
         const each = (second.shape[1] as number) / H // R·d
         if (!Number.isInteger(each))
-          fail(`dropped hidden: wanted an MLP whose ${second.shape[1]} units divide into ${H} heads; inputs does without`)
+          fail(
+            `dropped hidden: wanted an MLP whose ${second.shape[1]} units divide into ${H} heads; inputs does without`,
+          )
         const hidden = units((half, b) => joined(mul(byHead(linear(y, rowsOf(half), rowsOf(b)), each), factors))) // [B, n, h·R·d]
         return scaled('ls2', linear(hidden, columnsOf(second), lastBias)) // [B, n, C]
       }

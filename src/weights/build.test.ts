@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { narrow as tiny } from '../../test/support/models.js'
 import { InputError } from '../errors.js'
-import { type VitConfig, vitParameters } from '../models/config.js'
+import { type PositionResizing, type VitConfig, vitParameters } from '../models/config.js'
 import { type BuildModelOptions, buildModel } from './build.js'
+import { modelConfigJson } from './config-file.js'
 import { findHeads } from './heads.js'
 import { randomVit } from './init.js'
 import { huggingFaceDeit, huggingFaceVit } from './layouts.js'
 import { fromTimmNames } from './names.js'
-import type { StateDict } from './state.js'
+import { resizePositions } from './position.js'
+import { floatsOf, type StateDict } from './state.js'
 
 const state = randomVit(tiny, 1)
 const vit = { model_type: 'vit', num_attention_heads: 3, hidden_act: 'gelu', num_channels: 3, qkv_bias: true }
@@ -24,7 +26,7 @@ test('weights under three libraries’ names are the same model', () => {
   const wrapped: StateDict = new Map([...state].map(([name, tensor]) => [`timm_model.${name}`, tensor]))
   const model = build({ ...timm, model_type: 'timm_wrapper' }, {}, wrapped)
   assert.deepEqual(model.state, state)
-  assert.deepEqual(model.config, tiny)
+  assert.deepEqual(model.config, { ...tiny, resizing: 'antialias' })
   assert.deepEqual([...model.state.keys()], [...vitParameters(tiny).keys()])
 })
 
@@ -83,8 +85,31 @@ test('what timm says is used or refused by name', () => {
     label_names: ['n02123045', 'dog'],
     label_descriptions: { n02123045: 'tabby, tabby cat' },
   })
-  assert.deepEqual(config, tiny)
+  assert.deepEqual(config, { ...tiny, resizing: 'antialias' })
   assert.deepEqual(labels, ['tabby', 'dog'])
+})
+
+test('positions are resized as the code does that the weights come from, also from a folder of ours', () => {
+  const square = 5 * tiny.patchSize
+  const resized = (how: PositionResizing) => {
+    const of = floatsOf(state, 'pos_embed')
+    return resizePositions(of, 1, 4, 5, tiny.width, how)
+  }
+  const positions = (config: unknown, weights: StateDict, options: BuildModelOptions = {}) =>
+    floatsOf(build(config, { imageSize: square, ...options }, weights).state, 'pos_embed')
+  const token = { mask_token: { dtype: 'F32', shape: [1, 6], data: new Float32Array(6) } } as const
+  const scaled = randomVit({ ...tiny, layerScale: true, classes: 0 }, 1)
+  const official: StateDict = new Map([...scaled, ...Object.entries(token)])
+  const heads = { heads: 3 }
+  assert.deepEqual(positions(vit, fromTimmNames(state, huggingFaceVit)), resized('bicubic'))
+  assert.deepEqual(positions(undefined, state, heads), resized('bicubic'))
+  assert.deepEqual(positions(timm, state), resized('antialias'))
+  assert.deepEqual(
+    positions(undefined, official, heads),
+    resizePositions(floatsOf(scaled, 'pos_embed'), 1, 4, 5, tiny.width, 'offset'),
+  )
+  const ours = JSON.parse(JSON.stringify(modelConfigJson(build(timm))))
+  assert.deepEqual(positions(ours, state), resized('antialias'))
 })
 
 test('a model without biases of query, key and value has none, unless a file says that it should', () => {

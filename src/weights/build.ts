@@ -7,7 +7,7 @@ import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { parametersOf } from '../models/backbone.js'
 import { cascadeParameters, refuseCascade } from '../models/cascade.js'
-import { pictureSize, type VitConfig } from '../models/config.js'
+import { type PositionResizing, pictureSize, type VitConfig } from '../models/config.js'
 import { checkThresholds } from '../models/exits.js'
 import { isSwin } from '../models/swin-config.js'
 import { methodNames, methodOf } from '../reduction/registry.js'
@@ -27,7 +27,7 @@ import {
 import { inferSwinConfig, isSwinState, resizeSwin } from './infer-swin.js'
 import { quoted } from './json.js'
 import { unknownParts } from './layouts.js'
-import { stripPrefixes, toTimmNames } from './names.js'
+import { resizingOf, stripPrefixes, toTimmNames } from './names.js'
 import { findPreprocess } from './pictures.js'
 import { nameText, type StateDict } from './state.js'
 
@@ -111,7 +111,7 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
   )
   const { file, config, origins, warnings, foreign } = isSwinState(renamed)
     ? swinArchitecture(renamed, options)
-    : vitArchitecture(renamed, options)
+    : vitArchitecture(renamed, options, resizingOf([...stripPrefixes(state).keys()]))
   const expected = new Map([...parametersOf(config), ...methodWeights(renamed)])
   checkState(renamed, expected)
   // In the order of the architecture, not of the file: what is written again does not depend on where it came from.
@@ -157,9 +157,13 @@ interface Architecture {
   readonly foreign?: true | undefined
 }
 
-function vitArchitecture(state: StateDict, options: BuildModelOptions): Architecture {
+function vitArchitecture(
+  state: StateDict,
+  options: BuildModelOptions,
+  resizing: PositionResizing | undefined,
+): Architecture {
   refuseUnknownParts(state)
-  const { file, shape, warnings, foreign } = readConfig(state, options)
+  const { file, shape, warnings, foreign } = readConfig(state, options, { ...(resizing && { resizing }) })
   const found = findHeads(shape.width, shape.depth, {
     given: options.heads ?? headsOf(state, shape.width),
     said: file?.heads,
@@ -277,11 +281,12 @@ export function sideOf({ imageSize, preprocess }: Pick<BuildModelOptions, 'image
 function readConfig(
   state: StateDict,
   options: BuildModelOptions,
+  told: VitHints,
 ): { file?: ModelConfigFile; shape: VitShape; warnings: string[]; foreign?: true } {
   const { config, folder = '', unsure = false } = options
-  if (config === undefined) return { shape: inferVitShape(state), warnings: [] }
+  if (config === undefined) return { shape: inferVitShape(state, told), warnings: [] }
   const file = readModelConfig(config, `${folder}config.json`)
-  const shape = inferVitShape(state, file.hints)
+  const shape = inferVitShape(state, { ...told, ...file.hints })
   if (file.qkvBias === true && shape.qkvBias === 'none' && !unsure)
     fail(`${file.source} says that query, key and value have biases, the weights have none`)
   const wrong = file.sizes
@@ -299,7 +304,7 @@ function readConfig(
   if (wrong.length === 0) return { file, shape, warnings: [...file.warnings] }
   if (!unsure) return fail(`${file.source} is not of these weights: ${wrong.join(', ')}`)
   return {
-    shape: inferVitShape(state),
+    shape: inferVitShape(state, told),
     foreign: true,
     warnings: [`${file.source} is left out, it is not of these weights: ${wrong.join(', ')}`],
   }

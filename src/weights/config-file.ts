@@ -72,7 +72,16 @@ function readOwn(own: JsonObject, source: string): Partial<ModelConfigFile> {
 }
 
 /** Options of a model that its shapes do not tell, by name. */
-const hintNames = ['imageSize', 'imageHeight', 'pool', 'activation', 'rotary', 'positions', 'branchScale'] as const
+const hintNames = [
+  'imageSize',
+  'imageHeight',
+  'pool',
+  'activation',
+  'rotary',
+  'positions',
+  'branchScale',
+  'resizing',
+] as const
 
 function readOwnHints(value: unknown, source: string): VitHints {
   const field = fieldsOf(isObject(value) ? value : fail(`${source}: idlevit.architecture should be an object`), source)
@@ -80,16 +89,18 @@ function readOwnHints(value: unknown, source: string): VitHints {
   field.only('pool', ['class', 'mean', 'class-mean', 'attention'])
   field.only('activation', ['gelu', 'gelu-tanh', 'quick-gelu', 'silu'])
   field.only('positions', ['all', 'class', 'image', 'none'])
+  field.only('resizing', ['bicubic', 'antialias', 'offset'])
   const branchScale = field.number('branchScale', 'a number above 0 and up to 1', (value) => value > 0 && value <= 1)
   const rotary = field.object('rotary')
   if (rotary) checkRotary(rotary, source)
-  const { pool, activation, positions } = value as VitHints
+  const { pool, activation, positions, resizing } = value as VitHints
   return {
     ...(width !== undefined && { imageSize: width }),
     ...(height !== undefined && { imageHeight: height }),
     ...(pool && { pool }),
     ...(activation && { activation }),
     ...(positions && { positions }),
+    ...(resizing && { resizing }),
     ...(branchScale !== undefined && { branchScale }),
     ...(rotary && { rotary: rotary as unknown as Rotary }),
   }

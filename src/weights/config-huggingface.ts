@@ -97,7 +97,7 @@ export function readHuggingFaceConfig(json: JsonObject, source: string): ModelCo
     source,
     sizes,
     warnings,
-    options: gates,
+    ...(gates.length > 0 && { options: gates }),
     hints: { ...readHints(field, kind), ...imageSize },
     ...(heads && { heads }),
     ...(layerNormEps && { layerNormEps }),

@@ -114,6 +114,7 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
     }),
     warnings: [],
     hints: {
+      resizing: 'antialias', // resample_abs_pos_embed
       ...squareOf(argument.count('img_size')?.value ?? pretrained.input_size),
       ...(given.global_pool !== undefined || json.global_pool !== undefined ? { pool } : {}),
       ...(activation !== undefined && { activation: activations[activation as keyof typeof activations] }),

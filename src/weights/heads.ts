@@ -68,7 +68,8 @@ export function findHeads(width: number, depth: number, clues: HeadClues = {}): 
   const { given, said, file = 'config.json', architecture, dinov3 = false } = clues
   if (given !== undefined) return certain(width, given, 'as given')
   if (said) return certain(width, said.value, `${file} (${said.field})`)
-  if (dinov3 && width % 64 === 0) return certain(width, width === 4096 ? 32 : width / 64, 'as in every published DINOv3')
+  if (dinov3 && width % 64 === 0)
+    return certain(width, width === 4096 ? 32 : width / 64, 'as in every published DINOv3')
   const [, size] = /^(?:vit|deit3?|flexivit)_([a-z]+)/.exec(architecture ?? '') ?? []
   const named = published.find(({ name, width: known }) => name === size && known === width)
   if (named) return certain(width, named.heads, `${file} (architecture ${architecture})`)

@@ -8,7 +8,10 @@ import { float32, floatsOf, nameText, type StateDict, sameShape, shapeText } fro
 /** What shapes cannot tell, or not always. */
 export interface VitHints
   extends Partial<
-    Pick<VitConfig, 'imageSize' | 'imageHeight' | 'pool' | 'activation' | 'rotary' | 'positions' | 'branchScale'>
+    Pick<
+      VitConfig,
+      'imageSize' | 'imageHeight' | 'pool' | 'activation' | 'rotary' | 'positions' | 'branchScale' | 'resizing'
+    >
   > {}
 
 /** What the shapes alone do not tell. */
@@ -93,6 +96,7 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     ...(!classToken && { classToken }),
     ...(registers > 0 && { registers }),
     ...(positions !== 'all' && { positions }),
+    ...(hints.resizing && hints.resizing !== 'bicubic' && positions !== 'none' && { resizing: hints.resizing }),
     ...(rotary && { rotary }),
     ...(stem !== undefined && { stem }),
     ...(!has('patch_embed.proj.bias') && { patchBias: false }),
@@ -283,7 +287,7 @@ export function resizeVit(
   if (config.positions === 'none') return { config: resized, state }
   const [, rows = 0] = vitParameters(config).get('pos_embed') ?? []
   const prefix = rows - from[0] * from[1]
-  const positions = resizePositions(floatsOf(state, 'pos_embed'), prefix, from, to, config.width)
+  const positions = resizePositions(floatsOf(state, 'pos_embed'), prefix, from, to, config.width, config.resizing)
   const shape = vitParameters(resized).get('pos_embed') ?? []
   return { config: resized, state: new Map(state).set('pos_embed', float32(positions, shape)) }
 }

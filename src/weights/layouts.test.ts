@@ -98,6 +98,9 @@ const dinov3: VitConfig = {
   layerNormEps: 1e-5,
 }
 
+const gatedV2: VitConfig = { ...dinov2, gated: true, hidden: 16 }
+const gatedV3: VitConfig = { ...dinov3, gated: true, hidden: 16 }
+
 /** The blocks of Hugging Face's CLIP and SigLIP. */
 const towerNames = l.flatMap((i) => {
   const at = `vision_model.encoder.layers.${i}`
@@ -136,15 +139,55 @@ const dinov2Parts = (state: StateDict, prefix: string) => ({
   [`${prefix}embeddings.mask_token`]: anything(1, 12),
 })
 
+/** Hugging Face's DINOv3. */
+const dinov3Weights = (state: StateDict) =>
+  theirs(
+    state,
+    [
+      ['embeddings.cls_token', 'cls_token'],
+      ['embeddings.register_tokens', 'reg_token'],
+      ...layer('embeddings.patch_embeddings', 'patch_embed.proj'),
+      ...l.flatMap((i): [string, string][] => [
+        ...layer(`layer.${i}.norm1`, `blocks.${i}.norm1`),
+        ...layer(`layer.${i}.attention.o_proj`, `blocks.${i}.attn.proj`),
+        [`layer.${i}.layer_scale1.lambda1`, `blocks.${i}.ls1.gamma`],
+        ...layer(`layer.${i}.norm2`, `blocks.${i}.norm2`),
+        ...layer(`layer.${i}.mlp.up_proj`, `blocks.${i}.mlp.fc1`),
+        ...layer(`layer.${i}.mlp.down_proj`, `blocks.${i}.mlp.fc2`),
+        [`layer.${i}.layer_scale2.lambda1`, `blocks.${i}.ls2.gamma`],
+      ]),
+      ...layer('norm', 'norm'),
+    ],
+    {
+      ...apart(state, (i) => `layer.${i}.attention`, ['q_proj', 'k_proj', 'v_proj']),
+      'embeddings.mask_token': anything(1, 1, 12),
+    },
+  )
+
 /** timm's own names with some of them others. */
 const renamed =
   (rename: (name: string) => string, more: Record<string, WeightTensor> = {}) =>
   (state: StateDict): StateDict =>
     new Map([...[...state].map(([name, tensor]) => [rename(name), tensor] as const), ...Object.entries(more)])
 
+/** The first layer of gated MLPs in two: what gates, and what is gated. */
+const inHalves =
+  (gate: string, value: string) =>
+  (state: StateDict): StateDict =>
+    new Map(
+      [...state].flatMap(([name, tensor]) => {
+        const [rows = 0, ...rest] = tensor.shape
+        const data = tensor.data as Float32Array
+        const half = (i: number) =>
+          float32(data.slice((i * data.length) / 2, ((i + 1) * data.length) / 2), [rows / 2, ...rest])
+        if (!name.includes('.mlp.fc1.')) return [[name, tensor] as const]
+        return [gate, value].map((part, i) => [name.replace('fc1', part), half(i)] as const)
+      }),
+    )
+
 const cases: Readonly<Record<string, Case>> = {
   'timm ViT of AugReg with a head of many classes': {
-    config: { ...base, classes: 21 },
+    config: { ...base, classes: 21, resizing: 'antialias' },
     json: {
       architecture: 'vit_tiny_patch16_224',
       input_size,
@@ -155,12 +198,12 @@ const cases: Readonly<Record<string, Case>> = {
     weights: (state) => state,
   },
   'timm CLIP of OpenAI': {
-    config: { ...clip, classes: 5, projection: undefined } as unknown as VitConfig,
+    config: { ...clip, classes: 5, projection: undefined, resizing: 'antialias' } as unknown as VitConfig,
     json: { architecture: 'vit_base_patch16_clip_quickgelu_224', input_size, model_args: { num_heads: 3 } },
     weights: (state) => state,
   },
   'timm SigLIP': {
-    config: siglip,
+    config: { ...siglip, resizing: 'antialias' },
     json: {
       architecture: 'vit_base_patch16_siglip_224',
       input_size,
@@ -185,12 +228,12 @@ const cases: Readonly<Record<string, Case>> = {
     weights: renamed((name) => name.replace('ls1.gamma', 'gamma_1').replace('ls2.gamma', 'gamma_2')),
   },
   'official DINOv2': {
-    config: dinov2,
+    config: { ...dinov2, resizing: 'offset' },
     weights: renamed((name) => name, { mask_token: anything(1, 12) }),
     warnings: /left out, .*: the mask token of pretraining \(1 tensors\)/,
   },
   'official DINOv2 with registers': {
-    config: registers,
+    config: { ...registers, resizing: 'antialias' },
     weights: renamed((name) => name.replace('reg_token', 'register_tokens'), { mask_token: anything(1, 12) }),
     warnings: /the mask token/,
   },
@@ -215,6 +258,46 @@ const cases: Readonly<Record<string, Case>> = {
     },
     warnings: /the mask token/,
   },
+  'timm DINOv2 with packed gated MLPs, as the giant has them': {
+    config: { ...gatedV2, resizing: 'antialias' },
+    json: { architecture: 'vit_giant_patch14_dinov2', input_size, num_classes: 0, model_args: { num_heads: 3 } },
+    weights: (state) => state,
+  },
+  'official DINOv2 with gated MLPs': {
+    config: { ...gatedV2, resizing: 'offset' },
+    weights: renamed((name) => name.replace('mlp.fc1', 'mlp.w12').replace('mlp.fc2', 'mlp.w3'), {
+      mask_token: anything(1, 12),
+    }),
+    warnings: /the mask token/,
+  },
+  'Hugging Face DINOv2 with gated MLPs, whose file says GELU': {
+    config: gatedV2,
+    json: { model_type: 'dinov2', num_attention_heads: 3, hidden_act: 'gelu', use_swiglu_ffn: true },
+    weights: (state) =>
+      theirs(
+        state,
+        dinov2Names('').map(([to, from]) => [
+          to.replace('mlp.fc1', 'mlp.weights_in').replace('mlp.fc2', 'mlp.weights_out'),
+          from,
+        ]),
+        dinov2Parts(state, ''),
+      ),
+    warnings: /the mask token/,
+  },
+  'timm DINOv3 with gated MLPs in two': {
+    config: { ...gatedV3, qkvBias: 'none' },
+    json: { architecture: 'vit_huge_plus_patch16_dinov3', input_size, model_args: { num_heads: 3 } },
+    weights: (state) => inHalves('fc1_g', 'fc1_x')(renamed((name) => name.replace(/ls(\d)\.gamma/, 'gamma_$1'))(state)),
+  },
+  'official DINOv3 with gated MLPs': {
+    config: { ...gatedV3, qkvBias: 'none' },
+    json: { model_type: 'dinov3_vit', num_attention_heads: 3, image_size: 16 },
+    weights: (state) =>
+      renamed((name) => name.replace('mlp.fc2', 'mlp.w3').replace('reg_token', 'storage_tokens'), {
+        'local_cls_norm.weight': anything(12),
+      })(inHalves('w1', 'w2')(state)),
+    warnings: /a norm of pretraining/,
+  },
   'official MAE with its decoder': {
     config: { ...base, classes: 0 },
     weights: renamed((name) => name, { mask_token: anything(1, 1, 12), 'decoder_embed.weight': anything(3, 12) }),
@@ -234,7 +317,7 @@ const cases: Readonly<Record<string, Case>> = {
     warnings: /the mask token/,
   },
   'Hugging Face DINOv2 with registers': {
-    config: registers,
+    config: { ...registers, resizing: 'antialias' },
     json: { model_type: 'dinov2_with_registers', num_attention_heads: 3 },
     weights: (state) =>
       theirs(state, [...dinov2Names(''), ['embeddings.register_tokens', 'reg_token']], dinov2Parts(state, '')),
@@ -243,29 +326,23 @@ const cases: Readonly<Record<string, Case>> = {
   'Hugging Face DINOv3': {
     config: dinov3,
     json: { model_type: 'dinov3_vit', num_attention_heads: 3, image_size: 16, rope_theta: 100, layer_norm_eps: 1e-5 },
-    weights: (state) =>
-      theirs(
-        state,
-        [
-          ['embeddings.cls_token', 'cls_token'],
-          ['embeddings.register_tokens', 'reg_token'],
-          ...layer('embeddings.patch_embeddings', 'patch_embed.proj'),
-          ...l.flatMap((i): [string, string][] => [
-            ...layer(`layer.${i}.norm1`, `blocks.${i}.norm1`),
-            ...layer(`layer.${i}.attention.o_proj`, `blocks.${i}.attn.proj`),
-            [`layer.${i}.layer_scale1.lambda1`, `blocks.${i}.ls1.gamma`],
-            ...layer(`layer.${i}.norm2`, `blocks.${i}.norm2`),
-            ...layer(`layer.${i}.mlp.up_proj`, `blocks.${i}.mlp.fc1`),
-            ...layer(`layer.${i}.mlp.down_proj`, `blocks.${i}.mlp.fc2`),
-            [`layer.${i}.layer_scale2.lambda1`, `blocks.${i}.ls2.gamma`],
-          ]),
-          ...layer('norm', 'norm'),
-        ],
-        {
-          ...apart(state, (i) => `layer.${i}.attention`, ['q_proj', 'k_proj', 'v_proj']),
-          'embeddings.mask_token': anything(1, 1, 12),
-        },
-      ),
+    weights: dinov3Weights,
+    warnings: /the mask token/,
+  },
+  'Hugging Face DINOv3 with gated MLPs': {
+    config: gatedV3,
+    json: { model_type: 'dinov3_vit', num_attention_heads: 3, image_size: 16, hidden_act: 'silu', use_gated_mlp: true },
+    weights(state) {
+      const halves = inHalves('gate_proj', 'up_proj')(state)
+      const named = dinov3Weights(state)
+      for (const i of l) {
+        for (const kind of ['weight', 'bias']) named.delete(`layer.${i}.mlp.up_proj.${kind}`)
+        for (const part of ['gate_proj', 'up_proj'])
+          for (const kind of ['weight', 'bias'])
+            named.set(`layer.${i}.mlp.${part}.${kind}`, get(halves, `blocks.${i}.mlp.${part}.${kind}`))
+      }
+      return named
+    },
     warnings: /the mask token/,
   },
   'Hugging Face CLIP': {
@@ -326,7 +403,7 @@ const cases: Readonly<Record<string, Case>> = {
     warnings: /the text tower \(3 tensors\)/,
   },
   'OpenAI CLIP': {
-    config: clip,
+    config: { ...clip, resizing: 'antialias' },
     json: { model_type: 'clip_vision_model', num_attention_heads: 3 },
     weights: (state) =>
       theirs(
@@ -363,7 +440,7 @@ const cases: Readonly<Record<string, Case>> = {
     warnings: /the text tower \(6 tensors\)/,
   },
   'OpenCLIP around a tower of timm': {
-    config: siglip,
+    config: { ...siglip, resizing: 'antialias' },
     json: { model_type: 'siglip_vision_model', num_attention_heads: 3 },
     weights: renamed((name) => `visual.trunk.${name}`, { 'text.cls_emb': anything(5), logit_scale: anything() }),
     warnings: /the text tower \(2 tensors\)/,
@@ -395,8 +472,65 @@ test('parts that are not implemented are refused by name', () => {
       reason,
     )
   refused(['blocks.0.mlp.fc1_g.weight'], /1 unexpected: blocks\.0\.mlp\.fc1_g\.weight/)
-  refused(['blocks.1.attn.relative_position_bias_table'], /unexpected: blocks\.1\.attn\.relative_position_bias_table/)
+  refused(
+    ['blocks.1.attn.rel_pos_h'],
+    /decomposed relative positions .*: not computed here, found blocks\.1\.attn\.rel_pos_h$/,
+  )
   refused(['pre_logits.fc.weight'], /unexpected: pre_logits\.fc\.weight/)
   const gated = { model_type: 'dinov3_vit', num_attention_heads: 3, use_gated_mlp: true }
-  assert.throws(() => buildModel(state, { config: gated }), /use_gated_mlp should be false: gated MLPs are not known/)
+  assert.throws(() => buildModel(state, { config: gated }), /use_gated_mlp is true there, which the weights contradict/)
 })
+
+/** Keys of microsoft/beit-base-patch16-224 (Hugging Face) and beit_base_patch16_224 (timm), with one block. */
+const beit: Readonly<Record<string, readonly string[]>> = {
+  'Hugging Face': [
+    'beit.embeddings.cls_token',
+    'beit.embeddings.patch_embeddings.projection.weight',
+    'beit.embeddings.patch_embeddings.projection.bias',
+    'beit.encoder.layer.0.lambda_1',
+    'beit.encoder.layer.0.lambda_2',
+    'beit.encoder.layer.0.attention.attention.query.weight',
+    'beit.encoder.layer.0.attention.attention.query.bias',
+    'beit.encoder.layer.0.attention.attention.key.weight',
+    'beit.encoder.layer.0.attention.attention.value.weight',
+    'beit.encoder.layer.0.attention.attention.value.bias',
+    'beit.encoder.layer.0.attention.attention.relative_position_bias.relative_position_bias_table',
+    'beit.encoder.layer.0.attention.attention.relative_position_bias.relative_position_index',
+    'beit.encoder.layer.0.attention.output.dense.weight',
+    'beit.encoder.layer.0.intermediate.dense.weight',
+    'beit.encoder.layer.0.output.dense.weight',
+    'beit.encoder.layer.0.layernorm_before.weight',
+    'beit.encoder.layer.0.layernorm_after.weight',
+    'beit.pooler.layernorm.weight',
+    'classifier.weight',
+  ],
+  timm: [
+    'cls_token',
+    'patch_embed.proj.weight',
+    'patch_embed.proj.bias',
+    'blocks.0.gamma_1',
+    'blocks.0.gamma_2',
+    'blocks.0.norm1.weight',
+    'blocks.0.attn.q_bias',
+    'blocks.0.attn.v_bias',
+    'blocks.0.attn.relative_position_bias_table',
+    'blocks.0.attn.relative_position_index',
+    'blocks.0.attn.qkv.weight',
+    'blocks.0.attn.proj.weight',
+    'blocks.0.norm2.weight',
+    'blocks.0.mlp.fc1.weight',
+    'blocks.0.mlp.fc2.weight',
+    'fc_norm.weight',
+    'head.weight',
+  ],
+}
+
+for (const [layout, names] of Object.entries(beit))
+  test(`a BEiT of ${layout} is refused by its relative positions`, () => {
+    const shape = (name: string) => (/patch_embed.*weight/.test(name) ? [4, 3, 2, 2] : [4, 4])
+    const state = new Map(names.map((name) => [name, anything(...shape(name))] as const))
+    assert.throws(
+      () => buildModel(state),
+      ({ message }: Error) => message.startsWith('relative positions (BEiT): not computed here, found '),
+    )
+  })

@@ -5,6 +5,8 @@
  * and OpenCLIP's model.py, and the official repositories of DINOv2 and DINOv3. Safe in browsers.
  */
 
+import type { PositionResizing } from '../models/config.js'
+
 /** How one library names the modules of an architecture. */
 export interface Layout {
   /** Name for people. */
@@ -17,6 +19,8 @@ export interface Layout {
   readonly modules: readonly (readonly [string, string])[]
   /** What the table does not name has timm's names behind the prefix. */
   readonly timmBehindPrefix?: true
+  /** How the library's code resizes positions; default `bicubic`. */
+  readonly resizing?: PositionResizing
   /** Where keys have the prefix, those without it that this matches are another tower's. */
   readonly otherTower?: RegExp
 }
@@ -95,6 +99,7 @@ export const huggingFaceDinov2Registers: Layout = {
   sign: /^(dinov2_with_registers\.)?embeddings\.register_tokens$/,
   prefix: 'dinov2_with_registers.',
   modules: dinov2,
+  resizing: 'antialias',
 }
 
 /** Hugging Face DINOv3ViTModel. */
@@ -195,6 +200,7 @@ export const openaiClip: Layout = {
     ['norm', 'ln_post'],
     ['projection.transposed', 'proj'],
   ],
+  resizing: 'antialias', // of OpenCLIP; OpenAI's code resizes nothing
   otherTower: openaiText,
 }
 
@@ -205,6 +211,7 @@ export const openClipTrunk: Layout = {
   prefix: 'visual.trunk.',
   modules: [['projection', 'visual.head.proj']],
   timmBehindPrefix: true,
+  resizing: 'antialias',
   otherTower: openaiText,
 }
 
@@ -288,6 +295,7 @@ export const dinoRegisters: Layout = {
     ['reg_token', 'register_tokens'],
     ['reg_token', 'storage_tokens'],
   ],
+  resizing: 'antialias',
 }
 
 /** The layouts that are not timm's own, in the order they are tried. */

@@ -6,7 +6,8 @@
  * A new architecture is a new table in `layouts.ts`. Safe in browsers.
  */
 import { fail } from '../errors.js'
-import { type Layout, layouts, pretrainingParts } from './layouts.js'
+import type { PositionResizing } from '../models/config.js'
+import { gammas, type Layout, layouts, pretrainingParts } from './layouts.js'
 import { toTimmForm } from './reshape.js'
 import { elements, floatsOf, nameText, type StateDict, sameShape, shapeText, type WeightTensor } from './state.js'
 
@@ -36,6 +37,20 @@ function renamer(layout: Layout, direction: 'to timm' | 'from timm'): (name: str
     }
     return layout.timmBehindPrefix && direction === 'to timm' ? bare : name
   }
+}
+
+/** The layout that keys are in; undefined for timm's own, and for names that nobody knows. */
+const layoutOf = (names: readonly string[]): Layout | undefined =>
+  layouts.find(({ sign }) => names.some((name) => sign.test(name)))
+
+/**
+ * How the code that published a checkpoint with these keys resizes its positions; undefined where timm's names leave open
+ * whose it is. The official DINOv2 without registers has timm's names and, unlike timm's files, a mask token.
+ */
+export function resizingOf(names: readonly string[]): PositionResizing | undefined {
+  const layout = layoutOf(names)
+  if (layout) return layout === gammas ? undefined : (layout.resizing ?? 'bicubic')
+  return names.includes('mask_token') && names.includes('blocks.0.ls1.gamma') ? 'offset' : undefined
 }
 
 /** DataParallel, torch.compile and transformers' wrapper of timm models put their own name before every key. */
@@ -68,7 +83,7 @@ function foreignPart(layout: Layout | undefined, names: readonly string[]): (nam
  */
 export function toTimmNames(state: StateDict, leftOut: (what: string, tensors: number) => void = () => {}): StateDict {
   const names = [...state.keys()]
-  const layout = layouts.find(({ sign }) => names.some((name) => sign.test(name)))
+  const layout = layoutOf(names)
   const rename = layout ? renamer(layout, 'to timm') : (name: string) => name
   const partOf = foreignPart(layout, names)
   const foreign = new Map<string, number>()

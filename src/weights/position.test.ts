@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { resizeByOnnx } from '../../test/support/resize.js'
+import { type RgbImage, resizeBox } from '../images/resample.js'
 import { createRandom } from '../random.js'
 import { resizePositions } from './position.js'
 
@@ -70,4 +72,45 @@ test('sizes that do not fit are refused', () => {
     () => resizePositions(new Float32Array(10), 0, 3, 4, 1),
     /10 position values are not \(0 \+ 3 x 3\) rows of 1/,
   )
+})
+
+const sizes = [
+  { from: [4, 4], to: [7, 7] },
+  { from: [14, 14], to: [24, 24] },
+  { from: [16, 16], to: [9, 5] },
+  { from: [7, 3], to: [5, 8] },
+] as const
+
+for (const { from, to } of sizes) {
+  const random = createRandom(from[0] + 31 * to[0])
+  const grid = Float32Array.from({ length: from[0] * from[1] }, () => random.normal())
+  const what = `${from.join(' x ')} to ${to.join(' x ')}`
+
+  test(`antialiased, ${what}: the numbers of ONNX Runtime's Resize with Pillow's kernel`, async () => {
+    const wanted = await resizeByOnnx(grid, { from, to, a: -0.5, antialias: true })
+    close(resizePositions(grid, 0, from, to, 1, 'antialias'), [...wanted], 2e-6)
+  })
+
+  test(`by a scale a tenth too large, ${what}: the numbers of ONNX Runtime's Resize by that scale`, async () => {
+    const scales = [(to[0] + 0.1) / from[0], (to[1] + 0.1) / from[1]] as const
+    const wanted = await resizeByOnnx(grid, { from, to, a: -0.75, antialias: false, scales })
+    close(resizePositions(grid, 0, from, to, 1, 'offset'), [...wanted], 2e-5)
+    const plain = resizePositions(grid, 0, from, to, 1)
+    const apart = plain.reduce((most, value, i) => Math.max(most, Math.abs(value - (wanted[i] as number))), 0)
+    assert.ok(apart > 1e-3, 'the tenth can be seen')
+  })
+}
+
+test('antialiased resizing of whole numbers is that of pictures, which has the bits of Pillow, to its rounding', () => {
+  const random = createRandom(9)
+  const [from, to] = [16, 10]
+  // Values around the middle, so that nothing is clipped.
+  const image: RgbImage = {
+    width: from,
+    height: from,
+    data: Uint8Array.from({ length: from * from * 3 }, () => 64 + (random.bits() >>> 25)),
+  }
+  const wanted = resizeBox(image, { left: 0, top: 0, width: from, height: from }, to)
+  const found = resizePositions(Float32Array.from(image.data), 0, from, to, 3, 'antialias')
+  close(found, [...wanted], 1.01) // two passes, each rounded
 })
