@@ -7,30 +7,33 @@ import type { BlockAttention, WindowAttention } from './inspect.js'
 import { tokenMarks } from './marks.js'
 import type { TokenState } from './tokens.js'
 
-/** 8-bit RGB `[S, S, 3]` as JPEG bytes. */
-export async function jpeg(rgb: Uint8Array, side: number): Promise<Uint8Array> {
-  const encoded = sharp(rgb, { raw: { width: side, height: side, channels: 3 } }).jpeg({ quality: 86 })
+/** 8-bit RGB `[height, width, 3]` as JPEG bytes. */
+export async function jpeg(rgb: Uint8Array, width: number, height = width): Promise<Uint8Array> {
+  const encoded = sharp(rgb, { raw: { width, height, channels: 3 } }).jpeg({ quality: 86 })
   return new Uint8Array(await encoded.toBuffer())
 }
 
 /** A photograph under a map of its tokens. */
 export interface TokenPicture {
-  /** JPEG bytes of the square picture. */
+  /** JPEG bytes of the picture. */
   readonly photo: Uint8Array
-  /** Its side in pixels. */
+  /** Its width in pixels, and its height where that is another. */
   readonly side: number
-  /** State of every token in raster order; a square number of them. */
+  readonly height?: number
+  /** State of every token in raster order. */
   readonly states: readonly TokenState[]
+  /** Tokens in a row; default: of a square picture. */
+  readonly columns?: number
 }
 
 /** Idle tokens faded to hatched paper, tokens that came back framed: an SVG that is sharp at any size. */
-export function tokenSvg({ photo, side, states }: TokenPicture): string {
-  const size = `width="${side}" height="${side}"`
+export function tokenSvg({ photo, side, height = side, states, columns }: TokenPicture): string {
+  const size = `width="${side}" height="${height}"`
   const address = `data:image/jpeg;base64,${Buffer.from(photo).toString('base64')}`
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" ${size} viewBox="0 0 ${side} ${side}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" ${size} viewBox="0 0 ${side} ${height}">`,
     `<image href="${address}" ${size} preserveAspectRatio="none"/>`,
-    tokenMarks(states, side),
+    tokenMarks(states, side, columns),
     '</svg>',
   ].join('')
 }

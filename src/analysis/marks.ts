@@ -3,10 +3,17 @@
 import { overlay } from '../page/palette.js'
 import type { TokenState } from './tokens.js'
 
-/** What stands on a picture of `side` pixels: markup without colours of the page, the same on light and dark ones. */
-export function tokenMarks(states: readonly TokenState[], side: number): string {
-  const grid = Math.sqrt(states.length)
-  const patch = side / grid
+/**
+ * What stands on a picture `width` pixels wide: markup without colours of the page, the same on light and dark ones.
+ *
+ * @param grid - tokens in a row; default: of a square picture
+ */
+export function tokenMarks(
+  states: readonly TokenState[],
+  width: number,
+  grid: number = Math.sqrt(states.length),
+): string {
+  const patch = width / grid
   const round = (value: number) => Number(value.toFixed(2))
   const cells = (state: TokenState, draw: (x: number, y: number) => string) =>
     states

@@ -7,7 +7,7 @@ import type { Inspection } from './inspect.js'
 export interface Inspected {
   /** What people call it: the file's name. */
   readonly name: string
-  /** 8-bit RGB `[S, S, 3]`, what the model sees of it. */
+  /** 8-bit RGB `[height, width, 3]`, what the model sees of it. */
   readonly rgb: Uint8Array
   readonly inspection: Inspection
 }
@@ -25,6 +25,8 @@ export interface Setting {
   readonly method: string
   readonly summary: string
   readonly imageSize: number
+  /** Of pictures that are not square; `imageSize` is their width. */
+  readonly imageHeight?: number
   /** Image tokens that every block computes. */
   readonly keep: readonly number[]
   /** All image tokens; of a pyramid those of its first map. */

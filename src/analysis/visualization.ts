@@ -113,15 +113,16 @@ export async function drawVisualization(
 
 /** The paper's Figure 2. Leading blocks without idle tokens share one tile, which shows the picture as it is. */
 async function tokenTiles(setting: Setting, picture: Inspected, add: AddFile): Promise<Html> {
-  const { imageSize: side } = setting
+  const { imageSize: side, imageHeight: height = side } = setting
   const { name, rgb, inspection } = picture
-  const photo = await jpeg(rgb, side)
+  const photo = await jpeg(rgb, side, height)
   const firstIdle = inspection.tokens.findIndex((states) => states.some((state) => state !== 'selected'))
   const leading = firstIdle < 0 ? inspection.tokens.length : firstIdle
   const tiles = inspection.tokens.flatMap((states, block) => {
     if (block > 0 && block < leading) return []
     const blocks = block === 0 && leading > 1 ? `Blocks 0–${leading - 1}` : `Block ${block}`
     const all = states.length
+    const columns = Math.round(Math.sqrt((all * side) / height)) // patches are square
     const { idle, returned, merged, gone } = countStates(states)
     const others = [
       [idle, setting.left === 'light' ? 'on the light path' : 'idle'],
@@ -132,10 +133,10 @@ async function tokenTiles(setting: Setting, picture: Inspected, add: AddFile): P
     const computed = all - idle - gone
     const drawn = add(`tokens-${twoDigits(block)}.svg`, {
       type: 'image/svg+xml',
-      content: tokenSvg({ photo, side, states }),
+      content: tokenSvg({ photo, side, height, states, columns }),
       alt: `${name}, ${blocks.toLowerCase()}: ${computed} of ${all} tokens computed, ${returned} of them back from idling${told.map((each) => `, ${each}`).join('')}.`,
       width: side,
-      height: side,
+      height,
     })
     const shared = merged ? `, ${merged} of them merged` : ''
     const caption =

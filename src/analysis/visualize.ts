@@ -12,7 +12,7 @@ import { openInspector } from './inspect.js'
 import type { Inspected, Left, Setting } from './setting.js'
 import { drawVisualization } from './visualization.js'
 
-/** A picture as the model sees it: 8-bit RGB `[S, S, 3]`, resized and cropped. */
+/** A picture as the model sees it: 8-bit RGB `[height, width, 3]`, resized and cropped. */
 export interface NamedPicture {
   readonly name: string
   readonly rgb: Uint8Array
@@ -36,7 +36,7 @@ export async function inspectPictures(
   pictures: Iterable<NamedPicture> | AsyncIterable<NamedPicture>,
   options: InspectOptions,
 ): Promise<{ readonly setting: Setting; readonly inspected: readonly Inspected[] }> {
-  const { imageSize } = model.config
+  const { imageSize, imageHeight } = model.config
   const { preprocess = preprocessOf(model), onWarning, onPicture } = options
   const inspector = await openInspector(model, options, createSession)
   const inspected: Inspected[] = []
@@ -57,6 +57,7 @@ export async function inspectPictures(
     method: inspector.method,
     summary: methodOf(inspector.method).summary,
     imageSize,
+    ...(imageHeight !== undefined && { imageHeight }),
     keep,
     tokens: shape.tokens,
     classToken: shape.classToken ?? true,

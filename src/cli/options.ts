@@ -8,6 +8,8 @@
 import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
 import type { StepRequest } from '../models/steps.js'
+import type { Preprocess } from '../images/preprocess.js'
+import { sidesOf } from '../images/sides.js'
 import { present } from '../present.js'
 import type { Score } from '../reduction/idle-block.js'
 import type { Setting } from '../reduction/method.js'
@@ -37,6 +39,7 @@ import {
   randomInit,
   ratio,
   seed,
+  sizes,
   text,
   whole,
 } from './values.js'
@@ -104,6 +107,7 @@ const defineList = <T>(flags: string, description: string, read: Reader<T>): Def
 
 /** A picture side in pixels; above this a resized picture no longer fits into memory. */
 const side = whole(1, 16384)
+const sides = sizes(side)
 const count = whole(1, 2 ** 31 - 1)
 
 /** What `--data` takes. */
@@ -124,8 +128,12 @@ const definitions = {
   std: define('--std <r,g,b>', 'deviation that pictures are normalised by', deviations, {
     otherwise: "the model's, or ImageNet's",
   }),
-  resize: define('--resize <pixels>', 'shorter side before the crop', side, { otherwise: 'as the model was trained' }),
-  crop: define('--crop <pixels>', 'side of the centre crop', side, { otherwise: 'as the model was trained' }),
+  resize: define('--resize <pixels>', 'shorter side before the crop; of rectangles HxW, which is covered', sides, {
+    otherwise: 'as the model was trained',
+  }),
+  crop: define('--crop <pixels>', 'side of the centre crop, or HxW: the picture size of the model', sides, {
+    otherwise: 'as the model was trained',
+  }),
   heads: define('--heads <N>', 'attention heads', whole(1, 4096), { otherwise: 'as the files say, or guessed' }),
   labels: define('--labels <file>', 'class names: one a line, or JSON', text('a path'), {
     otherwise: "the model's, or ImageNet's",
@@ -341,7 +349,7 @@ const settingValue = (setting: Setting<unknown>, called: string, value: string):
   setting.parse(value) ?? fail(`${called}: wanted ${setting.wanted}, found ${value}`)
 
 /** What the options override of a model's preprocessing; absent is the model's own. */
-export type PictureOverrides = Pick<SharedOptions, (typeof pictureOptions)[number]>
+export type PictureOverrides = Partial<Preprocess>
 
 /**
  * Preprocessing overrides.
@@ -349,8 +357,24 @@ export type PictureOverrides = Pick<SharedOptions, (typeof pictureOptions)[numbe
  * @throws InputError when the crop is larger than the resized picture
  */
 export function readPictureOverrides({ mean, std, resize, crop }: SharedOptions): PictureOverrides {
-  if (resize !== undefined && crop !== undefined && crop > resize) {
-    fail(`--crop: wanted at most ${resize}, the shorter side after --resize, found ${crop}`)
+  const [cropHeight, cropWidth] = crop === undefined ? [] : sidesOf(crop)
+  const [resizeHeight, resizeWidth] = resize === undefined ? [] : sidesOf(resize)
+  const over = (axis: number | undefined, limit: number | undefined) =>
+    axis !== undefined && limit !== undefined && axis > limit
+  if (over(cropHeight, resizeHeight) || over(cropWidth, resizeWidth)) {
+    const found = typeof crop === 'number' ? crop : `${cropHeight}x${cropWidth}`
+    const wanted =
+      typeof resize === 'number'
+        ? `${resize}, the shorter side after --resize`
+        : `${resizeHeight}x${resizeWidth}, as in --resize`
+    fail(`--crop: wanted at most ${wanted}, found ${found}`)
   }
-  return present({ mean, std, resize, crop })
+  return present({
+    mean,
+    std,
+    resize: resizeWidth,
+    crop: cropWidth,
+    ...(typeof resize !== 'number' && { resizeHeight }),
+    ...(typeof crop !== 'number' && { cropHeight }),
+  })
 }

@@ -5,13 +5,12 @@ import type { Dataset } from '../data/dataset.js'
 import { countByReason, type LeftOut } from '../data/left-out.js'
 import { fail } from '../errors.js'
 import { hashWeights } from '../export/earlier.js'
-import { describePreprocess, imagenetPreprocess, overridePreprocess, type Preprocess } from '../images/preprocess.js'
+import { describePreprocess, overridePreprocess, type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { withLabels } from '../labels/default.js'
 import { parseLabels } from '../labels/labels.js'
 import { shapeOf } from '../models/backbone.js'
 import { largestKeepRatio } from '../models/budget.js'
 import { isCascade } from '../models/cascade.js'
-import { checkSquare } from '../models/config.js'
 import { findPreset } from '../models/presets.js'
 import { present } from '../present.js'
 import type { ClassifierOptions, Model } from '../runtime/classifier.js'
@@ -83,13 +82,13 @@ export async function readLabels(file: string): Promise<readonly string[]> {
 export function preprocessFor(options: SharedOptions, model: Model & Partial<LoadedModel>): Preprocess {
   if (model.origins?.preprocess.guessed)
     warn(`how pictures are made is ${model.origins.preprocess.source} (--mean and --std do)`)
-  const { imageSize } = model.config
-  checkSquare(model.config)
-  return model.preprocess ?? overridePreprocess(imagenetPreprocess(imageSize), readPictureOverrides(options))
+  return model.preprocess ?? overridePreprocess(preprocessOf(model), readPictureOverrides(options))
 }
 
 /** Preprocessing for reports: what is used, and who says so. */
-export interface PreprocessingReport extends Required<Preprocess> {
+export interface PreprocessingReport extends Preprocess {
+  readonly mode: NonNullable<Preprocess['mode']>
+  readonly interpolation: NonNullable<Preprocess['interpolation']>
   readonly source: string
   readonly guessed: boolean
 }

@@ -6,6 +6,7 @@
  */
 import { fail } from '../errors.js'
 import { type PerChannel, unlikelyMean, unlikelyStd } from '../images/preprocess.js'
+import type { Sides } from '../images/sides.js'
 import { percentHint } from '../reduction/schedule.js'
 
 /** Turns the text behind `option` (as in `--batch`) into a value. @throws InputError when the text does not fit */
@@ -47,6 +48,17 @@ export function whole(least: number, most = Number.MAX_SAFE_INTEGER): Reader<num
   return (text, option) => {
     const value = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN
     return value >= least && value <= most ? value : reject(option, wanted, text)
+  }
+}
+
+/** A size of pictures: one side of a square, or height and width as in `384x128`. A square told twice is one side. */
+export function sizes(side: Reader<number>): Reader<Sides> {
+  return (text, option) => {
+    const [, height, width] = /^\s*(\d+)\s*[x×]\s*(\d+)\s*$/i.exec(text) ?? []
+    if (height === undefined || width === undefined)
+      return /x/i.test(text) ? reject(option, 'HxW as in 384x128', text) : side(text, option)
+    const [rows, columns] = [side(height, `${option}, height`), side(width, `${option}, width`)]
+    return rows === columns ? rows : [rows, columns]
   }
 }
 

@@ -11,7 +11,7 @@ import { loadBatches } from '../data/loader.js'
 import { saveBeforeEnd } from '../ending.js'
 import { fail } from '../errors.js'
 import { type Skipped, skippedPicture } from '../evaluation/evaluate.js'
-import type { Preprocess } from '../images/preprocess.js'
+import { type Preprocess, pictureLength } from '../images/preprocess.js'
 import { checkMemory } from '../runtime/free-memory.js'
 import type { SessionOptions } from '../runtime/session.js'
 import { type Answers, ask, countRight } from './answers.js'
@@ -96,7 +96,7 @@ export async function compare(request: CompareRequest): Promise<CompareReport> {
     if (images === 0) fail(`${dataset.name}: no picture could be read`)
     checkSame(rows, answers, dataset.name)
     const pictures = await firstBatches(request)
-    const timed = pictures[0].length / (3 * preprocess.crop ** 2)
+    const timed = pictures[0].length / pictureLength(preprocess)
     const onRound = (done: number, total: number) => onProgress?.('timing', done, total)
     const { timings, together } = await timeAll(pool, pictures, { rounds, blockMilliseconds: BLOCK, onRound })
     return {

@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { InputError } from '../errors.js'
-import type { Preprocess } from '../images/preprocess.js'
+import { type Preprocess, pictureLength } from '../images/preprocess.js'
 import { startThread, type Thread } from '../threads.js'
 import type { Source } from './dataset.js'
 import type { Done, Work } from './worker.js'
@@ -22,7 +22,7 @@ export const startDecoders = (count = Math.ceil(availableParallelism() / 4)): re
  * Reads one picture as a person sees it: turned by its EXIF orientation.
  *
  * @param source where it is; a path when left out
- * @returns [3, S, S] with S = `preprocess.crop`
+ * @returns [3, height, width] of the crop
  * @throws InputError naming the file
  */
 export async function readPicture(
@@ -31,7 +31,7 @@ export async function readPicture(
   preprocess: Preprocess,
   source: Source = { kind: 'file', path: name },
 ): Promise<Float32Array> {
-  const memory = new ArrayBuffer(3 * preprocess.crop ** 2 * 4)
+  const memory = new ArrayBuffer(4 * pictureLength(preprocess))
   const pictures = [{ name, source, draw: 0 }] as const
   const transform = { kind: 'evaluate', preprocess } as const
   const { memory: filled, reasons } = await decoder.ask({ transform, orient: true, memory, pictures }, [memory])

@@ -84,7 +84,7 @@ export function loadBatches(dataset: Dataset, options: LoaderOptions): AsyncIter
   const { batch, onSkip } = options
   const { preprocess, augment } = options
   const transform: Transform = augment ? { kind: 'train', preprocess, ...augment } : { kind: 'evaluate', preprocess }
-  const size = 3 * transformSize(transform) ** 2
+  const size = transformSize(transform)
   const manner = { transform, orient: options.orient ?? false, first: augment?.first ?? 0 }
   const order = options.order ?? Array.from(dataset.samples.keys())
   const workers = options.decoders ?? startDecoders(options.workers)

@@ -4,10 +4,10 @@
  */
 
 import { type AugmentRecipe, augmentImage } from '../images/augment/augment.js'
-import { type Preprocess, preprocessImage } from '../images/preprocess.js'
+import { type Preprocess, pictureLength, preprocessImage } from '../images/preprocess.js'
 import type { RgbImage } from '../images/resample.js'
 
-/** How a decoded picture becomes a [3, S, S] tensor. A structured-cloneable value. */
+/** How a decoded picture becomes a [3, height, width] tensor. A structured-cloneable value. */
 export type Transform =
   /** Resize, centre crop and normalise. */
   | { readonly kind: 'evaluate'; readonly preprocess: Preprocess }
@@ -20,13 +20,11 @@ export type Transform =
       readonly epoch: number
     }
 
-/** Side S of the result in pixels. */
-export function transformSize(transform: Transform): number {
-  return transform.preprocess.crop
-}
+/** Values of the result: 3·height·width. */
+export const transformSize = ({ preprocess }: Transform): number => pictureLength(preprocess)
 
 /**
- * Writes the transformed picture, [3, S, S], to `out`.
+ * Writes the transformed picture, [3, height, width], to `out`.
  *
  * @param draw the picture's position in the epoch's order
  */

@@ -32,7 +32,7 @@ if (port) {
   let closed = false
 
   const carryOut = async ({ transform, orient, memory, pictures }: Work): Promise<Done> => {
-    const length = 3 * transformSize(transform) ** 2
+    const length = transformSize(transform)
     const reasons: (string | null)[] = []
     let readable = 0
     for (const { name, source, draw } of pictures) {

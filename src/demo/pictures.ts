@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { NamedPicture } from '../analysis/visualize.js'
 import { scene, sceneClasses, sceneSeeds } from '../data/scenes/scene.js'
-import { cropPicture, normalise, preprocessOf } from '../images/preprocess.js'
+import { cropPicture, normalise, pictureLength, preprocessOf } from '../images/preprocess.js'
 import type { Model } from '../runtime/classifier.js'
 
 /** Pictures as a model reads them. */
@@ -30,7 +30,7 @@ export interface DrawOptions {
 export async function drawPictures(model: Model, options: DrawOptions): Promise<TestPictures> {
   const { count, masks, shown, onPicture } = options
   const preprocess = preprocessOf(model)
-  const length = 3 * preprocess.crop ** 2
+  const length = pictureLength(preprocess)
   const pixels = new Float32Array(count * length) // [N, 3, S, S]
   const found = { labels: new Int32Array(count), masks: [] as Uint8Array[], shown: [] as NamedPicture[] }
   for (let i = 0; i < count; i++) {

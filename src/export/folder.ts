@@ -16,14 +16,13 @@ import { lower, type Precision } from '../graph/passes/precision.js'
 import { type Preprocess, preprocessOf } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph } from '../models/build.js'
-import { checkSquare } from '../models/config.js'
 import { modelCost } from '../models/cost.js'
 import { planReduction, type ReductionRequest, storedChoice, storedPlan } from '../reduction/registry.js'
 import { modelConfigJson } from '../weights/config-file.js'
 import { saveSafetensors } from '../weights/files.js'
 import type { LoadedModel } from '../weights/load.js'
 import { type ExportMark, earlierExport, hashWeights } from './earlier.js'
-import { preprocessorConfigJson } from './preprocessor.js'
+import { keepsAspect, preprocessorConfigJson } from './preprocessor.js'
 
 export interface ExportOptions extends ReductionRequest {
   /** One ONNX file each; default fp32 alone. */
@@ -50,6 +49,8 @@ export interface ExportReport {
   readonly gmacs: number
   /** Pictures decide how many tokens are computed, and `gmacs` is the most it can be. */
   readonly gmacsAtMost?: true
+  /** What the files cannot say as it is. */
+  readonly warnings?: readonly string[]
 }
 
 /** Names that transformers.js looks for, by its `dtype`. */
@@ -68,7 +69,6 @@ const onnxFiles: Record<Precision, { readonly file: string; readonly dtype: stri
  */
 export async function exportModel(model: LoadedModel, out: string, options: ExportOptions = {}): Promise<ExportReport> {
   const { config } = model
-  checkSquare(config)
   const { features = false, elastic = false, portable = false } = options
   const { precisions = ['fp32'], preprocess = preprocessOf(model), weights = true } = options
   const reduction = planReduction(options, shapeOf(config))
@@ -110,10 +110,19 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
     await writeJson(join(folder, 'config.json'), withMark(json, { ...mark, files }))
   }
   await fillFolder(out, fill)
+  const squashed =
+    !keepsAspect(preprocess) &&
+    'preprocessor_config.json squashes pictures into the rectangle, as transformers.js knows no way that keeps their aspect; idlevit reads config.json, which does'
   const paths = ['config.json', WEIGHTS, ...files.map((file) => join('onnx', file)), 'preprocessor_config.json']
   const there = paths.filter((path) => existsSync(join(out, path)))
   const bytesOf = async (path: string) => ({ path, bytes: (await stat(join(out, path))).size })
-  return { out, files: await Promise.all(there.map(bytesOf)), gmacs, ...(varies && { gmacsAtMost: true }) }
+  return {
+    out,
+    files: await Promise.all(there.map(bytesOf)),
+    gmacs,
+    ...(varies && { gmacsAtMost: true }),
+    ...(squashed && { warnings: [squashed] }),
+  }
 }
 
 const WEIGHTS = 'model.safetensors'

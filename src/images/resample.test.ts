@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { golden } from '../../test/support/shared.js'
+import { createRandom } from '../random.js'
 import { parseSafetensors } from '../weights/safetensors.js'
 import { decodeImage } from './decode.js'
 import { type Interpolation, type RgbImage, resizeBox, resizeCrop } from './resample.js'
@@ -162,4 +163,18 @@ describe('resizeBox', () => {
       resizeBox(alone, { left: 0, top: 0, width: 7, height: 6 }, 11, 4),
     )
   })
+})
+
+it('a rectangle is covered by the picture at its aspect, and cut out of the middle', () => {
+  const [width, height] = [100, 60]
+  const random = createRandom(3)
+  const image = { width, height, data: Uint8Array.from({ length: 3 * width * height }, () => random.bits() >>> 24) }
+  // 60/40 is less than 100/30: the height becomes 40, the width 100 / 1.5 = 66.7, rounded; 67 - 24 leaves 21.5 in front, to even.
+  const whole = resizeBox(image, { left: 0, top: 0, width, height }, 67, 40) // [40, 67, 3]
+  const rows = Array.from({ length: 36 }, (_, y) => [
+    ...whole.subarray(((y + 2) * 67 + 22) * 3, ((y + 2) * 67 + 46) * 3),
+  ])
+  assert.deepEqual([...resizeCrop(image, [40, 30], [36, 24])], rows.flat())
+  const squashed = resizeBox(image, { left: 0, top: 0, width, height }, 30, 40) // [40, 30, 3]
+  assert.deepEqual(resizeCrop(image, [40, 30], [40, 30], { mode: 'squash' }), squashed)
 })

@@ -7,6 +7,7 @@
  */
 
 import { bytesAt, kernels, reserve, write } from './kernels.js'
+import { type Sides, sidesOf } from './sides.js'
 
 /** An 8-bit sRGB picture: `data` is [height, width, 3], interleaved. */
 export interface RgbImage {
@@ -219,9 +220,9 @@ function centered(size: number, crop: number) {
   return { start: 0, count: size, offset: (crop - size) >> 1 }
 }
 
-/** What of a picture becomes square, and by which kernel. */
+/** What of a picture is kept, and by which kernel. */
 export interface ResizeManner {
-  /** `center` (default) resizes the shorter side and keeps the aspect; `squash` makes both sides `resize` long. */
+  /** `center` (default) resizes the shorter side and keeps the aspect; `squash` makes the sides `resize` long. */
   readonly mode?: 'center' | 'squash'
   /** Default `bicubic`. */
   readonly interpolation?: Interpolation
@@ -232,23 +233,34 @@ export interface ResizeManner {
  * `int(resize * long / short)`, the crop starts at `int(round((side - crop) / 2))`, ties to even. A crop larger than
  * the resized picture is filled up with zeros around it.
  *
- * @returns RGB, [crop, crop, 3]
+ * Where `resize` is a rectangle, the picture becomes the smallest of its aspect that covers it, its sides rounded: timm's
+ * `ResizeKeepRatio` (timm/data/transforms.py).
+ *
+ * @returns RGB, [height, width, 3] of `crop`
  */
-export function resizeCrop(image: RgbImage, resize: number, crop: number, manner: ResizeManner = {}): Uint8Array {
+export function resizeCrop(image: RgbImage, resize: Sides, crop: Sides, manner: ResizeManner = {}): Uint8Array {
   const { mode = 'center', interpolation = 'bicubic' } = manner
-  const short = Math.min(image.width, image.height)
-  const side = (length: number) => (mode === 'squash' ? resize : Math.trunc((resize * length) / short))
-  const width = side(image.width)
-  const height = side(image.height)
-  const x = centered(width, crop)
-  const y = centered(height, crop)
+  const [height, width] = mode === 'squash' ? sidesOf(resize) : keptAspect(image, resize)
+  const [cropHeight, cropWidth] = sidesOf(crop)
+  const x = centered(width, cropWidth)
+  const y = centered(height, cropHeight)
   const whole = { left: 0, top: 0, width: image.width, height: image.height }
   const part = { left: x.start, top: y.start, width: x.count, height: y.count }
   const rgb = resample(image, whole, width, height, part, interpolation) // [y.count, x.count, 3]
-  if (x.count === crop && y.count === crop) return rgb
-  const padded = new Uint8Array(crop * crop * 3)
+  if (x.count === cropWidth && y.count === cropHeight) return rgb
+  const padded = new Uint8Array(cropHeight * cropWidth * 3)
   for (let row = 0; row < y.count; row++) {
-    padded.set(rgb.subarray(row * x.count * 3, (row + 1) * x.count * 3), ((y.offset + row) * crop + x.offset) * 3)
+    padded.set(rgb.subarray(row * x.count * 3, (row + 1) * x.count * 3), ((y.offset + row) * cropWidth + x.offset) * 3)
   }
   return padded
+}
+
+/** Height and width of a picture that keeps its aspect. */
+function keptAspect({ height, width }: RgbImage, resize: Sides): readonly [number, number] {
+  if (typeof resize === 'number') {
+    const short = Math.min(width, height)
+    return [Math.trunc((resize * height) / short), Math.trunc((resize * width) / short)]
+  }
+  const ratio = Math.min(height / resize[0], width / resize[1])
+  return [roundHalfEven(height / ratio), roundHalfEven(width / ratio)]
 }

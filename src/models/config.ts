@@ -6,7 +6,6 @@
  * 2304.07193; registers: arXiv 2309.16588; DINOv3: arXiv 2508.10104.
  */
 
-import { fail } from '../errors.js'
 import type { Rotary } from './rotary.js'
 
 /** Sizes and options of a vision transformer; what is left out is as in DeiT. */
@@ -117,17 +116,6 @@ export const pictureSize = ({
   imageSize,
   imageHeight = imageSize,
 }: Pick<VitConfig, 'imageSize' | 'imageHeight'>): readonly [number, number] => [imageHeight, imageSize]
-
-/**
- * Refuses a picture that is not square, where pictures are made square.
- *
- * @throws InputError
- */
-export function checkSquare(config: Pick<VitConfig, 'imageSize' | 'imageHeight'>): void {
-  const [height, width] = pictureSize(config)
-  if (height !== width)
-    fail(`pictures are made square here, found a model for ${height} x ${width}: --crop runs it at another size`)
-}
 
 /** Rows and columns of patches. */
 export function gridSize(config: PictureSizes): readonly [number, number] {

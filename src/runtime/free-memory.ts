@@ -2,6 +2,7 @@
 
 import { freemem } from 'node:os'
 import { fail } from '../errors.js'
+import { pictureSize } from '../models/config.js'
 import type { Classifier } from './classifier.js'
 
 /**
@@ -11,8 +12,8 @@ import type { Classifier } from './classifier.js'
  */
 export function checkMemory(classifiers: readonly Classifier[], batch: number): void {
   const [first] = classifiers
-  const side = first?.model.config.imageSize ?? 0
-  const loader = 3 * batch * 3 * side * side * 4 // pictures of the batch in use and of those decoded ahead
+  const [height, width] = first ? pictureSize(first.model.config) : [0, 0]
+  const loader = 3 * batch * 3 * height * width * 4 // pictures of the batch in use and of those decoded ahead
   const needed = classifiers.reduce((sum, classifier) => sum + classifier.memory(batch), loader)
   const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
   if (needed > freemem())

@@ -3,10 +3,9 @@
 import { fail } from '../errors.js'
 import type { ReadOptions } from '../images/fetch.js'
 import { nameOfPicture, type PictureInput } from '../images/input.js'
-import { type Preprocess, preprocessImage, preprocessOf } from '../images/preprocess.js'
+import { type Preprocess, pictureLength, preprocessImage, preprocessOf } from '../images/preprocess.js'
 import { readImage } from '../images/read.js'
 import { withLabels } from '../labels/default.js'
-import { checkSquare } from '../models/config.js'
 import { choiceOf } from '../models/steps.js'
 import { withStored } from '../reduction/registry.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
@@ -36,7 +35,7 @@ export interface EmbedPictureOptions extends ClassifyOptions {
 /** A classifier that reads pictures. */
 export interface PictureClassifier extends Classifier {
   readonly preprocess: Preprocess
-  /** Normalised pixels `[3, S, S]` of a picture; EXIF orientation is applied. Takes what `classify` takes. */
+  /** Normalised pixels `[3, height, width]` of a picture; EXIF orientation is applied. Takes what `classify` takes. */
   read(picture: PictureInput, options?: ReadOptions): Promise<Float32Array>
   /**
    * The best `top` labels of a picture: a path, a URL, bytes, a `Blob`, a stream or pixels (see {@link PictureInput}).
@@ -86,7 +85,6 @@ const DEFAULT_BATCH = 16
  */
 export async function loadClassifier(spec: string, options: LoadClassifierOptions = {}): Promise<PictureClassifier> {
   const model = withLabels(await loadModel(spec, options), options.labels)
-  checkSquare(model.config)
   const opened = await openNodeClassifier(model, {
     ...options,
     ...withStored(options, options.steps ? choiceOf(model.idle) : model.idle),
@@ -109,7 +107,7 @@ export async function loadClassifier(spec: string, options: LoadClassifierOption
     for (let from = 0; from < pictures.length; from += batch) {
       const chosen = pictures.slice(from, from + batch)
       const read = await inOrder(chosen.map((picture, i) => readNamed(picture, names[from + i] as string, options)))
-      const pixels = new Float32Array(read.length * 3 * preprocess.crop ** 2) // [B, 3, S, S]
+      const pixels = new Float32Array(read.length * pictureLength(preprocess)) // [B, 3, height, width]
       for (const [i, picture] of read.entries()) pixels.set(picture, i * picture.length)
       results.push(...(await use(pixels)))
     }

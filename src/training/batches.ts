@@ -6,7 +6,7 @@ import type { Dataset } from '../data/dataset.js'
 import type { Decoder } from '../data/decoder.js'
 import { loadBatches } from '../data/loader.js'
 import { mixBatch, softTargets } from '../images/augment/mix.js'
-import type { Preprocess } from '../images/preprocess.js'
+import { cropSides, type Preprocess } from '../images/preprocess.js'
 import { keyedRandom } from '../keyed-random.js'
 import type { Recipe } from './recipe.js'
 import type { TrainingData } from './run.js'
@@ -22,7 +22,7 @@ export function trainingData(
 ): TrainingData {
   const pictures = dataset.samples.length
   const { seed, batch, repeats, augment, mix, smoothing } = recipe
-  const side = preprocess.crop
+  const [height, width] = cropSides(preprocess)
   return {
     pictures,
     async *batches(epoch, drawn, onSkip) {
@@ -39,9 +39,9 @@ export function trainingData(
       for await (const { pixels, labels, positions } of loaded) {
         if (labels.length < batch) return
         const reached = drawn + (positions[batch - 1] as number) + 1
-        const weight = mixBatch(pixels, batch, mix, keyedRandom(seed, 'mix', epoch, reached))
+        const weight = mixBatch(pixels, [batch, 3, height, width], mix, keyedRandom(seed, 'mix', epoch, reached))
         yield {
-          pixels: { data: pixels, shape: [batch, 3, side, side] },
+          pixels: { data: pixels, shape: [batch, 3, height, width] },
           targets: { data: softTargets(labels, classes, weight, smoothing), shape: [batch, classes] },
           drawn: reached,
         }

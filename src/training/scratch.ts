@@ -1,6 +1,6 @@
 /** Models that start from seeded random weights: a preset's architecture, or a smaller one for smaller pictures. */
 import { fail } from '../errors.js'
-import type { VitConfig } from '../models/config.js'
+import { pictureSize, type VitConfig } from '../models/config.js'
 import { findPreset, presets } from '../models/presets.js'
 import { checkMaps, isSwin, type SwinConfig } from '../models/swin-config.js'
 import { randomVit } from '../weights/init.js'
@@ -9,6 +9,8 @@ import type { LoadedModel } from '../weights/load.js'
 /** Sizes that replace the preset's. */
 export interface ScratchSizes {
   readonly imageSize?: number
+  /** Of pictures that are not square. */
+  readonly imageHeight?: number
   readonly patchSize?: number
   readonly width?: number
   readonly depth?: number
@@ -27,8 +29,9 @@ export function scratchModel(preset: string, sizes: ScratchSizes, seed: number):
   const base = findPreset(preset)?.config ?? fail(`--model: random weights need one of ${known}, found ${preset}`)
   const config: VitConfig = { ...base, ...sizes, hidden: (base.hidden / base.width) * (sizes.width ?? base.width) }
   if (isSwin(base)) return scratchSwin(preset, base, sizes, seed)
-  const { imageSize, patchSize, width, heads } = config
-  if (imageSize % patchSize !== 0) fail(`--crop: wanted a multiple of the patch size ${patchSize}, found ${imageSize}`)
+  const { patchSize, width, heads } = config
+  for (const side of pictureSize(config))
+    if (side % patchSize !== 0) fail(`--crop: wanted a multiple of the patch size ${patchSize}, found ${side}`)
   if (config.stem !== undefined && patchSize % 2 !== 0)
     fail(`--patch: wanted an even number of pixels, which the stem of ${preset} halves, found ${patchSize}`)
   if (width % heads !== 0) fail(`--width: wanted a multiple of the ${heads} heads, found ${width}`)
@@ -40,7 +43,9 @@ export function scratchModel(preset: string, sizes: ScratchSizes, seed: number):
  * windows up to the preset's that divide its maps.
  */
 function scratchSwin(name: string, base: SwinConfig, sizes: ScratchSizes, seed: number): LoadedModel {
-  const { depth, width = base.width, heads = base.heads } = sizes
+  const { depth, width = base.width, heads = base.heads, imageHeight } = sizes
+  if (imageHeight !== undefined)
+    fail(`--crop: wanted a square for a Swin with random weights, found ${imageHeight} x ${sizes.imageSize}`)
   const blocks = base.stages.map((stage) => stage.depth).join(', ')
   if (depth !== undefined && depth !== base.depth)
     fail(`--depth: the blocks of a Swin are told by stage, here ${blocks}, found ${depth}`)

@@ -54,7 +54,9 @@ export function checkTeacher(
     found === wanted || fail(`--teacher ${name}: wanted ${wanted} ${what} as the student has, found ${found}${advice}`)
   const rowsOf = (of: VitConfig) => prefixTokens(of) + readOutOf(of).tokens
   if (answers) fit('classes', config.classes, student.classes)
-  fit('pixels a side', config.imageSize, student.imageSize)
+  const [size, wanted] = [pictureSize(config), pictureSize(student)]
+  fit('pixels a side', size[1], wanted[1])
+  fit('pixels of height', size[0], wanted[0])
   const advice = '; --feature-weight 0 distils the logits alone'
   if (rows !== 'none') fit('channels', readOutOf(config).width, readOutOf(student).width, advice)
   if (rows === 'all') fit('tokens', rowsOf(config), rowsOf(student), advice)

@@ -11,7 +11,7 @@ import { fail } from '../errors.js'
 import { type Skipped, skippedPicture } from '../evaluation/evaluate.js'
 import { hashWeights } from '../export/earlier.js'
 import type { Precision } from '../graph/passes/precision.js'
-import type { Preprocess } from '../images/preprocess.js'
+import { type Preprocess, pictureLength } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
 import type { Model } from '../runtime/classifier.js'
 import type { SessionOptions } from '../runtime/session.js'
@@ -59,7 +59,7 @@ export async function runTuning(request: RunRequest): Promise<TuneReport> {
   if (count < FEWEST) fail(`${dataset.name}: wanted at least ${FEWEST} pictures, found ${count}`)
   const parts = partsOf(count)
   const batch = Math.min(request.batch, ...Object.values(parts).map(({ length }) => length))
-  checkRoom(Math.max(...Object.values(parts).map(({ length }) => length)), preprocess.crop)
+  checkRoom(Math.max(...Object.values(parts).map(({ length }) => length)), pictureLength(preprocess))
   const weights = hashWeights(model.state as StateDict)
   const common = {
     ...{ model: weights, data: dataset.name, pictures: count, seed, names: namesOf(data), preprocess },
@@ -147,8 +147,8 @@ function namesOf({ samples }: Dataset): string {
 }
 
 /** Refuses pictures that do not fit into half of the memory that is free. */
-function checkRoom(pictures: number, side: number): void {
-  const needed = 2 * pictures * 3 * side ** 2 * 4
+function checkRoom(pictures: number, values: number): void {
+  const needed = 2 * pictures * values * 4
   const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
   if (needed > freemem() / 2)
     fail(

@@ -1,15 +1,16 @@
 /** A classifier of an ONNX file that `idlevit export` wrote: its plan is the file's, or an input when it is elastic. */
 
 import { fail } from '../errors.js'
+import { type Sides, sidesOf } from '../images/sides.js'
 import { shapeOf } from '../models/backbone.js'
-import { imageTokens, prefixTokens, type VitConfig } from '../models/config.js'
+import { imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
 import { checkElastic, planReduction, type StoredReduction, withStored } from '../reduction/registry.js'
 import { KEEP_INPUT, type KeepRequest } from '../reduction/schedule.js'
 import type { Classifier, ClassifierOptions, ForwardResult } from '../runtime/classifier.js'
 import { topPredictions } from '../runtime/classifier.js'
 import { cachedPictures, inMicroBatches } from '../runtime/microbatch.js'
 import { createSession, type WebRuntimeOptions } from '../runtime/web.js'
-import type { BuiltModel } from '../weights/build.js'
+import { type BuiltModel, sideOf } from '../weights/build.js'
 import { readModelConfig } from '../weights/config-file.js'
 import type { ModelConfigFile, SaidSize } from '../weights/config-said.js'
 import { describedSwin } from '../weights/config-swin.js'
@@ -27,10 +28,12 @@ export function describedModel(
   const type = String(config.model_type)
   const file = readModelConfig(config, `${files.where}config.json`, type === 'swin')
   const sizes = type === 'swin' ? describedSwin(config, file.source, classesOf(file)) : vitConfig(file, type === 'deit')
-  const side = imageSize ?? preprocess?.crop ?? sizes.imageSize
-  if (side !== sizes.imageSize)
-    fail(`imageSize: wanted ${sizes.imageSize}, for which the ONNX file was exported, found ${side}`)
-  const pictures = findPreprocess(sizes, sizes.imageSize, {
+  const size = pictureSize(sizes)
+  const asked = sideOf({ ...(imageSize !== undefined && { imageSize }), ...(preprocess && { preprocess }) }) ?? size
+  const text = (each: Sides) => [...new Set(sidesOf(each))].join(' x ')
+  if (sidesOf(asked).join() !== size.join())
+    fail(`imageSize: wanted ${text(size)}, for which the ONNX file was exported, found ${text(asked)}`)
+  const pictures = findPreprocess(sizes, size, {
     given: preprocess,
     config: file,
     id: files.id,
@@ -58,8 +61,10 @@ const classesOf = ({ labels, source }: ModelConfigFile): number =>
 function vitConfig(file: ModelConfigFile, distilled: boolean): VitConfig {
   const size = (name: SaidSize['size']): number =>
     file.sizes.find(({ size }) => size === name)?.value ?? fail(`${file.source}: no ${name}`)
+  const { imageSize = size('imageSize'), imageHeight } = file.hints ?? {}
   return {
-    imageSize: size('imageSize'),
+    imageSize,
+    ...(imageHeight !== undefined && { imageHeight }),
     patchSize: size('patchSize'),
     width: size('width'),
     depth: size('depth'),
@@ -139,17 +144,18 @@ export async function openExported(
   const running = inMicroBatches(session, microBatch, [KEEP_INPUT])
   const shape = shapeOf(config)
   const plan = planReduction(withStored(options, planOf(elastic, model)), shape)
-  const S = config.imageSize
+  const [height, width] = pictureSize(config)
+  const length = 3 * height * width
 
   async function forward(pixels: Float32Array, request?: KeepRequest): Promise<ForwardResult> {
-    const batch = pixels.length / (3 * S * S)
+    const batch = pixels.length / length
     if (!Number.isInteger(batch) || batch === 0)
-      throw new Error(`pixels: wanted a multiple of 3·${S}·${S} = ${3 * S * S} values, found ${pixels.length}`)
+      throw new Error(`pixels: wanted a multiple of 3·${height}·${width} = ${length} values, found ${pixels.length}`)
     if (request && !elastic) fail(`keep: ${file} has a fixed plan; an elastic export takes one`)
     const asked = request ? { ...plan, ...planReduction({ method: plan.method, ...request }, shape) } : plan
     if (elastic) checkElastic(asked, shape)
     const outputs = await running.run({
-      pixel_values: { data: pixels, shape: [batch, 3, S, S] },
+      pixel_values: { data: pixels, shape: [batch, 3, height, width] },
       ...(elastic && { [KEEP_INPUT]: { data: BigInt64Array.from(asked.keep, BigInt), shape: [config.depth] } }),
     })
     return {

@@ -5,6 +5,7 @@
 
 import { fail } from '../errors.js'
 import type { Preprocess } from '../images/preprocess.js'
+import { type Sides, sidesOf } from '../images/sides.js'
 import { parametersOf } from '../models/backbone.js'
 import { cascadeParameters, refuseCascade } from '../models/cascade.js'
 import { type PositionResizing, pictureSize, type VitConfig } from '../models/config.js'
@@ -45,9 +46,12 @@ export interface BuildModelOptions {
   readonly folder?: string
   /** Attention heads, where no file says them or says them wrongly. */
   readonly heads?: number
-  /** The picture side to run at; the position embedding is resized when it differs. Default: as in the weights. */
-  readonly imageSize?: number
-  /** How pictures are made; what is left out is as the files say. `crop` is the picture side. */
+  /**
+   * The picture side to run at, or height and width; the position embedding is resized when it differs. Default: as in the
+   * weights.
+   */
+  readonly imageSize?: Sides
+  /** How pictures are made; what is left out is as the files say. `crop` is the picture side, of rectangles the width. */
   readonly preprocess?: Partial<Preprocess>
   /** Also take a cascade of nets (DVT), which is run by itself; default: it is refused. */
   readonly cascades?: boolean
@@ -119,7 +123,7 @@ export function buildModel(state: StateDict, options: BuildModelOptions = {}): B
     [...expected.keys()].map((name) => [name, renamed.get(name) ?? fail(`no ${name}`)]),
   )
   const resized = (isSwin(config) ? resizeSwin : resizeVit)(config, ordered, sideOf(options) ?? pictureSize(config))
-  const pictures = findPreprocess(config, resized.config.imageSize, {
+  const pictures = findPreprocess(config, pictureSize(resized.config), {
     given: options.preprocess,
     config: file,
     id,
@@ -229,9 +233,11 @@ function buildCascade(state: StateDict, options: BuildModelOptions): BuiltModel 
   const expected = cascadeParameters(config)
   checkState(state, expected)
   const side = sideOf(options) ?? config.imageSize
-  if (side !== config.imageSize)
-    fail(`a cascade of nets (DVT) takes pictures of ${config.imageSize} pixels and no others, found ${side}`)
-  const pictures = findPreprocess(config, side, { given: options.preprocess, config: file, id })
+  if (sidesOf(side).some((each) => each !== config.imageSize))
+    fail(
+      `a cascade of nets (DVT) takes pictures of ${config.imageSize} pixels and no others, found ${sidesOf(side).join(' x ')}`,
+    )
+  const pictures = findPreprocess(config, config.imageSize, { given: options.preprocess, config: file, id })
   const labels = file?.labels?.length === config.classes ? file.labels : undefined
   const { thresholds } = file ?? {}
   if (thresholds)
@@ -269,12 +275,16 @@ function methodWeights(state: StateDict): (readonly [string, readonly number[]])
 
 const originOf = ({ source, guessed }: Origin): Origin => ({ source, guessed })
 
-/** The picture side that is asked for, as `imageSize` or as the crop. */
-export function sideOf({ imageSize, preprocess }: Pick<BuildModelOptions, 'imageSize' | 'preprocess'>) {
-  const crop = preprocess?.crop
-  if (imageSize !== undefined && crop !== undefined && crop !== imageSize)
-    fail(`crop: wanted the picture side ${imageSize}, found ${crop}`)
-  return imageSize ?? crop
+/** The picture size that is asked for, as `imageSize` or as the crop. */
+export function sideOf({
+  imageSize,
+  preprocess: { crop, cropHeight } = {},
+}: Pick<BuildModelOptions, 'imageSize' | 'preprocess'>): Sides | undefined {
+  const cropped: Sides | undefined = crop === undefined ? undefined : [cropHeight ?? crop, crop]
+  const text = (size: Sides) => [...new Set(sidesOf(size))].join(' x ')
+  if (imageSize !== undefined && cropped !== undefined && sidesOf(cropped).join() !== sidesOf(imageSize).join())
+    fail(`crop: wanted the picture side ${text(imageSize)}, found ${text(cropped)}`)
+  return imageSize ?? cropped
 }
 
 /** The config.json, held against the shapes; `foreign` when it, and so what lies beside it, is of other weights. */

@@ -127,7 +127,7 @@ const activationNames = {
 function readOwnPreprocess(value: unknown, source: string): Preprocess {
   const where = `${source}: idlevit.preprocess`
   if (!isObject(value)) return fail(`${where} should be an object, found ${quoted(value)}`)
-  const { resize, crop, mean, std, mode, interpolation } = value
+  const { resize, crop, mean, std, mode, interpolation, resizeHeight, cropHeight } = value
   const channels = (each: unknown): each is PerChannel =>
     Array.isArray(each) && each.length === 3 && each.every((number) => Number.isFinite(number))
   if (!channels(mean) || !channels(std)) return fail(`${where} should have mean and std of three channels`)
@@ -135,6 +135,8 @@ function readOwnPreprocess(value: unknown, source: string): Preprocess {
     {
       resize: resize as number,
       crop: crop as number,
+      ...(resizeHeight !== undefined && { resizeHeight: resizeHeight as number }),
+      ...(cropHeight !== undefined && { cropHeight: cropHeight as number }),
       mean,
       std,
       ...(mode !== undefined && { mode: mode as 'center' }),

@@ -64,11 +64,13 @@ const held: Readonly<Record<string, (value: unknown, shape: VitShape) => boolean
 const pools = { token: 'class', '': 'class', avg: 'mean', map: 'attention' } as const
 const activations = { gelu: 'gelu', gelu_tanh: 'gelu-tanh', quick_gelu: 'quick-gelu', silu: 'silu' } as const
 
-/** The picture's side, of one number or of channels, height and width, where they say it well. */
-function squareOf(size: unknown): { imageSize?: number } {
-  const [channels, height, width] = Array.isArray(size) ? size : [3, size, size]
-  const good = channels === 3 && Number.isInteger(height) && height > 0 && height === width
-  return good ? { imageSize: height } : {}
+/** The picture's size, of one number, of height and width, or of channels before these, where they say it well. */
+function pictureOf(size: unknown): { imageSize?: number; imageHeight?: number } {
+  const sides: unknown[] = Array.isArray(size) ? size : [size, size]
+  const [channels, height, width] = sides.length === 2 ? [3, ...sides] : sides
+  const good = (side: unknown): side is number => typeof side === 'number' && Number.isInteger(side) && side > 0
+  if (channels !== 3 || !good(height) || !good(width)) return {}
+  return { imageSize: width, ...(height !== width && { imageHeight: height }) }
 }
 
 /** @throws InputError when it describes a model that is none of ours, or a field holds nonsense */
@@ -78,7 +80,11 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
   if (architecture !== undefined && (!plain.test(architecture) || different.test(architecture)))
     field.wrong('architecture', 'a ViT, DeiT, or an image encoder of their kind')
   const pretrained = field.object('pretrained_cfg') ?? json
-  const given = field.object('model_args') ?? {}
+  const { img_size: pair, ...others }: JsonObject = field.object('model_args') ?? {}
+  // A rectangle is held against the weights as such, a square as its side.
+  const rectangle = Array.isArray(pair) && pair.length === 2 && pair[0] !== pair[1]
+  const side = Array.isArray(pair) && !rectangle ? pair[0] : pair
+  const given: JsonObject = { ...others, ...(side !== undefined && !rectangle && { img_size: side }) }
   const argument = fieldsOf(given, source, 'model_args.')
   for (const name of Object.keys(given)) {
     const allowed = required[name]
@@ -115,7 +121,7 @@ export function readTimmConfig(json: JsonObject, source: string): ModelConfigFil
     warnings: [],
     hints: {
       resizing: 'antialias', // resample_abs_pos_embed
-      ...squareOf(argument.count('img_size')?.value ?? pretrained.input_size),
+      ...pictureOf(rectangle ? pair : (argument.count('img_size')?.value ?? pretrained.input_size)),
       ...(given.global_pool !== undefined || json.global_pool !== undefined ? { pool } : {}),
       ...(activation !== undefined && { activation: activations[activation as keyof typeof activations] }),
     },

@@ -4,6 +4,7 @@ import { basename, dirname, join, sep } from 'node:path'
 import { fail, InputError } from '../errors.js'
 import { fileError, readWholeFile } from '../files.js'
 import { overridePreprocess, type Preprocess } from '../images/preprocess.js'
+import { type Sides, sidesOf } from '../images/sides.js'
 import type { VitConfig } from '../models/config.js'
 import { findPreset, hubOf, type Preset, presets } from '../models/presets.js'
 import { checkMaps, isSwin } from '../models/swin-config.js'
@@ -29,15 +30,15 @@ export interface LoadedModel
 export interface LoadOptions {
   /** `random:SEED` for seeded random weights of a preset. */
   readonly init?: string
-  /** The picture side to run at; the position embedding is resized when it differs. */
-  readonly imageSize?: number
+  /** The picture side to run at, or height and width; the position embedding is resized when it differs. */
+  readonly imageSize?: Sides
   /** Also take a cascade of nets (DVT), which `openNodeClassifier` runs and little else can; default: it is refused. */
   readonly cascades?: boolean
   /** Take the moving average of the weights (`model_ema`) when the checkpoint has one. */
   readonly ema?: boolean
   /** Attention heads, where no file says them or says them wrongly. */
   readonly heads?: number
-  /** How pictures are made; what is left out is as the model's files say. `crop` is the picture side. */
+  /** How pictures are made; what is left out is as the model's files say. `crop` is the picture side, of rectangles the width. */
   readonly preprocess?: Partial<Preprocess>
   /** Called while files come from the hub. */
   readonly onProgress?: (progress: HubProgress) => void
@@ -93,9 +94,11 @@ async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
 /** Sizes, preprocessing and origins of a preset, without its weights. */
 export function presetSizes(preset: Preset, options: Pick<LoadOptions, 'imageSize' | 'heads' | 'preprocess'>) {
   const { config } = preset
-  const imageSize = sideOf(options) ?? config.imageSize
-  if (!Number.isInteger(imageSize) || imageSize < 1 || imageSize % config.patchSize !== 0)
-    fail(`an image size of ${imageSize} is no multiple of the patch size ${config.patchSize}`)
+  const size = sidesOf(sideOf(options) ?? config.imageSize)
+  const [height, width] = size
+  for (const side of size)
+    if (!Number.isInteger(side) || side < 1 || side % config.patchSize !== 0)
+      fail(`an image size of ${side} is no multiple of the patch size ${config.patchSize}`)
   const { heads } = findHeads(config.width, config.depth, { given: options.heads ?? config.heads })
   const own = { source: "the preset's own", guessed: false }
   const origins: ModelOrigins = {
@@ -103,12 +106,12 @@ export function presetSizes(preset: Preset, options: Pick<LoadOptions, 'imageSiz
     layerNormEps: own,
     preprocess: own,
   }
-  const sized: VitConfig = { ...config, imageSize, heads }
+  const sized: VitConfig = { ...config, imageSize: width, ...(height !== width && { imageHeight: height }), heads }
   if (isSwin(sized)) {
     checkMaps(sized)
     if (heads !== config.heads) fail(`heads: a Swin has its own in every stage, found ${heads}`)
   }
-  const pictures = config.stem === undefined ? deitPreprocess(imageSize) : lvvitPreprocess(imageSize, config)
+  const pictures = config.stem === undefined ? deitPreprocess(size) : lvvitPreprocess(size, config)
   return {
     config: sized,
     preprocess: overridePreprocess({ ...pictures, ...preset.statistics }, options.preprocess ?? {}),

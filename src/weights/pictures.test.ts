@@ -108,7 +108,10 @@ test('Hugging Face: what cannot be done exactly, or meant, is refused by the fie
   const cases: readonly [file: object, reason: RegExp][] = [
     [{ ...straight, resample: 0 }, /p\.json: resample should be a number from 1 to 5, found 0$/],
     [{ ...straight, do_resize: false }, /do_resize should be true, found false/],
-    [{ ...straight, size: { height: 224, width: 256 } }, /size should be one side, a square or the shortest edge/],
+    [
+      { ...straight, size: { height: 0, width: 256 } },
+      /size should be one side, a height and a width, or the shortest edge/,
+    ],
     [{ ...straight, size: { longest_edge: 224 } }, /size should be/],
     [{ ...straight, size: { shortest_edge: 224 } }, /do_center_crop should be true where the aspect is kept/],
     [{ ...straight, do_pad: true }, /do_pad is true, which is not known here/],
@@ -162,7 +165,7 @@ test('timm: pretrained_cfg, at any picture side', () => {
     [{ crop_mode: 'border' }, /pretrained_cfg\.crop_mode should be "center" or "squash", found "border"/],
     [{ interpolation: 'random' }, /pretrained_cfg\.interpolation should be box, .* found "random"/],
     [{ crop_pct: 90 }, /pretrained_cfg\.crop_pct should be a share above 0 and at most 1, as in 0\.875, found 90/],
-    [{ input_size: [3, 224, 256] }, /pretrained_cfg\.input_size should be \[3, side, side\], found \[3,224,256\]/],
+    [{ input_size: [3, 224, 0] }, /pretrained_cfg\.input_size should be \[3, height, width\], found \[3,224,0\]/],
     [{ mean: [127.5, 127.5, 127.5] }, /pretrained_cfg\.mean: .* so 0\.5,0\.5,0\.5 was probably meant/],
   ] as const)
     assert.throws(() => find({ config: timm({ ...augreg, ...change }) }), reason)
@@ -230,4 +233,28 @@ test('what export writes reads back the same', () => {
       readPreprocessor(JSON.parse(JSON.stringify(preprocessorConfigJson(preprocess))), 'p.json'),
       preprocess,
     )
+})
+
+test('rectangles: what timm and Hugging Face say of them, at any picture size', () => {
+  const rectangle = { ...presets['deit-tiny']?.config, imageSize: 128, imageHeight: 384 } as VitConfig
+  const timm = { architecture: 'vit_small', pretrained_cfg: { ...augreg, input_size: [3, 384, 128] } }
+  const config = readModelConfig(timm, 'c.json')
+  // timm gives the resize of a rectangle no kernel: its default is bilinear.
+  const wanted = { resize: 142, resizeHeight: 426, crop: 128, cropHeight: 384, ...half, interpolation: 'bilinear' }
+  assert.deepEqual(findPreprocess(rectangle, [384, 128], { config }).preprocess, wanted)
+  const half192 = { ...wanted, resize: 71, resizeHeight: 213, crop: 64, cropHeight: 192 }
+  assert.deepEqual(findPreprocess(rectangle, [192, 64], { config }).preprocess, half192)
+  const square = { resize: 142, crop: 128, ...half }
+  assert.deepEqual(findPreprocess(rectangle, 128, { config }).preprocess, square)
+  const json = { image_processor_type: 'ViTImageProcessor', size: { height: 384, width: 128 }, resample: 3 }
+  const squashed = { resize: 128, resizeHeight: 384, crop: 128, cropHeight: 384, mode: 'squash', ...half }
+  const preprocessor = { json, source: 'p.json' }
+  assert.deepEqual(findPreprocess(rectangle, [384, 128], { preprocessor }).preprocess, squashed)
+  const given = { resize: 160, resizeHeight: 400 }
+  const { resize, resizeHeight } = findPreprocess(rectangle, [384, 128], { config, given }).preprocess
+  assert.deepEqual([resizeHeight, resize], [400, 160])
+  assert.throws(
+    () => findPreprocess(rectangle, [384, 128], { config, given: { resize: 400 } }),
+    /resize: wanted a height and a width for pictures of 384 x 128, found 400/,
+  )
 })

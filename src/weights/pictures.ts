@@ -6,8 +6,16 @@
  * preprocessor_config.json; LV-ViT's recipe for models of its kind; ImageNet's statistics, which is a guess.
  */
 import { InputError } from '../errors.js'
-import { imagenetPreprocess, overridePreprocess, type Preprocess, preprocessAt } from '../images/preprocess.js'
-import type { VitConfig } from '../models/config.js'
+import {
+  cropSides,
+  imagenetPreprocess,
+  overridePreprocess,
+  type Preprocess,
+  preprocessAt,
+  sizesFor,
+} from '../images/preprocess.js'
+import { type Sides, sidesOf } from '../images/sides.js'
+import { pictureSize, type VitConfig } from '../models/config.js'
 import type { ModelConfigFile } from './config-said.js'
 import type { Origin } from './heads.js'
 import { readInputSize, readPreprocessor, readPretrained } from './preprocessor-file.js'
@@ -33,28 +41,37 @@ export interface FoundPreprocess extends Origin {
  * Finds the preprocessing.
  *
  * @param native - sizes of the model as its weights have them
- * @param imageSize - the picture side it runs at: the crop's share of the resized picture stays
+ * @param size - the pictures it runs at: the crop's share of the resized picture stays
  * @throws InputError when what is said cannot be meant, or cannot be carried out exactly
  */
-export function findPreprocess(native: VitConfig, imageSize: number, clues: PictureClues): FoundPreprocess {
-  const { given = {} } = clues
-  const overrides = { ...given, crop: imageSize }
+export function findPreprocess(native: VitConfig, size: Sides, clues: PictureClues): FoundPreprocess {
+  const { given: { cropHeight: _, ...given } = {} } = clues
+  const [height, width] = sidesOf(size)
+  const overrides = { ...given, crop: width, ...(height !== width && { cropHeight: height }) }
   const found = sourceOr(native, clues, (error) => {
     const { mean, std, resize } = given
-    if (mean && std && resize !== undefined) return { at: imagenetPreprocess, side: native.imageSize, source: '' }
+    if (mean && std && resize !== undefined) return { at: imagenetPreprocess, side: pictureSize(native), source: '' }
     throw new InputError(`${error.message} (mean, std and resize by hand replace what it says)`)
   })
   const { at, side, source, guessed = false } = found
-  const preprocess = overridePreprocess(at(imageSize), overrides)
+  const preprocess = overridePreprocess(at(size), overrides)
   const warnings =
-    side === native.imageSize
+    sizeText(side) === sizeText(pictureSize(native))
       ? []
-      : [`${source} is for pictures of ${side} pixels, the weights for ${native.imageSize}: resized in proportion`]
+      : [
+          `${source} is for pictures of ${sizeText(side)} pixels, the weights for ${sizeText(pictureSize(native))}: resized in proportion`,
+        ]
   const named = overridable.filter((name) => given[name] !== undefined)
   if (named.length === 0) return { preprocess, source, guessed, warnings }
   if (source === '' || (guessed && named.includes('mean') && named.includes('std')))
     return { preprocess, source: `${named.join(', ')} as given`, guessed: false, warnings }
   return { preprocess, source: `${source}, with ${named.join(', ')} as given`, guessed, warnings }
+}
+
+/** A size for people: the side of a square, else height x width. */
+function sizeText(size: Sides): string {
+  const [height, width] = sidesOf(size)
+  return height === width ? `${height}` : `${height} x ${width}`
 }
 
 /** What a caller may say otherwise besides the crop, which is the model's picture side. */
@@ -64,7 +81,7 @@ const overridable = ['mean', 'std', 'resize', 'mode', 'interpolation'] as const
 function sourceOr(native: VitConfig, clues: PictureClues, otherwise: (error: InputError) => Source): Source {
   try {
     const source = findSource(native, clues)
-    source.at(native.imageSize)
+    source.at(pictureSize(native))
     return source
   } catch (error) {
     if (error instanceof InputError) return otherwise(error)
@@ -74,22 +91,22 @@ function sourceOr(native: VitConfig, clues: PictureClues, otherwise: (error: Inp
 
 /** One way of saying it, for any picture side. */
 interface Source {
-  readonly at: (imageSize: number) => Preprocess
-  /** The side it was said for. */
-  readonly side: number
+  readonly at: (size: Sides) => Preprocess
+  /** The pictures it was said for. */
+  readonly side: Sides
   readonly source: string
   readonly guessed?: boolean
 }
 
 const fixed = (preprocess: Preprocess): Pick<Source, 'at' | 'side'> => ({
   at: (size) => preprocessAt(preprocess, size),
-  side: preprocess.crop,
+  side: cropSides(preprocess),
 })
 
 function findSource(native: VitConfig, { config, preprocessor, id }: PictureClues): Source {
   if (config?.preprocess) return { ...fixed(config.preprocess), source: `${config.source} (idlevit.preprocess)` }
   if (!config?.pretrained && isDeit(id, native))
-    return { at: deitPreprocess, side: native.imageSize, source: deitSource }
+    return { at: deitPreprocess, side: pictureSize(native), source: deitSource }
   if (config?.pretrained) {
     const { pretrained, source } = config
     const side = readInputSize(pretrained, source)
@@ -98,10 +115,10 @@ function findSource(native: VitConfig, { config, preprocessor, id }: PictureClue
   if (preprocessor)
     return { ...fixed(readPreprocessor(preprocessor.json, preprocessor.source)), source: preprocessor.source }
   if (native.stem !== undefined)
-    return { at: (size) => lvvitPreprocess(size, native), side: native.imageSize, source: lvvitSource }
+    return { at: (size) => lvvitPreprocess(size, native), side: pictureSize(native), source: lvvitSource }
   return {
     at: imagenetPreprocess,
-    side: native.imageSize,
+    side: pictureSize(native),
     source: "a guess, ImageNet's statistics: no file beside the weights says it",
     guessed: true,
   }
@@ -122,18 +139,18 @@ function isDeit(id: string | undefined, { width, classes }: VitConfig): boolean 
 }
 
 /** The recipe of DeiT: `int(256 / 224 · size)` for the shorter side. */
-export const deitPreprocess = (size: number): Preprocess => ({
+export const deitPreprocess = (size: Sides): Preprocess => ({
   ...imagenetPreprocess(size),
-  resize: Math.floor(size / 0.875),
+  ...sizesFor(size, (side) => Math.floor(side / 0.875)),
 })
 
 /** Who says it. */
 export const deitSource = "DeiT's own recipe; the preprocessor_config.json of facebook/deit-* contradicts its weights"
 
 /** The recipe of LV-ViT: the crop is 0.9 of the shorter side in its two smaller models, all of it in the others. */
-export const lvvitPreprocess = (size: number, { width }: Pick<VitConfig, 'width'>): Preprocess => ({
+export const lvvitPreprocess = (size: Sides, { width }: Pick<VitConfig, 'width'>): Preprocess => ({
   ...imagenetPreprocess(size),
-  resize: Math.floor(size / (width < 512 ? 0.9 : 1)),
+  ...sizesFor(size, (side) => Math.floor(side / (width < 512 ? 0.9 : 1))),
 })
 
 /** Who says it. */

@@ -6,8 +6,15 @@
  * processors of ViT and DeiT, which do not keep the aspect, and the shortest edge to those that do. Safe in browsers.
  */
 import { fail } from '../errors.js'
-import { checkPreprocess, imagenetPreprocess, type PerChannel, type Preprocess } from '../images/preprocess.js'
+import {
+  checkPreprocess,
+  imagenetPreprocess,
+  type PerChannel,
+  type Preprocess,
+  sizesFor,
+} from '../images/preprocess.js'
 import { type Interpolation, interpolationNames } from '../images/resample.js'
+import { type Sides, sidesOf } from '../images/sides.js'
 import { type Fields, fieldsOf, isObject, type JsonObject, quoted } from './json.js'
 
 /** PIL's numbers of resampling, from 0. */
@@ -73,12 +80,12 @@ export function readPreprocessor(json: unknown, source: string): Preprocess {
   return checkPreprocess(preprocess, `${source}: `)
 }
 
-/** A size as it is written: a number, `{ shortest_edge }` or `{ height, width }`. */
+/** A size as it is written: a number, `{ shortest_edge }` or `{ height, width }`, of which a rectangle keeps no aspect. */
 function readSize(
   value: unknown,
   wrong: () => never,
   keepsAspect: boolean,
-): { side: number; mode: 'center' | 'squash' } {
+): { side: Sides; mode: 'center' | 'squash' } {
   const side = (pixels: unknown): number =>
     typeof pixels === 'number' && Number.isInteger(pixels) && pixels > 0 ? pixels : wrong()
   if (!isObject(value)) return { side: side(value), mode: keepsAspect ? 'center' : 'squash' }
@@ -86,27 +93,36 @@ function readSize(
   // null is how the absent edge is sometimes written
   if (Object.values(others).some((other) => other !== null)) return wrong()
   if (height === undefined && width === undefined) return { side: side(shortest_edge), mode: 'center' }
-  if (shortest_edge !== undefined || height !== width) return wrong()
-  return { side: side(height), mode: 'squash' }
+  if (shortest_edge !== undefined) return wrong()
+  return { side: height === width ? side(height) : [side(height), side(width)], mode: 'squash' }
 }
 
-type Geometry = Pick<Preprocess, 'resize' | 'crop' | 'mode'>
+type Geometry = Pick<Preprocess, 'resize' | 'crop' | 'resizeHeight' | 'cropHeight' | 'mode'>
 
 function readGeometry(json: JsonObject, field: Fields, processor: Processor): Geometry {
   field.only('do_resize', [true])
   field.only('crop_pct', [])
   const { side: resize, mode } = readSize(
     json.size ?? processor.size,
-    () => field.wrong('size', 'one side, a square or the shortest edge'),
+    () => field.wrong('size', 'one side, a height and a width, or the shortest edge'),
     processor.keepsAspect ?? false,
   )
   const crops = field.flag('do_center_crop') ?? processor.crop !== undefined
   if (!crops && mode === 'center')
-    field.wrong('do_center_crop', 'true where the aspect is kept: pictures here are square')
-  if (!crops) return { resize, crop: resize, mode }
-  const wrong = () => field.wrong('crop_size', 'a square')
+    field.wrong('do_center_crop', 'true where the aspect is kept: pictures here have one size')
+  if (!crops) return { ...geometryOf(resize, resize), mode }
+  const wrong = () => field.wrong('crop_size', 'one side, or a height and a width')
   const { side: crop } = readSize(json.crop_size ?? processor.crop ?? wrong(), wrong, false)
-  return { resize, crop, ...(mode === 'squash' && { mode }) }
+  if (typeof crop !== 'number' && mode === 'center')
+    field.wrong('crop_size', 'a square where the aspect is kept: what is cropped may be too small for a rectangle')
+  return { ...geometryOf(resize, crop), ...(mode === 'squash' && { mode }) }
+}
+
+/** Sizes before and after the crop. */
+function geometryOf(resize: Sides, crop: Sides): Geometry {
+  const resized = sidesOf(resize)
+  if (typeof resize === 'number' && typeof crop === 'number') return { resize, crop }
+  return sizesFor(crop, (_, axis) => resized[axis])
 }
 
 /** ConvNeXT's: below 384 the crop is `crop_pct` of the resized picture, from there on the picture is squashed. */
@@ -115,7 +131,7 @@ function readCropShare(json: JsonObject, field: Fields, processor: Processor): G
   field.only('do_center_crop', [false])
   const wrong = () => field.wrong('size', 'the shortest edge')
   const { side: crop, mode } = readSize(json.size ?? processor.size, wrong, true)
-  if (mode === 'squash') wrong()
+  if (mode === 'squash' || typeof crop !== 'number') return wrong()
   const share = readShare(field) ?? 0.875
   return crop < 384 ? { resize: Math.trunc(crop / share), crop } : { resize: crop, crop, mode: 'squash' }
 }
@@ -166,13 +182,16 @@ function readStatistics(
 /**
  * timm's `pretrained_cfg`: the evaluation transform, with the resize worked out for the picture side.
  *
- * @param size - the picture side; default `input_size`
+ * Of rectangles the resize covers `crop_pct` of both sides; timm gives it no kernel then, so that its default is taken, which
+ * is bilinear (transforms_factory.py, ResizeKeepRatio).
+ *
+ * @param size - the picture size; default `input_size`
  * @throws InputError that names the field that cannot be carried out, or holds nonsense
  */
 export function readPretrained(
   pretrained: JsonObject,
   source: string,
-  size = readInputSize(pretrained, source),
+  size: Sides = readInputSize(pretrained, source),
 ): Preprocess {
   const field = fieldsOf(pretrained, source, 'pretrained_cfg.')
   const { mean, std, interpolation = 'bicubic' } = pretrained
@@ -183,22 +202,24 @@ export function readPretrained(
   if (!kernel) field.wrong('interpolation', interpolationNames.join(', '))
   field.only('crop_mode', ['center', 'squash'])
   const mode = field.text('crop_mode') === 'squash' ? ({ mode: 'squash' } as const) : {}
+  const share = readShare(field) ?? 0.875
+  const sizes = sizesFor(size, (side) => Math.floor(side / share))
+  const covered = 'cropHeight' in sizes && !('mode' in mode)
   const preprocess = {
-    resize: Math.floor(size / (readShare(field) ?? 0.875)),
-    crop: size,
+    ...sizes,
     mean: (mean as PerChannel | undefined) ?? statistics.mean,
     std: (std as PerChannel | undefined) ?? statistics.std,
     ...mode,
-    ...interpolationOf(kernel as Interpolation),
+    ...interpolationOf(covered ? 'bilinear' : (kernel as Interpolation)),
   }
   return checkPreprocess(preprocess, `${source}: pretrained_cfg.`)
 }
 
-/** The side of `input_size`, [channels, height, width]; 224 where it is not said, as in timm. */
-export function readInputSize(pretrained: JsonObject, source: string): number {
+/** The pictures of `input_size`, [channels, height, width]; 224 where it is not said, as in timm. */
+export function readInputSize(pretrained: JsonObject, source: string): Sides {
   const { input_size: size = [3, 224, 224] } = pretrained
   const [channels, height, width] = Array.isArray(size) ? (size as unknown[]) : []
-  if (channels === 3 && typeof height === 'number' && Number.isInteger(height) && height > 0 && height === width)
-    return height
-  return fieldsOf(pretrained, source, 'pretrained_cfg.').wrong('input_size', '[3, side, side]')
+  const good = (side: unknown): side is number => typeof side === 'number' && Number.isInteger(side) && side > 0
+  if (channels === 3 && good(height) && good(width)) return height === width ? height : [height, width]
+  return fieldsOf(pretrained, source, 'pretrained_cfg.').wrong('input_size', '[3, height, width]')
 }

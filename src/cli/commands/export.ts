@@ -59,6 +59,7 @@ async function exportCommand(options: ExportCommandOptions): Promise<void> {
     weights: options.weights,
     preprocess: setup.preprocessFor(shared, model),
   })
+  setup.warnAll(report.warnings ?? [])
   emit(options.json, report, show)
 }
 

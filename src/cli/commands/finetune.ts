@@ -5,6 +5,8 @@ import type { Dataset } from '../../data/dataset.js'
 import { finishFirst } from '../../ending.js'
 import { fail } from '../../errors.js'
 import type { Preprocess } from '../../images/preprocess.js'
+import { type Sides, sidesOf } from '../../images/sides.js'
+import { pictureSize } from '../../models/config.js'
 import type { LogEntry } from '../../training/log.js'
 import type { Recipe } from '../../training/recipe.js'
 import type { Progress as RunProgress, TrainingSummary } from '../../training/run.js'
@@ -150,7 +152,7 @@ async function openStudent(options: FinetuneOptions, pictures: Dataset, runSeed:
   const plan = planClasses(asked, pictures, undefined)
   const { scratchModel } = await import('../../training/scratch.js')
   const sizes = {
-    ...(crop !== undefined && { imageSize: crop }),
+    ...(crop !== undefined && squareOrNot(crop)),
     ...(patch !== undefined && { patchSize: patch }),
     ...(width !== undefined && { width }),
     ...(depth !== undefined && { depth }),
@@ -162,6 +164,12 @@ async function openStudent(options: FinetuneOptions, pictures: Dataset, runSeed:
   return { model: plan.labels ? { ...model, labels: plan.labels } : model, pretrained: undefined }
 }
 
+/** A picture size as a model's config tells it. */
+function squareOrNot(size: Sides) {
+  const [height, width] = sidesOf(size)
+  return { imageSize: width, ...(height !== width && { imageHeight: height }) }
+}
+
 /** The teacher: the model itself before training, another one, or none. */
 async function openTeacher(options: FinetuneOptions, model: LoadedModel, pictures: Preprocess) {
   const { teacher, init } = options
@@ -171,7 +179,7 @@ async function openTeacher(options: FinetuneOptions, model: LoadedModel, picture
     import('../../weights/load.js'),
     import('../../weights/statistics.js'),
   ])
-  const loaded = await loadModel(teacher, { imageSize: model.config.imageSize })
+  const loaded = await loadModel(teacher, { imageSize: pictureSize(model.config) })
   for (const warning of loaded.warnings ?? []) warn(warning)
   const { preprocess, origins } = loaded
   // A guess is worse than what is known of the student.

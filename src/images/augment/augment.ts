@@ -3,7 +3,7 @@
  * timm's order (DeiT, arXiv 2012.12877, table 9). What is drawn depends on (seed, epoch, draw) alone.
  */
 import { keyedRandom } from '../../keyed-random.js'
-import { normalise, type PerChannel, type Preprocess } from '../preprocess.js'
+import { cropSides, normalise, type PerChannel, type Preprocess } from '../preprocess.js'
 import { type RgbImage, resizeBox } from '../resample.js'
 import { flip, type Range, randomCropBox } from './crop.js'
 import { eraseRandom } from './erase.js'
@@ -32,7 +32,7 @@ export interface AugmentKey {
 /**
  * Augments and normalises one picture.
  *
- * @returns [3, S, S] with S = `preprocess.crop`
+ * @returns [3, height, width] of the crop
  */
 export function augmentImage(
   image: RgbImage,
@@ -41,15 +41,16 @@ export function augmentImage(
   key: AugmentKey,
   out?: Float32Array,
 ): Float32Array {
-  const { crop: size, mean } = preprocess
+  const { mean } = preprocess
+  const [height, width] = cropSides(preprocess)
   const random = keyedRandom(key.seed, 'augment', key.epoch, key.draw)
   const box = randomCropBox(image.width, image.height, recipe.scale, recipe.ratio, random)
-  const data = resizeBox(image, box, size) // [S, S, 3]
-  if (random.uniform() < recipe.flip) flip(data, size)
-  const cropped = { width: size, height: size, data }
+  const data = resizeBox(image, box, width, height) // [height, width, 3]
+  if (random.uniform() < recipe.flip) flip(data, width)
+  const cropped = { width, height, data }
   const fill = mean.map((m) => Math.min(255, Math.round(255 * m))) as unknown as PerChannel
   const varied = recipe.randAugment ? randAugment(cropped, recipe.randAugment, random, fill) : cropped
-  const pixels = normalise(varied.data as Uint8Array, preprocess, out) // [3, S, S]
-  if (random.uniform() < recipe.erase) eraseRandom(pixels, size, random)
+  const pixels = normalise(varied.data as Uint8Array, preprocess, out) // [3, height, width]
+  if (random.uniform() < recipe.erase) eraseRandom(pixels, [height, width], random)
   return pixels
 }

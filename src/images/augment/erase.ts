@@ -3,6 +3,7 @@
  * standard normal noise.
  */
 import { inverseNormal, type Random } from '../../random.js'
+import { type Sides, sidesOf } from '../sides.js'
 import { between, logBetween, type Range } from './crop.js'
 
 const area: Range = [0.02, 1 / 3]
@@ -17,20 +18,21 @@ function normalTable(): Float32Array {
   return quantiles
 }
 
-/** Erases one rectangle of 2 to 33 % of a picture [3, size, size], in place. */
-export function eraseRandom(pixels: Float32Array, size: number, random: Random): void {
+/** Erases one rectangle of 2 to 33 % of a picture [3, rows, columns], in place. */
+export function eraseRandom(pixels: Float32Array, size: Sides, random: Random): void {
+  const [rows, columns] = sidesOf(size)
   for (let attempt = 0; attempt < TRIES; attempt++) {
-    const wanted = between(random, area) * size * size
+    const wanted = between(random, area) * rows * columns
     const ratio = logBetween(random, aspect)
     const height = Math.round(Math.sqrt(wanted * ratio))
     const width = Math.round(Math.sqrt(wanted / ratio))
-    if (width >= size || height >= size || width < 1 || height < 1) continue
-    const top = random.integer(size - height + 1)
-    const left = random.integer(size - width + 1)
+    if (width >= columns || height >= rows || width < 1 || height < 1) continue
+    const top = random.integer(rows - height + 1)
+    const left = random.integer(columns - width + 1)
     const normal = normalTable()
     for (let channel = 0; channel < 3; channel++) {
       for (let y = top; y < top + height; y++) {
-        const line = (channel * size + y) * size
+        const line = (channel * rows + y) * columns
         for (let p = line + left; p < line + left + width; p += 2) {
           const bits = random.bits()
           pixels[p] = normal[bits >>> 16] as number

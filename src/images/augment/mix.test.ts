@@ -23,7 +23,7 @@ const batchOf = (batch: number, size: number) =>
 
 test('mixup: picture i and picture B - 1 - i with one weight', () => {
   const pixels = batchOf(5, 4)
-  const weight = mixBatch(pixels, 5, { mixup: 0.8, cutmix: 0, switchProbability: 0.5 }, createRandom(1))
+  const weight = mixBatch(pixels, [5, 3, 4, 4], { mixup: 0.8, cutmix: 0, switchProbability: 0.5 }, createRandom(1))
   assert.ok(weight > 0 && weight < 1)
   for (let p = 0; p < pixels.length; p++) {
     const own = Math.floor(p / 48) + 1
@@ -34,11 +34,17 @@ test('mixup: picture i and picture B - 1 - i with one weight', () => {
 test('cutmix: a rectangle of the other picture; the weight is the share of the area that stayed', () => {
   fc.assert(
     fc.property(fc.nat(), (seed) => {
-      const size = 16
-      const pixels = batchOf(4, size)
-      const weight = mixBatch(pixels, 4, { mixup: 0, cutmix: 1, switchProbability: 0.5 }, createRandom(seed))
+      const [height, width] = [16, 8]
+      const plane = height * width
+      const pixels = Float32Array.from({ length: 4 * 3 * plane }, (_, p) => Math.floor(p / (3 * plane)) + 1)
+      const weight = mixBatch(
+        pixels,
+        [4, 3, height, width],
+        { mixup: 0, cutmix: 1, switchProbability: 0.5 },
+        createRandom(seed),
+      )
       for (let i = 0; i < 4; i++) {
-        const picture = pixels.subarray(i * 3 * size * size, (i + 1) * 3 * size * size)
+        const picture = pixels.subarray(i * 3 * plane, (i + 1) * 3 * plane)
         const kept = picture.filter((v) => v === i + 1).length
         assert.equal(kept + picture.filter((v) => v === 4 - i).length, picture.length)
         assert.ok(Math.abs(kept / picture.length - weight) < 1e-12)
@@ -53,12 +59,12 @@ test('both are used, each about half of the time, and none when both are off', (
   let cut = 0
   for (let i = 0; i < 1000; i++) {
     const pixels = Float32Array.of(...Array(12).fill(0), ...Array(12).fill(1))
-    mixBatch(pixels, 2, { mixup: 0.8, cutmix: 1, switchProbability: 0.5 }, random)
+    mixBatch(pixels, [2, 3, 2, 2], { mixup: 0.8, cutmix: 1, switchProbability: 0.5 }, random)
     if (pixels.every((v) => v === 0 || v === 1)) cut++
   }
   assert.ok(cut > 430 && cut < 570, `${cut} of 1000`)
   const pixels = batchOf(2, 2)
-  assert.equal(mixBatch(pixels, 2, { mixup: 0, cutmix: 0, switchProbability: 0.5 }, random), 1)
+  assert.equal(mixBatch(pixels, [2, 3, 2, 2], { mixup: 0, cutmix: 0, switchProbability: 0.5 }, random), 1)
   assert.deepEqual(pixels, batchOf(2, 2))
 })
 

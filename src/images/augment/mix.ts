@@ -38,22 +38,28 @@ export function symmetricBeta(alpha: number, random: Random): number {
 /**
  * Mixes a batch with itself reversed, in place.
  *
- * @param pixels - [B, 3, S, S]
+ * @param pixels - [B, 3, height, width]
  * @returns the weight of each picture's own label; 1 where nothing was mixed
  */
-export function mixBatch(pixels: Float32Array, batch: number, options: MixOptions, random: Random): number {
+export function mixBatch(
+  pixels: Float32Array,
+  shape: readonly [B: number, 3, height: number, width: number],
+  options: MixOptions,
+  random: Random,
+): number {
+  const [batch] = shape
   const { mixup, cutmix, switchProbability } = options
   if (mixup <= 0 && cutmix <= 0) return 1
   const cut = cutmix > 0 && (mixup <= 0 || random.uniform() < switchProbability)
   const weight = symmetricBeta(cut ? cutmix : mixup, random)
-  return cut ? pasteReversed(pixels, batch, weight, random) : blendReversed(pixels, batch, weight)
+  return cut ? pasteReversed(pixels, shape, weight, random) : blendReversed(pixels, batch, weight)
 }
 
 function blendReversed(pixels: Float32Array, batch: number, weight: number): number {
   const length = pixels.length / batch
   for (let i = 0; i < batch >> 1; i++) {
-    const a = pixels.subarray(i * length, (i + 1) * length) // [3, S, S]
-    const b = pixels.subarray((batch - 1 - i) * length, (batch - i) * length) // [3, S, S]
+    const a = pixels.subarray(i * length, (i + 1) * length) // [3, height, width]
+    const b = pixels.subarray((batch - 1 - i) * length, (batch - i) * length) // [3, height, width]
     for (let p = 0; p < length; p++) {
       const x = a[p] as number
       const y = b[p] as number
@@ -65,17 +71,24 @@ function blendReversed(pixels: Float32Array, batch: number, weight: number): num
 }
 
 /** Exchanges one rectangle, whose share of the area is 1 - weight before it is cut off at the border. */
-function pasteReversed(pixels: Float32Array, batch: number, weight: number, random: Random): number {
+function pasteReversed(
+  pixels: Float32Array,
+  [batch, , height, width]: readonly [number, 3, number, number],
+  weight: number,
+  random: Random,
+): number {
   const length = pixels.length / batch
-  const size = Math.round(Math.sqrt(length / 3))
-  const half = Math.trunc(size * Math.sqrt(1 - weight)) >> 1
-  const clamp = (x: number) => Math.min(size, Math.max(0, x))
-  const [y, x] = [random.integer(size), random.integer(size)]
-  const [top, bottom, left, right] = [clamp(y - half), clamp(y + half), clamp(x - half), clamp(x + half)]
+  /** Where the rectangle begins and ends along an axis. */
+  const span = (size: number): readonly [number, number] => {
+    const half = Math.trunc(size * Math.sqrt(1 - weight)) >> 1
+    const centre = random.integer(size)
+    return [Math.max(0, centre - half), Math.min(size, centre + half)]
+  }
+  const [[top, bottom], [left, right]] = [span(height), span(width)]
   for (let i = 0; i < batch >> 1; i++) {
     for (let channel = 0; channel < 3; channel++) {
       for (let line = top; line < bottom; line++) {
-        const at = (channel * size + line) * size
+        const at = (channel * height + line) * width
         const a = pixels.subarray(i * length + at + left, i * length + at + right)
         const b = pixels.subarray((batch - 1 - i) * length + at + left, (batch - 1 - i) * length + at + right)
         const own = a.slice()
@@ -84,7 +97,7 @@ function pasteReversed(pixels: Float32Array, batch: number, weight: number, rand
       }
     }
   }
-  return 1 - ((bottom - top) * (right - left)) / (size * size)
+  return 1 - ((bottom - top) * (right - left)) / (height * width)
 }
 
 /**
