@@ -39,6 +39,8 @@ export interface BenchmarkRow extends EntryRow {
   readonly speedup: number
   /** Multiply-adds of the plain model by those of this one. */
   readonly macRatio?: number
+  /** The speedup as a share of `macRatio`: 1 where every multiply-add that is saved saves its share of the time. */
+  readonly macShare?: number
   /** Arithmetic per second by that of a large matrix product in the same precision. */
   readonly rateShare?: number
   readonly peakMemoryBytes?: number
@@ -141,6 +143,7 @@ function timedRow(
     speedup: speedup(plain, timing),
     ...(row.gmacs !== undefined && {
       macRatio: plainGmacs / row.gmacs,
+      macShare: (speedup(plain, timing) * row.gmacs) / plainGmacs,
       ...(yardstick && { rateShare: perSecond(row.gmacs * 1e9 * batch, median) / yardstick }),
     }),
   }

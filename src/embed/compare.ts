@@ -6,7 +6,7 @@
 import { meanCosineSimilarity } from '../analysis/similarity.js'
 import { pieces } from '../files.js'
 import type { ForwardResult } from '../runtime/classifier.js'
-import { isGone, normaliseRows, type Pool, poolFeatures, type RowLayout } from '../runtime/pool.js'
+import { isGone, normaliseRows, type Pool, pooledOf, pooledWidth, type RowLayout } from '../runtime/pool.js'
 
 /** Cosine of two rows; 1 for two rows of zeros, 0 where one is. */
 export function cosine(a: Float32Array, b: Float32Array): number {
@@ -190,9 +190,9 @@ export function comparisonOf(
   layout: RowLayout,
   pool: Pool,
 ): BatchComparison {
-  const pooled = (of: ForwardResult) => poolFeatures(of.features as Float32Array, layout, pool)
+  const pooled = (of: ForwardResult) => pooledOf(of, layout, pool)
   return {
-    cosines: cosines(pooled(result), pooled(dense), layout.width),
+    cosines: cosines(pooled(result), pooled(dense), pooledWidth(layout, pool)),
     blocks: (result.blocks ?? []).map((rows, l) => {
       const reference = dense.blocks?.[l] as Float32Array
       const alike = { alike: alikeness(rows, layout), denseAlike: alikeness(reference, layout) }
@@ -230,13 +230,13 @@ function alikeness(rows: Float32Array, { prefix, tokens, width: C }: RowLayout):
 /**
  * Puts together what the batches noted.
  *
- * @param files - pooled features and the dense model's, float32 `[rows, C]`
+ * @param files - pooled features and the dense model's, float32 `[rows, width]`
  */
 export async function compare(
   batches: readonly BatchComparison[],
   paths: readonly string[],
   files: readonly [features: string, dense: string],
-  { tokens, width }: RowLayout,
+  { tokens, width }: Pick<RowLayout, 'tokens' | 'width'>,
 ): Promise<Comparison> {
   const all = batches.flatMap((batch) => batch.cosines)
   const worst = [...all.keys()].sort((a, b) => (all[a] as number) - (all[b] as number)).slice(0, WORST)

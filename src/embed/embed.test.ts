@@ -16,8 +16,8 @@ import { openDataset } from '../data/open.js'
 import { readSource } from '../data/source.js'
 import { openUnlabelled } from '../data/unlabelled.js'
 import { imagenetPreprocess, preprocessImage } from '../images/preprocess.js'
+import type { VitConfig } from '../models/config.js'
 import { openNodeClassifier } from '../runtime/node.js'
-import { checkPool } from '../runtime/pool.js'
 import { loadModel } from '../weights/load.js'
 import { parseSafetensors } from '../weights/safetensors.js'
 import { embedPictures } from './embed.js'
@@ -319,10 +319,49 @@ describe('embedPictures', () => {
     )
     assert.ok(maxAbsDiff(floats(readNpy(out('ats-mean.npy')).values.slice(0, C)), floats(mean)) < 1e-5)
     assert.equal((await embed('idle.npy', { tokens: true })).gone, 0)
-    const pooled = { ...plain, config: { ...tiny, pool: 'mean' as const } }
-    assert.throws(() => checkPool(pooled, 'head'), /pool head: tiny normalises the mean of its rows/)
     await dropping.close()
   })
+
+  const traced = { features: true, trace: true, threads: 1 } as const
+  const pooling: Readonly<Record<string, VitConfig>> = {
+    'SigLIP: a pooling query': { ...tiny, classToken: false, pool: 'attention', activation: 'gelu-tanh' },
+    'CLIP: a projection': { ...tiny, preNorm: true, projection: 7, classes: 0 },
+    'MAE finetuned: a mean that is normed': { ...tiny, pool: 'mean', normAfterPool: true },
+    'DINOv2 with a linear head: the class row beside the mean': { ...tiny, pool: 'class-mean' },
+  }
+  for (const [name, config] of Object.entries(pooling))
+    it(`writes what the head reads where the model pools it, ${name}`, async () => {
+      const state = randomWeights(config, 3)
+      const own = await openNodeClassifier({ name, config, state }, { features: true, keepRatio: 0.6, threads: 1 })
+      const dense = await openNodeClassifier({ name, config, state }, { method: 'none', ...traced })
+      const idled = await openNodeClassifier({ name, config, state }, { keepRatio: 0.6, ...traced })
+      const width = { attention: C, mean: C, 'class-mean': 2 * C, class: 7 }[config.pool ?? 'class']
+      const file = out(`head-${config.pool ?? 'class'}.npy`)
+      try {
+        const { pool, width: told } = await embedPictures(own, scenes, { out: file, preprocess, batch: 5, decoders })
+        assert.deepEqual([told, pool], [width, 'head'])
+        const { shape, values } = readNpy(file)
+        assert.deepEqual(shape, [COUNT, width])
+        // The head on the rows of the file gives the model's answers.
+        const [weight, bias] = ['weight', 'bias'].map((kind) => state.get(`head.${kind}`)?.data as Float32Array)
+        for (const i of [0, COUNT - 1]) {
+          const image = await readSource(scenes.source(i), '')
+          const { logits, pooled } = await own.forward(preprocessImage(image, preprocess))
+          const row = values.slice(i * width, (i + 1) * width)
+          assert.ok(maxAbsDiff(floats(row), pooled ?? new Float32Array(0)) < 1e-5)
+          const read = Array.from({ length: config.classes }, (_, k) =>
+            row.reduce((sum, v, c) => sum + v * (weight?.[k * width + c] as number), bias?.[k] as number),
+          )
+          assert.ok(maxAbsDiff(floats(read), logits.slice(0, config.classes)) < 1e-4)
+        }
+        const again = { out: out(`again-${width}-${config.pool}.npy`), preprocess, batch: 5, decoders }
+        const { report } = await embedPictures(idled, scenes, { ...again, dense, normalize: true })
+        assert.ok(report && report.cosine.max <= 1 + 1e-6 && report.cosine.min < 1 - 1e-6)
+        assert.equal(report.neighbours.queries, COUNT)
+      } finally {
+        for (const each of [own, dense, idled]) await each.close()
+      }
+    })
 
   it('refuses what is no finite number, and what float16 does not hold', async () => {
     const scaled = (factor: number) => {

@@ -14,7 +14,16 @@ import { macsOfPicture, modelCost } from '../models/cost.js'
 import type { MethodName } from '../reduction/registry.js'
 import type { Classifier, ForwardResult } from '../runtime/classifier.js'
 import { checkMemory } from '../runtime/free-memory.js'
-import { checkPool, countGone, layoutOf, normaliseRows, type Pool, poolFeatures, splitRows } from '../runtime/pool.js'
+import {
+  checkPool,
+  countGone,
+  layoutOf,
+  normaliseRows,
+  type Pool,
+  pooledOf,
+  pooledWidth,
+  splitRows,
+} from '../runtime/pool.js'
 import { type BatchComparison, type Comparison, compare, comparisonOf } from './compare.js'
 import type { Content, RowFile } from './content.js'
 import { formatOf, headroomOf, type WrittenFile, writeFeatures } from './formats.js'
@@ -146,7 +155,8 @@ export async function embedPictures(
   const { config } = classifier.model
   const layout = layoutOf(config)
   if (!tokens) checkPool(classifier.model, pool)
-  const C = layout.width
+  const V = pooledWidth(layout, pool) // of a vector
+  const C = tokens ? layout.width : V // of a row that is written
   const limit = Math.min(options.limit ?? Infinity, dataset.samples.length)
   const labelled = dataset.samples.some(({ label }) => label !== NO_LABEL)
   checkMemory(dense ? [classifier, dense] : [classifier], Math.min(batch, limit))
@@ -178,7 +188,7 @@ export async function embedPictures(
       headroom: headroomOf(format, { ...outline, labelled }),
     },
     ...(tokens && { prefix: { bytesPerRow: bytes * C * layout.prefix, headroom: 0 } }),
-    ...(dense && { pooled: { bytesPerRow: 4 * C, headroom: 0 }, dense: { bytesPerRow: 4 * C, headroom: 0 } }),
+    ...(dense && { pooled: { bytesPerRow: 4 * V, headroom: 0 }, dense: { bytesPerRow: 4 * V, headroom: 0 } }),
   }
   const spool = await openSpool(folder, settings, streams)
   const resumed = spool.marks.at(-1)?.rows ?? 0
@@ -191,7 +201,7 @@ export async function embedPictures(
   /** Writes what the model said of a batch whose last picture is `last`. */
   async function write(result: ForwardResult, reference: ForwardResult | undefined, indices: Int32Array) {
     const features = checkFinite(result.features as Float32Array, dataset, indices)
-    const pooled = poolFeatures(features, layout, pool) // [B, C]
+    const pooled = pooledOf(result, layout, pool) // [B, V]
     const notes: BatchNotes = {
       gone: countGone(features, layout),
       ...(result.sizes && { macs: sum(result.sizes.map(macsOf())) }),
@@ -200,7 +210,7 @@ export async function embedPictures(
     const parts = tokens ? splitRows(features, layout) : { features: pooled, prefix: undefined }
     if (normalize) for (const part of Object.values(parts)) if (part) normaliseRows(part, C)
     const stored = (values: Float32Array) => bytesOf(half ? narrowed(values, dataset, indices) : values)
-    const denseRows = reference && poolFeatures(reference.features as Float32Array, layout, pool)
+    const denseRows = reference && pooledOf(reference, layout, pool) // [B, V]
     next = (indices.at(-1) as number) + 1
     rows += indices.length
     const before = waiting.filter(({ index }) => index < next)
@@ -272,7 +282,7 @@ export async function embedPictures(
       batchNotes.flatMap(({ comparison }) => (comparison ? [comparison] : [])),
       paths,
       [spool.path('pooled'), spool.path('dense')],
-      layout,
+      { tokens: layout.tokens, width: V },
     ))
   const content: Content = {
     ...outline,

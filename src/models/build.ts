@@ -29,6 +29,8 @@ export interface BuildOptions extends MethodChoice {
   readonly elastic?: boolean
   /** Compute every row of the last block and output `features` `[B, N, C]` in raster order, zeros for tokens that are gone. */
   readonly features?: boolean
+  /** Output what the head reads, `pooled` `[B, C]`, beside the logits. Of a model without a head that is its output anyway. */
+  readonly pooled?: boolean
   /**
    * Output what became of the tokens in block l, where the method chose any: `computed.l` `[B, N0]` (1 or 0), `home.l`
    * int64 `[B, N0]` (the row that carries a token, -1 if none), `score.l` `[B, N0]`, and `selected.l` int64 `[B, K]`,
@@ -71,7 +73,7 @@ export function buildForward(
   values: WeightValues,
   options: BuildOptions = {},
 ): { readonly graph: Graph; readonly model: VitOutput } {
-  const { features = false, trace = false, blocks = false, sizes = false } = options
+  const { features = false, pooled = false, trace = false, blocks = false, sizes = false } = options
   refuseCascade('the model', config, 'wanted a single net')
   const graph = createGraph()
   const pixels = input(graph, 'pixel_values', ['batch', 3, ...pictureSize(config)])
@@ -80,6 +82,7 @@ export function buildForward(
   const form = openMethod(methodBuild(graph, weights, config), { ...options, ...methodPlan(config, options) })
   const result = forward(weights, pixels, config, { form, allTokens: features || blocks })
   output(config.classes === 0 ? 'pooled' : 'logits', result.logits)
+  if (pooled && config.classes > 0) output('pooled', result.pooled)
   if (features) output('features', byToken({ ...result.rows, x: result.features }))
   if (blocks) {
     output('embedded', result.embedded)

@@ -20,6 +20,7 @@ import {
 import { KEEP_INPUT, type KeepRequest, keptSymbol } from '../reduction/schedule.js'
 import { computesHalf } from './half.js'
 import { cachedPictures, inMicroBatches } from './microbatch.js'
+import { readsPooled } from './pool.js'
 import type { OpenSession, SessionOptions, Values } from './session.js'
 
 /** A model's sizes and weights, and what else is known about it. */
@@ -82,7 +83,10 @@ export interface BlockSelection {
 export interface ForwardResult {
   /** `[B, classes]`; empty for a model without a head. */
   readonly logits: Float32Array
-  /** What a head would read `[B, C]`; of a model without one. */
+  /**
+   * What a head would read `[B, C]`: of a model without one; and with `features` of one whose head reads what is pooled from
+   * its rows.
+   */
   readonly pooled?: Float32Array
   readonly classes: number
   /** By picture, then by block that chose among its tokens; with `trace`. */
@@ -151,7 +155,8 @@ export async function openClassifier(
   const tokens = imageTokens(config)
   const shape = shapeOf(config)
   const plan = planReduction(options, shape)
-  const build = { ...plan, trace, blocks: trace, features, sizes: true }
+  const pooled = features && readsPooled(config)
+  const build = { ...plan, trace, blocks: trace, features, sizes: true, ...(pooled && { pooled }) }
   const { precision = 'fp32', device = 'cpu' } = options
   const onHalf = precision === 'fp16' && device !== 'cpu'
   const half = onHalf && (await computesHalf(openSession, options))

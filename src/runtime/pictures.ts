@@ -11,7 +11,7 @@ import { withStored } from '../reduction/registry.js'
 import { type LoadOptions, loadModel } from '../weights/load.js'
 import type { Classifier, ClassifierOptions, Prediction } from './classifier.js'
 import { openNodeClassifier } from './node.js'
-import { checkPool, layoutOf, normaliseRows, type Pool, poolFeatures } from './pool.js'
+import { checkPool, layoutOf, normaliseRows, type Pool, pooledOf, pooledWidth } from './pool.js'
 
 export interface LoadClassifierOptions extends ClassifierOptions, LoadOptions {
   /** Class names; default: the model's own, or ImageNet-1K's for 1000 classes. */
@@ -119,11 +119,9 @@ export async function loadClassifier(spec: string, options: LoadClassifierOption
     const layout = layoutOf(model.config)
     checkPool(model, pool)
     return inBatches(pictures, options, async (pixels) => {
-      const { features = fail('embed: wanted a classifier that was opened with features: true') } =
-        await classifier.forward(pixels) // [B, N, C]
-      const pooled = poolFeatures(features, layout, pool) // [B, C]
-      if (options.normalize) normaliseRows(pooled, layout.width)
-      const { width: C } = layout
+      const pooled = pooledOf(await classifier.forward(pixels), layout, pool) // [B, C]
+      const C = pooledWidth(layout, pool)
+      if (options.normalize) normaliseRows(pooled, C)
       return Array.from({ length: pooled.length / C }, (_, b) => pooled.slice(b * C, (b + 1) * C))
     })
   }

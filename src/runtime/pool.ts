@@ -2,12 +2,13 @@
  * One vector a picture, from the rows that leave a model's final LayerNorm.
  *
  * `head` is what the classifier reads: the class row; of a distilled DeiT the mean of class and distillation row, which
- * timm calls its pre-logits (arXiv 2012.12877 averages the answers of both). Safe in browsers.
+ * timm calls its pre-logits (arXiv 2012.12877 averages the answers of both); of a Swin the mean of the image rows; and of
+ * models that pool otherwise what they pool, which they compute themselves. Safe in browsers.
  */
 
 import { fail } from '../errors.js'
 import { readOutOf } from '../models/backbone.js'
-import { prefixTokens, type VitConfig } from '../models/config.js'
+import { prefixTokens, type VitConfig, pooledWidth as widthOfPooled } from '../models/config.js'
 import { isSwin } from '../models/swin-config.js'
 
 /** Ways to make one vector of a picture's rows. */
@@ -24,6 +25,8 @@ export interface RowLayout {
   readonly tokens: number
   /** Features of a row C. */
   readonly width: number
+  /** Features of what the model pools, where its head reads that and no rows. */
+  readonly pooled?: number
 }
 
 /** How the features of a model lie. */
@@ -31,25 +34,43 @@ export const layoutOf = (config: VitConfig): RowLayout => ({
   prefix: prefixTokens(config),
   read: isSwin(config) ? 'image' : prefixTokens(config) - (config.registers ?? 0),
   ...readOutOf(config),
+  ...(readsPooled(config) && { pooled: config.projection ?? widthOfPooled(config) }),
 })
+
+/**
+ * Whether the head reads a vector that the model pools from its rows or makes of them, and not rows themselves: SigLIP's
+ * attention pooling, CLIP's projection, a mean that is normed, DINOv2's class row beside the mean.
+ */
+export const readsPooled = (config: VitConfig): boolean =>
+  !isSwin(config) && (config.projection !== undefined || (config.pool ?? 'class') !== 'class')
 
 /**
  * Refuses what a model's features do not tell.
  *
- * @throws InputError where the head reads what is computed from the rows behind the final LayerNorm, or instead of it; and
- *   where a class row is asked of a model without one
+ * @throws InputError where a class row is asked of a model without one
  */
 export function checkPool({ name, config }: { readonly name: string; readonly config: VitConfig }, pool: Pool): void {
-  const others = config.classToken === false ? 'mean' : 'mean or class'
-  if (pool === 'head' && config.projection !== undefined)
-    fail(`pool head: ${name} projects its class row, which is none of its features; choose ${others}`)
-  if (pool === 'head' && config.pool !== undefined && config.pool !== 'class' && !isSwin(config))
-    fail(
-      config.pool === 'mean'
-        ? `pool head: ${name} normalises the mean of its rows, which is none of its features; choose ${others}`
-        : `pool head: ${name} pools by ${config.pool}, which is none of its features; choose ${others}`,
-    )
   if (pool === 'class' && config.classToken === false) fail(`pool class: ${name} has no class token; choose mean`)
+}
+
+/** Features of a picture's vector. */
+export const pooledWidth = ({ width, pooled = width }: RowLayout, pool: Pool): number =>
+  pool === 'head' ? pooled : width
+
+/**
+ * One vector a picture: what the model pools where its head reads that, else rows or their mean.
+ *
+ * @returns `[B, pooledWidth]`
+ * @throws InputError where the classifier was not opened with features, or is an ONNX file without `pooled`
+ */
+export function pooledOf(
+  { features, pooled }: { readonly features?: Float32Array; readonly pooled?: Float32Array },
+  layout: RowLayout,
+  pool: Pool,
+): Float32Array {
+  const wanted = 'embed: wanted a classifier that was opened with features: true'
+  if (pool === 'head' && layout.pooled !== undefined) return pooled ?? fail(wanted)
+  return poolFeatures(features ?? fail(wanted), layout, pool)
 }
 
 /**

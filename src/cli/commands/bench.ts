@@ -130,6 +130,7 @@ function show({ model, machine, rows }: BenchmarkReport): void {
       'speedup',
       'GMACs',
       'MAC ratio',
+      'of it',
       'of rate',
       'peak MB',
     ],
@@ -151,6 +152,7 @@ const cells = (row: BenchmarkRow) => [
   `${row.speedup.toFixed(2)}x`,
   row.gmacs?.toFixed(2),
   row.macRatio && `${row.macRatio.toFixed(2)}x`,
+  row.macShare && `${(100 * row.macShare).toFixed(0)} %`,
   row.rateShare && `${(100 * row.rateShare).toFixed(0)} %`,
   row.peakMemoryBytes && (row.peakMemoryBytes / 1e6).toFixed(0),
 ]
