@@ -116,6 +116,12 @@ function maskKeyBias(state: StateDict, name: string): void {
   const mask = floatsOf(state, name)
   const bias = name.replace(/_mask$/, '')
   const third = mask.length / 3
+  // Published in bfloat16, some masks are 0 everywhere: nothing has a bias.
+  if (mask.every((value) => value === 0)) {
+    state.delete(bias)
+    state.delete(name)
+    return
+  }
   const keys = mask.subarray(third, 2 * third)
   const others = [...mask.subarray(0, third), ...mask.subarray(2 * third)]
   if (!keys.every((value) => value === 0 || Number.isNaN(value)) || !others.every((value) => value === 1))
