@@ -82,6 +82,7 @@ const legend = words.map(([state, label, at]) => {
 const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">
 <rect width="100%" height="100%" rx="20" fill="${surfaces.page.light}"/>${tiles.join('')}${legend.join('')}</svg>`
 await sharp(Buffer.from(svg)).png({ palette: true, quality: 95, effort: 8 }).toFile(OUT)
+if (!predictions) throw new Error('the embedded model has a head')
 process.stdout.write(
   `${OUT}: ${predictions.idle.label}, ${(100 * predictions.idle.score).toFixed(0)} % at keep ratio ${KEEP_RATIO} (dense: ${predictions.dense.label})\n`,
 )

@@ -45,8 +45,8 @@ export interface WindowAttention {
 
 /** What one picture showed. */
 export interface Inspection {
-  /** The best label of the dense and of the idle model. */
-  readonly predictions: { readonly dense: Prediction; readonly idle: Prediction }
+  /** The best label of the dense and of the idle model; absent where a model has no head. */
+  readonly predictions?: { readonly dense: Prediction; readonly idle: Prediction }
   /** State of every image token in every block, `[depth][tokens]`; tokens are fewer from stage to stage of a pyramid. */
   readonly tokens: readonly (readonly TokenState[])[]
   /** Mean cosine similarity of image tokens after every block. */
@@ -116,7 +116,7 @@ export async function openInspector(
         return { map, rows: Math.sqrt(map.length) }
       }
       return {
-        predictions: { dense: best(denseOutputs), idle: best(idleOutputs) },
+        ...(config.classes > 0 && { predictions: { dense: best(denseOutputs), idle: best(idleOutputs) } }),
         tokens: statesOf(selectionsOf(idleOutputs, config, 0, 1), shape, plan.dead),
         similarity: { dense: similarity(denseOutputs), idle: similarity(idleOutputs) },
         attention: (stages ? [] : stageEnds(plan.keep)).map((block) => {

@@ -14,6 +14,7 @@ import {
   page,
   type Section,
 } from '../page/page.js'
+import type { Prediction } from '../runtime/classifier.js'
 import { attentionSection, drawAttention } from './attention-section.js'
 import type { FolderFiles } from './folder.js'
 import { jpeg, tokenSvg } from './maps.js'
@@ -145,9 +146,10 @@ async function tokenTiles(setting: Setting, picture: Inspected, add: AddFile): P
         : `${computed} tokens${shared}${returned ? `, ${returned} back` : ''}`
     return [figure(drawn, html`<strong>${blocks}</strong> ${caption}`)]
   })
-  const { dense, idle } = inspection.predictions
-  const told = ({ label, score }: typeof dense) => `${label} (${percent(score)})`
-  return html`<h3>${name} <small>dense: ${told(dense)} · idle: ${told(idle)}</small></h3>
+  const { predictions } = inspection
+  const told = ({ label, score }: Prediction) => `${label} (${percent(score)})`
+  const answers = predictions && `dense: ${told(predictions.dense)} · idle: ${told(predictions.idle)}`
+  return html`<h3>${name} <small>${answers ?? ''}</small></h3>
 ${gallery('small', tiles)}`
 }
 
@@ -274,7 +276,7 @@ const numbersOf = (setting: Setting, summary: Summary, pictures: readonly Inspec
   ...summary,
   pictures: pictures.map(({ name, inspection: { predictions, similarity, tokens } }) => ({
     name,
-    predictions,
+    ...(predictions && { predictions }),
     similarity,
     // One letter a token in raster order: selected, idle, returned, merged, gone.
     tokens: tokens.map((states) => states.map((state) => state[0]).join('')),
