@@ -33,28 +33,22 @@ const classifier = await openNodeClassifier(
   { keepRatio: 0.7, features: true, threads: 1 },
 )
 const dataset = await openDataset(`scenes:1:${pictures}`)
-/** Megabytes by thousand of pictures. */
-const samples: number[][] = []
+console.log('resident memory, MB\n\n| pictures | mean | most |\n| --- | --- | --- |')
+let [from, megabytes] = [0, [] as number[]]
 try {
   const report = await embedPictures(classifier, dataset, {
     out: join(folder, 'features.npy'),
     preprocess: imagenetPreprocess(config.imageSize),
     batch: 16,
     onProgress(done) {
-      const thousand = Math.floor((done - 1) / 1000)
-      const sampled = samples[thousand] ?? []
-      samples[thousand] = sampled
-      sampled.push(process.memoryUsage.rss() / 1e6)
+      megabytes.push(process.memoryUsage.rss() / 1e6)
+      if (done - from < 1000 && done < pictures) return
+      const mean = megabytes.reduce((a, b) => a + b, 0) / megabytes.length
+      console.log(`| ${from + 1}–${done} | ${mean.toFixed(0)} | ${Math.max(...megabytes).toFixed(0)} |`)
+      ;[from, megabytes] = [done, []]
     },
   })
-  console.log(`${report.images} pictures, ${report.imagesPerSecond.toFixed(0)} a second; resident memory, MB\n`)
-  console.log('| pictures | mean | most |\n| --- | --- | --- |')
-  for (const [i, values] of samples.entries()) {
-    const mean = values.reduce((a, b) => a + b, 0) / values.length
-    console.log(
-      `| ${1000 * i + 1}–${Math.min(1000 * (i + 1), pictures)} | ${mean.toFixed(0)} | ${Math.max(...values).toFixed(0)} |`,
-    )
-  }
+  console.log(`\n${report.images} pictures, ${report.imagesPerSecond.toFixed(0)} a second`)
 } finally {
   await classifier.close()
   await dataset.close()

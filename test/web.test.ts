@@ -15,6 +15,7 @@ import { fromTimmNames } from '../src/weights/names.js'
 import { writeSafetensors } from '../src/weights/safetensors.js'
 import type { StateDict } from '../src/weights/state.js'
 import { launchChromium, needsChromium } from './support/chromium.js'
+import { families } from './support/families.js'
 import { maxAbsDiff, randomPixels, randomWeights, tiny } from './support/models.js'
 import { serveLibrary } from './support/site.js'
 
@@ -60,6 +61,49 @@ it('a classifier in Chromium gives the logits and selections of Node', needsChro
       assert.ok(difference <= tolerance[precision] * spread, `${precision}: ${difference} of ${spread}`)
       const selections = expected.selections?.map((all) => all.map(({ selected }) => [...selected]))
       if (precision === 'fp32') assert.deepEqual(found.selections, selections)
+    }
+  } finally {
+    await browser.close()
+    site.close()
+  }
+})
+
+it('every family in Chromium gives the answers of Node, idled', needsChromium, async () => {
+  // All weights in one file, each family's behind its number.
+  const models = Object.entries({ ...families, rectangular: { ...tiny, imageHeight: 48 } })
+  const states = models.map(([, config]) => randomWeights(config, 5, 0.1) as StateDict)
+  const together: StateDict = new Map(
+    states.flatMap((state, i) => [...state].map(([name, tensor]) => [`${i}/${name}`, tensor] as const)),
+  )
+  const site = await serveLibrary(Buffer.concat(writeSafetensors(together)))
+  const browser = await launchChromium()
+  try {
+    const tab = await browser.newPage()
+    await tab.goto(site.url)
+    for (const [i, [name, config]] of models.entries()) {
+      const pixels = randomPixels(config, 1, 6).data as Float32Array
+      const model = { name, config, state: states[i] as StateDict }
+      const node = await openNodeClassifier(model, { keepRatio: 0.6, threads: 1 })
+      const { logits, pooled } = await node.forward(pixels)
+      await node.close()
+      const expected = config.classes > 0 ? logits : (pooled ?? assert.fail('no answer'))
+      const found = await tab.evaluate(
+        async ({ config, values, prefix }) => {
+          const library = '/idlevit.js'
+          const { openWebClassifier, parseSafetensors } = (await import(library)) as typeof Idlevit
+          const bytes = new Uint8Array(await (await fetch('/model.safetensors')).arrayBuffer())
+          const own = [...parseSafetensors(bytes).state].filter(([key]) => key.startsWith(prefix))
+          const state = new Map(own.map(([key, tensor]) => [key.slice(prefix.length), tensor]))
+          const classifier = await openWebClassifier({ name: 'tiny', config, state }, { keepRatio: 0.6 })
+          const { logits, pooled } = await classifier.forward(Float32Array.from(values))
+          await classifier.close()
+          return [...(config.classes > 0 ? logits : (pooled ?? []))]
+        },
+        { config, values: [...pixels], prefix: `${i}/` },
+      )
+      const spread = Math.max(...expected) - Math.min(...expected)
+      const difference = maxAbsDiff(Float32Array.from(found), expected)
+      assert.ok(difference <= 1e-5 * spread, `${name}: ${difference} of ${spread}`)
     }
   } finally {
     await browser.close()

@@ -20,9 +20,16 @@ export interface SortedMap {
 export const rankTokens = (scores: ArrayLike<number>): number[] =>
   Array.from(scores, (_, token) => token).sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b)
 
-/** What the class token pays every image token: the map's first row behind the prefix. */
-export const classAttention = (map: Float32Array, rows: number, prefix: number): Float32Array =>
-  map.subarray(prefix, rows)
+/**
+ * What the class token pays every image token: the map's first row behind the prefix. In a model without rows before the
+ * image tokens: what a token receives on average of all of them.
+ */
+export function classAttention(map: Float32Array, rows: number, prefix: number): Float32Array {
+  if (prefix > 0) return map.subarray(prefix, rows)
+  const received = new Float32Array(rows)
+  for (const [at, value] of map.entries()) received[at % rows] = (received[at % rows] as number) + value / rows
+  return received
+}
 
 /** What every image token receives from all rows on average: for models without a class token. */
 export const received = (map: Float32Array, rows: number, prefix: number): Float32Array =>

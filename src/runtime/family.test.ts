@@ -4,30 +4,14 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { families } from '../../test/support/families.js'
 import { temporaryFolder } from '../../test/support/folder.js'
-import { floats, maxAbsDiff, randomPixels, randomWeights, tiny, tinySwin } from '../../test/support/models.js'
+import { floats, maxAbsDiff, randomPixels, randomWeights } from '../../test/support/models.js'
 import { visualizePictures } from '../analysis/visualize.js'
 import { benchmark } from '../bench/models.js'
 import { exportModel } from '../export/folder.js'
 import { imagenetPreprocess } from '../images/preprocess.js'
-import type { VitConfig } from '../models/config.js'
 import { createSession, openNodeClassifier } from './node.js'
-
-const base: VitConfig = { ...tiny, layerNormEps: 1e-5 }
-const families: Readonly<Record<string, VitConfig>> = {
-  'DeiT III': { ...base, layerScale: true, positions: 'image' },
-  'LV-ViT': { ...base, stem: 4, qkvBias: 'none', branchScale: 0.5, auxHead: true },
-  Swin: tinySwin,
-  'DINOv2 with registers': { ...base, layerScale: true, registers: 4, positions: 'class', classes: 0 },
-  'the giant DINOv2': { ...base, layerScale: true, gated: true, hidden: 32, classes: 0 },
-  DINOv3: {
-    ...{ ...base, layerScale: true, registers: 4, positions: 'none', qkvBias: 'qv', classes: 0 },
-    rotary: { kind: 'dinov3', temperature: 100 },
-  },
-  CLIP: { ...base, preNorm: true, patchBias: false, activation: 'quick-gelu', projection: 7, classes: 0 },
-  SigLIP: { ...base, classToken: false, pool: 'attention', activation: 'gelu-tanh', classes: 0 },
-  'MAE, finetuned': { ...base, pool: 'mean', normAfterPool: true },
-}
 
 const folder = temporaryFolder()
 const options = { keepRatio: 0.6, threads: 1 } as const
