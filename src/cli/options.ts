@@ -7,9 +7,9 @@
  */
 import { type Command, Option } from 'commander'
 import { fail } from '../errors.js'
-import type { StepRequest } from '../models/steps.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { sidesOf } from '../images/sides.js'
+import type { StepRequest } from '../models/steps.js'
 import { present } from '../present.js'
 import type { Score } from '../reduction/idle-block.js'
 import type { Setting } from '../reduction/method.js'
