@@ -11,17 +11,17 @@ import { golden, needs, sharedPath } from './support/shared.js'
 const find = (name: string) => (existsSync(golden(name)) ? golden(name) : sharedPath('golden', name))
 
 const files = {
-  'deit.safetensors': 11,
+  'deit.safetensors': 115,
   'deit-distilled.safetensors': 12,
-  'idlevit-deit.safetensors': 56,
+  'idlevit-deit.safetensors': 360,
   'lvvit.safetensors': 7,
   'idlevit-lvvit.safetensors': 31,
   'evit.safetensors': 26,
-  'dynamicvit-deit.safetensors': 20,
+  'dynamicvit-deit.safetensors': 154,
   'evo-vit.safetensors': 17,
   'ats.safetensors': 38,
   'tome.safetensors': 21,
-  'adavit.safetensors': 183,
+  'adavit.safetensors': 216,
   'spvit.safetensors': 224,
   'vit-average.safetensors': 91,
   'vit-clip.safetensors': 92,

@@ -16,11 +16,22 @@ import { add, less, mul, where } from '../graph/ops/elementwise.js'
 import { reduceMax } from '../graph/ops/reduce.js'
 import { gatherRows, scatterRows, selectRows, take } from '../graph/ops/rows.js'
 import { concat, reshape, slice } from '../graph/ops/shape.js'
-import { type Decisions, headShare, sublayerShare, tokenShare } from '../losses/adavit.js'
+import {
+  certainty,
+  type Decisions,
+  headFloor,
+  headShare,
+  headSpread,
+  sublayerFloor,
+  sublayerShare,
+  sublayerSpread,
+  tokenFloor,
+  tokenShare,
+} from '../losses/adavit.js'
 import type { Random } from '../random.js'
 import { computedTokens, type Dropped, masked, ownValues } from './adavit-masked.js'
 import type { Block } from './block.js'
-import { type Gates, gateLogits, gateWeight, gateWeights, isOpen, OPEN } from './gates.js'
+import { type GateName, type Gates, gateLogits, gateWeight, gateWeights, isOpen, OPEN } from './gates.js'
 import {
   type Build,
   type LossInputs,
@@ -34,7 +45,7 @@ import { denseBlock } from './none.js'
 import { columnsOf, pack } from './packing.js'
 import { type Rows, withPrefix } from './rows.js'
 import { checkRequest, type KeepPlan, type KeepRequest, keptSymbol } from './schedule.js'
-import { oneOf } from './settings.js'
+import { oneOf, proportion } from './settings.js'
 
 export interface AdavitSettings {
   /**
@@ -42,6 +53,14 @@ export interface AdavitSettings {
    * the MLP instead of what it reads, or nothing but its attention, so that every row has its own value.
    */
   readonly dropped?: Dropped
+  /** Shares to train heads, sublayers and tokens towards; each is that of the plan unless it is given. */
+  readonly headTarget?: number
+  readonly sublayerTarget?: number
+  readonly tokenTarget?: number
+  /** Shares below which its floor losses begin; default 0, where they are nothing. */
+  readonly headFloor?: number
+  readonly sublayerFloor?: number
+  readonly tokenFloor?: number
 }
 
 /** Sizes that pictures decide, by block: heads; and 1 or 0 for the sublayers. */
@@ -151,8 +170,13 @@ const decisionsOf = ({ steps }: LossInputs): Decisions[] =>
     return tokens ? [{ tokens, heads: seen?.['open.heads'], sublayers: seen?.['open.sublayers'] }] : []
   })
 
-/** The mean share that blocks with gates should use. */
-function targetOf(plan: MethodPlan, { shape }: LossInputs): number {
+/** What the gates of a step said, before the sigmoid. */
+const saidOf = ({ steps }: LossInputs, gate: GateName): Tensor[] =>
+  steps.flatMap(({ seen }) => seen?.[`logits.${gate}`] ?? [])
+
+/** The share that is asked of what blocks with gates use: the plan's mean, unless one is given. */
+function targetOf(plan: MethodPlan, { shape }: LossInputs, given: number | undefined): number {
+  if (given !== undefined) return given
   const shares = sharesOf(plan, shape.tokens).filter((share) => share < 1)
   return shares.reduce((a, b) => a + b, 0) / Math.max(1, shares.length)
 }
@@ -162,6 +186,16 @@ function logistic(random: Random): number {
   const u = Math.min(1 - Number.EPSILON, Math.max(Number.MIN_VALUE, random.uniform()))
   return Math.log(u / (1 - u))
 }
+
+/** Options that only its losses read. */
+const trainingShares = [
+  'headTarget',
+  'sublayerTarget',
+  'tokenTarget',
+  'headFloor',
+  'sublayerFloor',
+  'tokenFloor',
+] as const satisfies readonly (keyof AdavitSettings)[]
 
 export const adavit: Method<AdavitSettings> = {
   name: 'adavit',
@@ -178,11 +212,23 @@ export const adavit: Method<AdavitSettings> = {
         '(hidden), or nothing but its attention (identity)',
       ...oneOf('inputs', 'hidden', 'identity'),
     },
+    ...Object.fromEntries(
+      trainingShares.map((name) => {
+        const [, what, kind] = /^(head|sublayer|token)(Target|Floor)$/.exec(name) as unknown as [string, string, string]
+        const describes =
+          kind === 'Target'
+            ? `in finetuning, the share of ${what}s to use (default: that of the plan)`
+            : `in finetuning, the share of uses below which the loss ${name} begins (default 0)`
+        return [name, { describes, ...proportion }]
+      }),
+    ),
   },
-  plan: ({ dropped, ...request }, { depth, tokens }) => ({
-    ...plan(request, depth, tokens),
-    ...(dropped && { dropped }),
-  }),
+  plan: (request, { depth, tokens }) => {
+    const { dropped, headTarget, sublayerTarget, tokenTarget, headFloor, sublayerFloor, tokenFloor, ...keep } = request
+    const own = { dropped, headTarget, sublayerTarget, tokenTarget, headFloor, sublayerFloor, tokenFloor }
+    const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
+    return { ...plan(keep, depth, tokens), ...given }
+  },
   parameters({ width, heads = 1, tokens }, keep) {
     const gated = keep.flatMap((kept, l) => (kept < tokens ? [l] : []))
     return gateWeights(gated, width, heads)
@@ -210,17 +256,53 @@ export const adavit: Method<AdavitSettings> = {
       heads: {
         label: 'Distance to the share of heads to use',
         weight: 2,
-        compute: (from, plan) => headShare(decisionsOf(from), targetOf(plan, from)),
+        compute: (from, plan) => headShare(decisionsOf(from), targetOf(plan, from, plan.headTarget)),
       },
       sublayers: {
         label: 'Distance to the share of sublayers to use',
         weight: 2,
-        compute: (from, plan) => sublayerShare(decisionsOf(from), targetOf(plan, from)),
+        compute: (from, plan) => sublayerShare(decisionsOf(from), targetOf(plan, from, plan.sublayerTarget)),
       },
       tokens: {
         label: 'Distance to the share of tokens to use',
         weight: 2,
-        compute: (from, plan) => tokenShare(decisionsOf(from), targetOf(plan, from), from.shape.prefix),
+        compute: (from, plan) =>
+          tokenShare(decisionsOf(from), targetOf(plan, from, plan.tokenTarget), from.shape.prefix),
+      },
+      headSpread: {
+        label: 'Mean distance of single heads to the share to use',
+        weight: 0,
+        compute: (from, plan) => headSpread(decisionsOf(from), targetOf(plan, from, plan.headTarget)),
+      },
+      sublayerSpread: {
+        label: 'Mean distance of blocks to the share of sublayers to use',
+        weight: 0,
+        compute: (from, plan) => sublayerSpread(decisionsOf(from), targetOf(plan, from, plan.sublayerTarget)),
+      },
+      headCertainty: {
+        label: 'How sure the gates of heads are',
+        weight: 0,
+        compute: (from) => certainty(saidOf(from, 'heads')),
+      },
+      sublayerCertainty: {
+        label: 'How sure the gates of sublayers are',
+        weight: 0,
+        compute: (from) => certainty(saidOf(from, 'sublayers')),
+      },
+      headFloor: {
+        label: 'Use of single heads below their floor',
+        weight: 0,
+        compute: (from, plan) => headFloor(decisionsOf(from), plan.headFloor ?? 0),
+      },
+      sublayerFloor: {
+        label: 'Use of single sublayers below their floor',
+        weight: 0,
+        compute: (from, plan) => sublayerFloor(decisionsOf(from), plan.sublayerFloor ?? 0),
+      },
+      tokenFloor: {
+        label: 'Rows kept below their floor',
+        weight: 0,
+        compute: (from, plan) => tokenFloor(decisionsOf(from), plan.tokenFloor ?? 0, from.shape.prefix),
       },
     },
     noise: { logistic },

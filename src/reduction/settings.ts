@@ -41,6 +41,15 @@ export const portion: Reader<number> = {
   },
 }
 
+/** A share from 0 to 1. */
+export const proportion: Reader<number> = {
+  wanted: 'a share from 0 to 1',
+  parse: (text) => {
+    const value = real.parse(text)
+    return value !== undefined && value >= 0 && value <= 1 ? value : undefined
+  },
+}
+
 /** One of some names. */
 export const oneOf = <const T extends string>(...names: readonly T[]): Reader<T> => ({
   wanted: names.join(' or '),

@@ -1,11 +1,13 @@
 /** Replays AdaViT reference files: evaluation gathered and masked, its two variants, training with its losses, and FLOPs. */
 
+import { fail } from '../errors.js'
 import type { Tensor } from '../graph/graph.js'
+import type { LossWeights } from '../losses/total.js'
 import { shapeOf } from '../models/backbone.js'
 import type { VitConfig } from '../models/config.js'
 import type { VitOutput } from '../models/vit.js'
 import type { GateName } from '../reduction/gates.js'
-import { planReduction, type ReductionRequest } from '../reduction/registry.js'
+import { type MethodSettings, planReduction, type ReductionRequest } from '../reduction/registry.js'
 import type { Values } from '../runtime/session.js'
 import { presetOf } from '../training/options.js'
 import { createParameters, viewsOf } from '../training/parameters.js'
@@ -13,9 +15,8 @@ import { createStep } from '../training/step.js'
 import { adaVit } from '../weights/layouts.js'
 import { fromTimmNames, toTimmNames } from '../weights/names.js'
 import type { StateDict } from '../weights/state.js'
-import { fullLoss } from './adavit-loss.js'
 import type { Actual, Replay } from './compare.js'
-import { blockOf, need, type RunOptions, run } from './model.js'
+import { blockOf, field, need, type RunOptions, run } from './model.js'
 import { type Reference, tensorsUnder, valuesOf, vitConfigOf } from './reference.js'
 
 /** What the gates are called in the file, and the first block that has them. */
@@ -34,10 +35,10 @@ export const replayAdavit: Replay = async (reference) => {
     await evaluation(reference, config, 'head_attn.', { dropped: 'identity' }),
     await evaluation(reference, config, 'head_v2.', { dropped: 'hidden' }),
     await masked(reference, config, 'train.', {}, { build: { form: 'masked' }, feeds: noise }),
-    await trainingStep(reference, config, noise),
+    await officialStep(reference, config, noise),
+    await fullStep(reference, config, noise),
   ]
   const all = new Map<string, Actual>(parts.flatMap((part) => [...part]))
-  for (const [name, value] of fullLoss(reference, all)) all.set(name, value)
   return all.set('flops', { data: officialFlops(reference) })
 }
 
@@ -127,12 +128,17 @@ function noiseOf(reference: Reference, config: VitConfig): Record<string, Values
   return feeds
 }
 
-/** A step of finetuning with the stored noise, under the official coefficients. */
-async function trainingStep(reference: Reference, config: VitConfig, inputs: Readonly<Record<string, Values>>) {
+/** A step of finetuning with the stored noise: its loss, the parts of it, and the gradients by official names. */
+async function trainingStep(
+  reference: Reference,
+  config: VitConfig,
+  inputs: Readonly<Record<string, Values>>,
+  weights: LossWeights,
+  settings: MethodSettings = {},
+) {
   const parameters = createParameters(toTimmNames(tensorsUnder(reference, 'state.') as StateDict))
   const into = new Float32Array(parameters.values.length)
-  const { warnings: _, ...plan } = planReduction({ method: 'adavit' }, shapeOf(config))
-  const weights = presetOf('official', 'adavit').loss
+  const { warnings: _, ...plan } = planReduction({ method: 'adavit', ...settings }, shapeOf(config))
   const step = await createStep({ config, ...plan, weights, teacher: false }, parameters, into)
   const { loss, parts } = await step.run({
     pixels: valuesOf(reference, 'input'),
@@ -140,15 +146,66 @@ async function trainingStep(reference: Reference, config: VitConfig, inputs: Rea
     inputs,
   })
   await step.close()
-  const part = (name: string) => ({ data: [parts[name] ?? Number.NaN] })
-  const gradients = fromTimmNames(viewsOf(parameters, into), adaVit)
+  return { loss, parts, gradients: fromTimmNames(viewsOf(parameters, into), adaVit) }
+}
+
+const number = (value: number | undefined): Actual => ({ data: [value ?? Number.NaN] })
+
+/** Under the official coefficients. */
+async function officialStep(reference: Reference, config: VitConfig, noise: Readonly<Record<string, Values>>) {
+  const weights = presetOf('official', 'adavit').loss
+  const { loss, parts, gradients } = await trainingStep(reference, config, noise, weights)
   return new Map<string, Actual>([
-    ['loss', { data: [loss] }],
-    ['loss.base_loss', part('classification')],
-    ['loss.head_loss', part('heads')],
-    ['loss.layer_loss', part('sublayers')],
-    ['loss.token_loss', part('tokens')],
+    ['loss', number(loss)],
+    ['loss.base_loss', number(parts.classification)],
+    ['loss.head_loss', number(parts.heads)],
+    ['loss.layer_loss', number(parts.sublayers)],
+    ['loss.token_loss', number(parts.tokens)],
     ...[...gradients].map(([name, { data }]) => [`grad.${name}`, { data }] as const),
+  ])
+}
+
+/** With every term that the official loss can have, under the file's coefficients, targets and floors. */
+async function fullStep(reference: Reference, config: VitConfig, noise: Readonly<Record<string, Values>>) {
+  const said = field<Readonly<Record<string, number>>>(reference, 'loss_full')
+  const of = (name: string) => said[name] ?? fail(`${reference.file}: config.loss_full.${name} is missing`)
+  /** The terms of a part of the official loss, each with its factor in that part. */
+  const terms = {
+    head: {
+      heads: 1,
+      headSpread: of('head_diverse_ratio'),
+      headCertainty: of('head_entropy_weight'),
+      headFloor: of('head_minimal_weight'),
+    },
+    layer: {
+      sublayers: 1,
+      sublayerSpread: of('layer_diverse_ratio'),
+      sublayerCertainty: of('layer_entropy_weight'),
+      sublayerFloor: of('layer_minimal_weight'),
+    },
+    token: { tokens: 1, tokenFloor: of('token_minimal_weight') },
+  }
+  const own = Object.entries(terms).flatMap(([part, factors]) =>
+    Object.entries(factors).map(([name, factor]) => [name, of(`${part}_loss_ratio`) * factor] as const),
+  )
+  const weights = { classification: 1, distillation: 0, feature: 0, ...Object.fromEntries(own) }
+  const { loss, parts, gradients } = await trainingStep(reference, config, noise, weights, {
+    headTarget: of('head_target_ratio'),
+    sublayerTarget: of('layer_target_ratio'),
+    tokenTarget: of('token_target_ratio'),
+    headFloor: of('head_minimal'),
+    sublayerFloor: of('layer_minimal'),
+    tokenFloor: of('token_minimal'),
+  })
+  const sums = Object.entries(terms).map(([part, factors]) => {
+    const sum = Object.entries(factors).reduce((all, [name, factor]) => all + factor * (parts[name] ?? Number.NaN), 0)
+    return [`loss_full.${part}_loss`, number(sum)] as const
+  })
+  return new Map<string, Actual>([
+    ['loss_full', number(loss)],
+    ['loss_full.base_loss', number(parts.classification)],
+    ...sums,
+    ...[...gradients].map(([name, { data }]) => [`grad_full.${name}`, { data }] as const),
   ])
 }
 

@@ -8,7 +8,7 @@ import { attentionLogits, attentionMap } from '../reduction/maps.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
 import type { Actual, Replay } from './compare.js'
-import { replayCuts, replayLosses } from './losses.js'
+import { replayCrossEntropy, replayCuts, replayLosses } from './losses.js'
 import { type Reference, valuesOf, vitConfigOf, weightsUnder } from './reference.js'
 
 const logitNames = { logits: 'logits', logits_cls: 'logits_cls', logits_dist: 'logits_dist' }
@@ -22,7 +22,7 @@ export const replayDeit: Replay = async (reference) => {
   copyBlocks(outputs, config, actual)
   actual.set('attention.0.image0', firstPicture(outputs['map.0'] as Values))
   if (reference.tensors.has('targets'))
-    actual.set('cross_entropy', { data: [crossEntropy(outputs.logits as Values, valuesOf(reference, 'targets'))] })
+    for (const [name, value] of await replayCrossEntropy(reference, outputs.logits as Values)) actual.set(name, value)
   return actual
 }
 
@@ -107,19 +107,4 @@ function withPrefix({ data, shape }: Values, prefix: number): Actual {
     ).sort((i, j) => i - j),
   ])
   return { data: rows.flat(), shape: [batch, count + prefix] }
-}
-
-/** mean_b( -Σ_c y log softmax(z) ) */
-function crossEntropy(logits: Values, targets: Values): number {
-  const [batch, classes] = logits.shape as [number, number]
-  let loss = 0
-  for (let b = 0; b < batch; b++) {
-    const row = Array.from(logits.data.subarray(b * classes, (b + 1) * classes), Number)
-    const max = Math.max(...row)
-    const logSum = max + Math.log(row.reduce((sum, z) => sum + Math.exp(z - max), 0))
-    row.forEach((z, c) => {
-      loss -= (Number(targets.data[b * classes + c]) * (z - logSum)) / batch
-    })
-  }
-  return loss
 }

@@ -7,7 +7,7 @@ import { imageTokens, type VitConfig } from '../models/config.js'
 import type { VitOutput } from '../models/vit.js'
 import type { Values } from '../runtime/session.js'
 import { presetOf } from '../training/options.js'
-import { createParameters } from '../training/parameters.js'
+import { createParameters, viewsOf } from '../training/parameters.js'
 import { createStep } from '../training/step.js'
 import { toTimmNames } from '../weights/names.js'
 import type { StateDict } from '../weights/state.js'
@@ -151,5 +151,6 @@ async function trainingStep(
     ['train.token', part('token')],
     ['train.ratio_sum', part('ratio', points.length)],
     ['train.total', { data: [found.loss] }],
+    ...[...viewsOf(parameters, into)].map(([name, { data }]) => [`grad.${name}`, { data }] as const),
   ])
 }

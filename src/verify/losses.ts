@@ -7,10 +7,12 @@ import { mul, sub } from '../graph/ops/elementwise.js'
 import { reshape, slice } from '../graph/ops/shape.js'
 import { blockCut, cutLogits, squaredSums } from '../losses/cut.js'
 import { buildForward, buildGraph } from '../models/build.js'
+import { shapeOf } from '../models/backbone.js'
 import { imageTokens } from '../models/config.js'
+import { planReduction } from '../reduction/registry.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
-import { createParameters } from '../training/parameters.js'
+import { createParameters, viewsOf } from '../training/parameters.js'
 import { createStep, type StepPlan } from '../training/step.js'
 import type { Actual } from './compare.js'
 import { type Reference, valuesOf, vitConfigOf, weightsUnder } from './reference.js'
@@ -108,10 +110,15 @@ export async function replayLosses(
     await step.close()
     return result
   }
+  /** Gradients of the last step, copied, by their names in the file. */
+  const gradientsUnder = (prefix: string) =>
+    [...viewsOf(parameters, gradients.slice())].map(([name, { data }]) => [`${prefix}.${name}`, { data }] as const)
   const official = await run({})
+  const officialGradients = gradientsUnder('grad')
   const inter = await run({ cut: { kind: 'inter' } })
   const intra = await run({ cut: { kind: 'intra' } })
   const everyBlock = await run({ cut: { blocks: 'all' } })
+  const everyBlockGradients = gradientsUnder('gradclean')
   const paperInter = await run({ cut: { kind: 'inter', reduction: 'paper', blocks: 'all' } })
   const paperIntra = await run({ cut: { kind: 'intra', reduction: 'paper', blocks: 'all' } })
   const sum = (parts: Record<string, number>) => scalar((parts.cut ?? Number.NaN) * idleBlocks)
@@ -129,5 +136,40 @@ export async function replayLosses(
     ['clean.cut_mean', scalar(everyBlock.parts.cut)],
     ['paper.inter_total', scalar(paperInter.parts.cut)],
     ['paper.intra_total', scalar(paperIntra.parts.cut)],
+    ...officialGradients,
+    ...everyBlockGradients,
   ])
+}
+
+/** The cross entropy of a dense model, and its gradients. */
+export async function replayCrossEntropy(reference: Reference, logits: Values): Promise<Map<string, Actual>> {
+  const actual = new Map<string, Actual>([
+    ['cross_entropy', scalar(crossEntropy(logits, valuesOf(reference, 'targets')))],
+  ])
+  const config = vitConfigOf(reference)
+  if (![...reference.tensors.keys()].some((name) => name.startsWith('grad.'))) return actual
+  const parameters = createParameters(weightsUnder(reference, 'state.'))
+  const into = new Float32Array(parameters.values.length)
+  const { keep } = planReduction({ method: 'none' }, shapeOf(config))
+  const weights = { classification: 1, distillation: 0, feature: 0 }
+  const step = await createStep({ config, method: 'none', keep, weights, teacher: false }, parameters, into)
+  await step.run({ pixels: valuesOf(reference, 'input'), targets: valuesOf(reference, 'targets') })
+  await step.close()
+  for (const [name, { data }] of viewsOf(parameters, into)) actual.set(`grad.${name}`, { data })
+  return actual
+}
+
+/** mean_b( -Σ_c y log softmax(z) ) */
+function crossEntropy(logits: Values, targets: Values): number {
+  const [batch, classes] = logits.shape as [number, number]
+  let loss = 0
+  for (let b = 0; b < batch; b++) {
+    const row = Array.from(logits.data.subarray(b * classes, (b + 1) * classes), Number)
+    const max = Math.max(...row)
+    const logSum = max + Math.log(row.reduce((sum, z) => sum + Math.exp(z - max), 0))
+    row.forEach((z, c) => {
+      loss -= (Number(targets.data[b * classes + c]) * (z - logSum)) / batch
+    })
+  }
+  return loss
 }

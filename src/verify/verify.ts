@@ -63,15 +63,11 @@ export async function verify(file: string): Promise<Verification> {
   const checks: Check[] = []
   const unknown: string[] = []
   for (const key of reference.tensors.keys()) {
-    const gradient = key.startsWith('grad.')
+    const gradient = /^grad(_?[a-z]+)?\./.test(key)
     if (!gradient && !key.startsWith('expect.')) continue
     const name = gradient ? key : key.slice('expect.'.length)
     const value = actual.get(name)
-    if (gradient) {
-      if (value) checks.push(compareGradient(name, tensorOf(reference, key), value))
-      continue
-    }
-    if (value) checks.push(compare(name, tensorOf(reference, key), value))
+    if (value) checks.push((gradient ? compareGradient : compare)(name, tensorOf(reference, key), value))
     else unknown.push(name)
   }
   return conclude(file, checks, unknown)
