@@ -3,12 +3,12 @@
 import { output } from '../graph/graph.js'
 import { reduceMean } from '../graph/ops/reduce.js'
 import { shapeOf } from '../models/backbone.js'
-import { type BuildOptions, buildForward } from '../models/build.js'
 import { pictureSize, prefixTokens } from '../models/config.js'
+import { type Prepared, prepare } from '../models/prepare.js'
 import type { BlockRecord } from '../models/vit.js'
 import { attentionMap, receivedAttention } from '../reduction/maps.js'
 import type { ModelShape, StageShape } from '../reduction/method.js'
-import { planReduction, type ReductionPlan } from '../reduction/registry.js'
+import type { ReductionPlan } from '../reduction/registry.js'
 import { putBack } from '../reduction/rows.js'
 import { stageByBlock } from '../reduction/stages.js'
 import {
@@ -86,14 +86,15 @@ export async function openInspector(
   const shape = shapeOf(config)
   const { depth, stages, classToken = true } = shape
   const prefix = prefixTokens(config)
-  const plan = planReduction(options, shape)
+  const seen = { trace: true, blocks: true }
+  const { plan, ...reduced } = prepare(model, options, seen)
   const everyBlock = Array.from({ length: depth }, (_, block) => block)
   const looks = {
     maps: stages ? [] : everyBlock,
     windows: stages && !plan.dead ? mapEnds(stages) : [],
   }
-  const dense = await openSession(tracedGraph(model, { method: 'none' }), options)
-  const idle = await openSession(tracedGraph(model, plan, looks), options)
+  const dense = await openSession(tracedGraph(prepare(model, { method: 'none' }, seen)), options)
+  const idle = await openSession(tracedGraph(reduced, looks), options)
 
   const run = (session: Session, pixels: Float32Array) =>
     session.run({ pixel_values: { data: pixels, shape: [1, 3, ...pictureSize(config)] } })
@@ -177,8 +178,8 @@ interface Looks {
  * enter, `map.{block}` `[B, n, n]`, and what they are ranked by, `scores.{block}`; of others what rows receive within their
  * windows, `received.{block}` `[B, N]`.
  */
-function tracedGraph({ config, state }: Model, options: BuildOptions, looks: Looks = { maps: [], windows: [] }) {
-  const { graph, model } = buildForward(config, state, { ...options, trace: true, blocks: true })
+function tracedGraph({ forward }: Pick<Prepared, 'forward'>, looks: Looks = { maps: [], windows: [] }) {
+  const { graph, model } = forward()
   for (const [l, { step }] of model.blocks.entries()) output(`rows.${l}`, putBack(step.rows).x) // [B, n, C]
   for (const l of looks.maps) {
     const { block, before, step } = model.blocks[l] as BlockRecord

@@ -5,10 +5,11 @@ import { fail } from '../errors.js'
 import { readWholeFile } from '../files.js'
 import type { Graph } from '../graph/graph.js'
 import { encodeOnnx } from '../graph/onnx.js'
-import { lower, type Precision } from '../graph/passes/precision.js'
+import type { Precision } from '../graph/passes/precision.js'
 import { shapeOf } from '../models/backbone.js'
-import { type BuildOptions, buildGraph } from '../models/build.js'
+import { buildGraph } from '../models/build.js'
 import { modelCost } from '../models/cost.js'
+import { prepare, type Weighted } from '../models/prepare.js'
 import type { StepRequest } from '../models/steps.js'
 import {
   type MethodChoice,
@@ -110,14 +111,12 @@ export function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
   const reductions = reductionsOf(request)
   return precisions.flatMap((precision) =>
     reductions.flatMap(({ keepRatio, step, ...choice }): Entry[] => {
-      const plan = planReduction({ ...choice, ...(keepRatio !== 1 && { keepRatio }) }, shapeOf(config))
-      const { method, keep, ...settings } = plan
-      const { parameters, initial } = methodOf(method)
-      const own = parameters?.(shapeOf(config), keep, settings)
-      const state = missing === undefined ? model.state : withMissing(model.state as StateDict, own, missing, initial)
-      const graph = (plan: BuildOptions) => () =>
-        lower(buildGraph(config, state, plan), { precision, computesHalf: device !== 'cpu' })
-      const { macs, varies } = modelCost(config, plan)
+      const asked = { ...choice, ...(keepRatio !== 1 && { keepRatio }) }
+      const weighted = missing === undefined ? model : withOwn(model, asked, missing)
+      const prepared = prepare(weighted, asked)
+      const { method, keep } = prepared.plan
+      const target = { precision, computesHalf: device !== 'cpu' }
+      const { macs, varies } = prepared.cost()
       const row = {
         model: 'idlevit',
         method,
@@ -127,21 +126,26 @@ export function ownEntries(model: Model, request: BenchmarkRequest): Entry[] {
         ...(!varies && { gmacs: macs / 1e9 }), // noise is no picture: what it decides says nothing
       }
       const how = { contrib: true, rewrite: needsRewriting({ device, precision }) }
-      const perRun = methodOf(method).onePicture?.(plan) ? 1 : microBatch
-      const fixed = { row, microBatch: perRun, lanes, ...fromGraph(graph(plan), request, how) }
+      const perRun = methodOf(method).onePicture?.(prepared.plan) ? 1 : microBatch
+      const fixed = { row, microBatch: perRun, lanes, ...fromGraph(() => prepared.graph(target), request, how) }
       if (!elastic) return [fixed]
       const feeds = { [KEEP_INPUT]: { data: BigInt64Array.from(keep, BigInt), shape: [config.depth] } }
-      const free = fromGraph(
-        graph({ ...plan, method: method === 'none' ? (request.method ?? 'idle') : method, elastic }),
-        request,
-        how,
-      )
+      const told = { ...asked, method: method === 'none' ? (request.method ?? 'idle') : method }
+      const free = fromGraph(() => prepare(weighted, told, { elastic }).graph(target), request, how)
       return [fixed, { row: { ...row, model: 'elastic' }, microBatch, lanes, feeds, ...free }]
     }),
   )
 }
 
 type Timed = Omit<ReductionRequest, 'keepRatio'> & { readonly keepRatio?: number; readonly step?: number }
+
+/** A model with random weights where it lacks those of the method. */
+function withOwn({ config, state }: Model, request: ReductionRequest, seed: number): Weighted {
+  const shape = shapeOf(config)
+  const { method, keep, ...settings } = planReduction(request, shape)
+  const { parameters, initial } = methodOf(method)
+  return { config, state: withMissing(state as StateDict, parameters?.(shape, keep, settings), seed, initial) }
+}
 
 /** What is timed: every method at every keep ratio; at 1 all are the dense model, which is timed once. */
 function reductionsOf(request: BenchmarkRequest): Timed[] {

@@ -2,9 +2,9 @@
 
 import { type BlockCoverage, coverageByBlock, objectPixels } from '../analysis/coverage.js'
 import { idleStatistics, tokenMap } from '../analysis/tokens.js'
-import { buildGraph } from '../models/build.js'
 import { imageTokens } from '../models/config.js'
-import { planKeep } from '../reduction/schedule.js'
+import { prepare } from '../models/prepare.js'
+import type { KeepRequest } from '../reduction/schedule.js'
 import type { Model } from '../runtime/classifier.js'
 import { createSession } from '../runtime/node.js'
 import { slicePictures, type TestPictures } from './pictures.js'
@@ -50,9 +50,8 @@ export async function watchTokens(
 ): Promise<Watched> {
   const { config } = idle
   const all = imageTokens(config)
-  const { keep } = planKeep({ keepRatio }, config.depth, all)
-  const selector = await openSelector(idle, keep)
-  const ranker = await openSelector(dense, planKeep({}, dense.config.depth, all).keep)
+  const selector = await openSelector(idle, { keepRatio })
+  const ranker = await openSelector(dense, {})
   const covered = []
   try {
     for (const [i, mask] of pictures.masks.entries()) {
@@ -92,11 +91,12 @@ export async function watchTokens(
 }
 
 /** Opens a model that tells the tokens which every block computes, `[depth][kept]`, from most to least class attention. */
-async function openSelector(model: Model, keep: readonly number[]) {
-  const { config, state } = model
+async function openSelector(model: Model, request: KeepRequest) {
+  const { config } = model
   // Blocks that keep every token rank them, too.
-  const session = await createSession(buildGraph(config, state, { keep, idleAll: true, trace: true }))
-  const names = keep.map((_, block) => `selected.${block}`)
+  const { plan, ...prepared } = prepare(model, request, { idleAll: true, trace: true })
+  const session = await createSession(prepared.forward().graph)
+  const names = plan.keep.map((_, block) => `selected.${block}`)
   return {
     async select(pixels: Float32Array): Promise<Int32Array[]> {
       const shape = [1, 3, config.imageSize, config.imageSize]

@@ -12,12 +12,10 @@ import { join } from 'node:path'
 import { writeFileAtomic } from '../files.js'
 import { fillFolder } from '../folders.js'
 import { encodeOnnx } from '../graph/onnx.js'
-import { lower, type Precision } from '../graph/passes/precision.js'
+import type { Precision } from '../graph/passes/precision.js'
 import { type Preprocess, preprocessOf } from '../images/preprocess.js'
-import { shapeOf } from '../models/backbone.js'
-import { type BuildOptions, buildGraph } from '../models/build.js'
-import { modelCost } from '../models/cost.js'
-import { planReduction, type ReductionRequest, storedChoice, storedPlan } from '../reduction/registry.js'
+import { prepare } from '../models/prepare.js'
+import { type ReductionRequest, storedChoice, storedPlan } from '../reduction/registry.js'
 import { modelConfigJson } from '../weights/config-file.js'
 import { saveSafetensors } from '../weights/files.js'
 import type { LoadedModel } from '../weights/load.js'
@@ -71,9 +69,8 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
   const { config } = model
   const { features = false, elastic = false, portable = false } = options
   const { precisions = ['fp32'], preprocess = preprocessOf(model), weights = true } = options
-  const reduction = planReduction(options, shapeOf(config))
-  const plan: BuildOptions = { ...reduction, features }
-  const { macs, varies } = modelCost(config, plan)
+  const { plan: reduction, ...prepared } = prepare(model, options, { features, elastic })
+  const { macs, varies } = prepared.cost()
   const gmacs = macs / 1e9
   const idle = elastic ? storedChoice(reduction) : storedPlan(reduction)
   const method = elastic ? 'elastic' : reduction.method
@@ -100,7 +97,7 @@ export async function exportModel(model: LoadedModel, out: string, options: Expo
     await mkdir(join(folder, 'onnx'))
     for (const precision of precisions) {
       const target = { precision, contrib: !portable }
-      const graph = lower(buildGraph(config, model.state, { ...plan, elastic }), target)
+      const graph = prepared.graph(target)
       const { bytes } = encodeOnnx(graph, { contrib: !portable, metadata: { ...metadata, precision } })
       await writeFileAtomic(join(folder, 'onnx', onnxFiles[precision].file), bytes)
     }

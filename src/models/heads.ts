@@ -10,7 +10,7 @@ import type { Tensor } from '../graph/graph.js'
 import { attend } from '../graph/ops/attention.js'
 import { add, mul } from '../graph/ops/elementwise.js'
 import { linear, matmul } from '../graph/ops/linear.js'
-import { take } from '../graph/ops/rows.js'
+import { take, takeParts } from '../graph/ops/rows.js'
 import { reshape, split, transpose } from '../graph/ops/shape.js'
 import type { HeadPieces, Heads, Projection } from '../reduction/block.js'
 
@@ -36,16 +36,9 @@ export function headPieces({ at, on }: Heads, parts: HeadParts): HeadPieces {
   const { heads: H, weight, scaled } = parts
   const [batch, h] = on.shape as [Dim, Dim]
   /** Rows of a weight or a bias that are some heads': `[H·r, …]` → `[h·r, …]`. */
-  const rowsOf = (t: Tensor): Tensor => {
-    const [rows, ...rest] = t.shape as [number, ...number[]]
-    const each = rest.reduce((a, b) => a * b, rows / H)
-    return reshape(take(reshape(t, [H, each]), at, 0), [multiplyDims(h, rows / H), ...rest])
-  }
+  const rowsOf = (t: Tensor): Tensor => takeParts(t, at, 0, H)
   /** Columns of a weight that are some heads': `[out, H·r]` → `[out, h·r]`. */
-  const columnsOf = (t: Tensor): Tensor => {
-    const [out, columns] = t.shape as [number, number]
-    return reshape(take(reshape(t, [out, H, columns / H]), at, 1), [out, multiplyDims(h, columns / H)])
-  }
+  const columnsOf = (t: Tensor): Tensor => takeParts(t, at, 1, H)
   /** `[B, n, h·d]` by head: `[B, n, h, d]`. */
   const byHead = (t: Tensor, d: number): Tensor => reshape(t, [...t.shape.slice(0, 2), h, d])
   const joined = (t: Tensor): Tensor => reshape(t, [...t.shape.slice(0, 2), multiplyDims(h, t.shape[3] as number)]) // [B, n, h·d]

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../test/support/models.js'
+import { liveNodes } from '../graph/graph.js'
+import { lower } from '../graph/passes/precision.js'
 import { shapeOf } from '../models/backbone.js'
 import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
 import { macsOfPicture, modelCost } from '../models/cost.js'
@@ -57,6 +59,26 @@ describe('AdaViT', () => {
     assert.ok(maxAbsDiff(floats(logits), floats(masked.logits)) < 2e-5)
     assert.ok(Object.values(sizes).some((size) => new Set(floats(size)).size > 1)) // they differ indeed
   })
+
+  for (const dropped of ['inputs', 'hidden'] as const)
+    it(`has no product with weights in floats in int8, and the answers of float32 but for its steps: ${dropped}`, async () => {
+      const values = weightsWith({ token: [open], head: [closed, open], layer: [open, open] })
+      const graph = () => buildGraph(tiny, values, { ...plan, dropped })
+      const integers = lower(graph(), { precision: 'int8' })
+      const names = liveNodes(integers).map(({ op, outputs }) => `${op.name} ${outputs[0]?.shape}`)
+      assert.deepEqual(
+        names.filter((name) => name.startsWith('linear')),
+        [],
+      )
+      const feeds = { pixel_values: randomPixels(tiny, 2, 2) }
+      const { logits: wanted } = await evaluate(graph(), feeds)
+      const size = Math.max(...floats(wanted).map(Math.abs))
+      for (const contrib of [true, false]) {
+        const found = await evaluate(integers, feeds, { contrib })
+        const error = maxAbsDiff(floats(wanted), floats(found.logits))
+        assert.ok(error < 0.15 * size, `${error} of ${size}`) // of eight bits in layers of 24 channels
+      }
+    })
 
   it('counts what a picture uses: rows, heads and sublayers', () => {
     const { macs, varies, denseMacs } = modelCost(tiny, plan)

@@ -3,12 +3,13 @@
 import { fail } from '../errors.js'
 import type { Bindings } from '../graph/dims.js'
 import { peakMemory } from '../graph/memory.js'
-import { lower, type Precision } from '../graph/passes/precision.js'
+import type { Precision } from '../graph/passes/precision.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
-import { type BuildOptions, buildGraph, type WeightValues } from '../models/build.js'
+import type { BuildOptions, WeightValues } from '../models/build.js'
 import { refuseCascade } from '../models/cascade.js'
 import { firstUnits, imageTokens, pictureSize, prefixTokens, type VitConfig } from '../models/config.js'
+import { prepare } from '../models/prepare.js'
 import type { StepCounts } from '../models/steps.js'
 import {
   checkElastic,
@@ -154,14 +155,19 @@ export async function openClassifier(
   const { trace = false, features = false, elastic = false } = options
   const tokens = imageTokens(config)
   const shape = shapeOf(config)
-  const plan = planReduction(options, shape)
-  const pooled = features && readsPooled(config)
-  const build = { ...plan, trace, blocks: trace, features, sizes: true, ...(pooled && { pooled }) }
+  const { plan, build, ...prepared } = prepare(model, options, {
+    trace,
+    blocks: trace,
+    features,
+    sizes: true,
+    elastic,
+    ...(features && readsPooled(config) && { pooled: true }),
+  })
   const { precision = 'fp32', device = 'cpu' } = options
   const onHalf = precision === 'fp16' && device !== 'cpu'
   const half = onHalf && (await computesHalf(openSession, options))
   const narrow = onHalf && !half ? [`${device} computes no float16 here: weights are stored in it, and widened`] : []
-  const graph = lower(buildGraph(config, model.state, { ...build, elastic }), { ...options, computesHalf: half })
+  const graph = prepared.graph({ ...options, computesHalf: half })
   const alone = methodOf(plan.method).onePicture?.(plan) ?? false
   const microBatch = alone ? 1 : (options.microBatch ?? defaultMicroBatch(config, options))
   const opened = await openSession(graph, { ...options, rewrite: needsRewriting(options) })

@@ -2,11 +2,11 @@
 
 import { fail } from '../errors.js'
 import { output, type Tensor } from '../graph/graph.js'
-import { shapeOf } from '../models/backbone.js'
-import { type BuildOptions, buildForward, type WeightValues } from '../models/build.js'
+import type { BuildOptions, WeightValues } from '../models/build.js'
 import type { VitConfig } from '../models/config.js'
+import { prepare } from '../models/prepare.js'
 import type { BlockRecord, VitOutput } from '../models/vit.js'
-import { planReduction, type ReductionRequest } from '../reduction/registry.js'
+import type { ReductionRequest } from '../reduction/registry.js'
 import { createSession } from '../runtime/node.js'
 import type { Values } from '../runtime/session.js'
 import { toTimmNames } from '../weights/names.js'
@@ -36,8 +36,8 @@ export async function run(
   options: RunOptions = {},
 ): Promise<Map<string, Values>> {
   const { input = valuesOf(reference, 'input'), state = tensorsUnder(reference, 'state.'), build, feeds } = options
-  const plan = planReduction(request, shapeOf(config))
-  const { graph, model } = buildForward(config, toTimmNames(state as StateDict), { ...plan, ...build, features: true })
+  const weighted = { config, state: toTimmNames(state as StateDict) }
+  const { graph, model } = prepare(weighted, request, { ...build, features: true }).forward()
   graph.outputs.clear()
   for (const [name, tensor] of Object.entries(named(model))) output(name, tensor)
   const session = await createSession(graph)

@@ -1,10 +1,10 @@
 /** Selecting rows: top-k, gather and scatter along the token axis, one selection per picture. */
 
-import type { Dim } from '../dims.js'
+import { type Dim, multiplyDims } from '../dims.js'
 import { apply, applyAll, type Emitter, type Node, namesOf, type Op, type Tensor } from '../graph.js'
-import { int64s } from '../onnx.js'
+import { int64s, reshapeTarget } from '../onnx.js'
 import { add } from './elementwise.js'
-import { zerosLike } from './shape.js'
+import { reshape, zerosLike } from './shape.js'
 
 const topKOp: Op<{ k: Dim; smallest: boolean }> = {
   name: 'topK',
@@ -100,6 +100,32 @@ const takeOp: Op<{ axis: number }> = {
 
 /** Entries along an axis, the same everywhere: x `[…, n, …]` at int64 `[k]` → `[…, k, …]`; for passes without a gradient. */
 export const take = (x: Tensor, indices: Tensor, axis: number): Tensor => apply(takeOp, [x, indices], { axis })
+
+const takePartsOp: Op<{ axis: number }> = {
+  name: 'takeParts',
+  infer([x, indices], { axis }) {
+    const { dtype, shape } = x as Tensor
+    const each = shape[axis + 1] as number
+    const taken = multiplyDims((indices as Tensor).shape[0] as Dim, each)
+    return [{ dtype, shape: [...shape.slice(0, axis), taken, ...shape.slice(axis + 2)] }]
+  },
+  emit({ inputs: [x, indices], outputs: [y], attrs: { axis } }, onnx) {
+    const [parts, at, { name, shape }] = [x as Tensor, indices as Tensor, y as Tensor]
+    const taken = parts.shape.map((dim, i) => (i === axis ? (at.shape[0] as Dim) : dim))
+    const gathered = onnx.node('Gather', [parts.name, at.name], 1, { axis })
+    onnx.node('Reshape', [...gathered, onnx.constant(int64s(reshapeTarget(taken, shape)), [shape.length])], [name])
+  },
+}
+
+/**
+ * Of the equal parts that an axis is made of, some: x `[…, p·d, …]` at int64 `[k]` → `[…, k·d, …]`; for passes without a
+ * gradient.
+ */
+export function takeParts(x: Tensor, indices: Tensor, axis: number, parts: number): Tensor {
+  const size = x.shape[axis] as number
+  const view = reshape(x, [...x.shape.slice(0, axis), parts, size / parts, ...x.shape.slice(axis + 1)])
+  return apply(takePartsOp, [view, indices], { axis })
+}
 
 const addLastOp: Op<null> = {
   name: 'addLast',

@@ -3,10 +3,22 @@ import { describe, it } from 'node:test'
 import { evaluate, floats, maxAbsDiff, randomPixels, randomWeights, tiny } from '../../../test/support/models.js'
 import { toFloat16 } from '../../float16.js'
 import { buildGraph } from '../../models/build.js'
+import { createRandom } from '../../random.js'
 import { createSession } from '../../runtime/node.js'
-import { createGraph, type Graph, input, liveNodes, type Node, output, type Tensor, totalMacs } from '../graph.js'
+import {
+  constant,
+  createGraph,
+  type Graph,
+  input,
+  liveNodes,
+  type Node,
+  output,
+  type Tensor,
+  totalMacs,
+} from '../graph.js'
 import { encodeOnnx } from '../onnx.js'
 import { linear } from '../ops/linear.js'
+import { takeParts } from '../ops/rows.js'
 import { split } from '../ops/shape.js'
 import { toHalf, withHalfWeights } from './half.js'
 import { toInt8 } from './int8.js'
@@ -52,6 +64,45 @@ describe('int8', () => {
     const quantized = toInt8(buildGraph(tiny, weights, { method: 'none' }))
     const [fused, portable] = [await logits(quantized), await logits(quantized, false)]
     assert.ok(maxAbsDiff(fused, portable) < 1e-2 * spread(fused))
+  })
+
+  it('takes parts of weights as integers: of rows the same numbers as from those rows alone', async () => {
+    const random = createRandom(3)
+    const values = (count: number) => Float32Array.from({ length: count }, () => random.normal())
+    const [weight, x] = [values(12 * 8), { data: values(5 * 8), shape: [5, 8] }]
+    const product = async (of: (graph: Graph) => Tensor) => {
+      const graph = createGraph()
+      output('y', linear(input(graph, 'x', [5, 8]), of(graph)))
+      const integers = toInt8(graph)
+      assert.ok(liveNodes(integers).every(({ op }) => op.name !== 'linear'))
+      return floats((await evaluate(integers, { x })).y)
+    }
+    const rows = await product((graph) => {
+      const at = constant(graph, BigInt64Array.of(0n, 2n), [2], 'at', 'int64')
+      return takeParts(constant(graph, weight, [12, 8]), at, 0, 3) // rows 0-3 and 8-11
+    })
+    const alone = await product((graph) =>
+      constant(graph, Float32Array.from([...weight.subarray(0, 32), ...weight.subarray(64)]), [8, 8]),
+    )
+    assert.deepEqual(rows, alone)
+  })
+
+  it('takes parts of weights as integers: other columns are as those that read zeros', async () => {
+    const random = createRandom(4)
+    const weight = Float32Array.from({ length: 6 * 8 }, () => random.normal())
+    const data = Float32Array.from({ length: 5 * 4 }, () => random.normal())
+    const wide = Float32Array.from({ length: 5 * 8 }, (_, i) =>
+      i % 8 >= 2 && i % 8 < 6 ? (data[4 * Math.floor(i / 8) + (i % 8) - 2] ?? 0) : 0,
+    )
+    const run = async (width: number, x: Float32Array, of: (weight: Tensor) => Tensor) => {
+      const graph = createGraph()
+      output('y', linear(input(graph, 'x', [5, width]), of(constant(graph, weight, [6, 8]))))
+      return floats((await evaluate(toInt8(graph), { x: { data: x, shape: [5, width] } })).y)
+    }
+    const at = (graph: Graph) => constant(graph, BigInt64Array.of(1n, 2n), [2], 'at', 'int64')
+    const taken = await run(4, data, (w) => takeParts(w, at(w.graph), 1, 4))
+    const whole = await run(8, wide, (w) => w)
+    assert.ok(maxAbsDiff(taken, whole) < 1e-6)
   })
 
   it('leaves no float32 matrix behind', () => {
