@@ -3,10 +3,11 @@
  *
  * ViT: Dosovitskiy et al., arXiv 2010.11929; DeiT: Touvron et al., arXiv 2012.12877; LayerScale: arXiv 2103.17239;
  * DeiT III: arXiv 2204.07118; LV-ViT: arXiv 2104.10858; CLIP: arXiv 2103.00020; SigLIP: arXiv 2303.15343; DINOv2: arXiv
- * 2304.07193; registers: arXiv 2309.16588; DINOv3: arXiv 2508.10104.
+ * 2304.07193; registers: arXiv 2309.16588; DINOv3: arXiv 2508.10104; T2T-ViT: arXiv 2101.11986.
  */
 
 import type { Rotary } from './rotary.js'
+import { tokensToTokenParameters } from './tokens-to-token.js'
 
 /** Sizes and options of a vision transformer; what is left out is as in DeiT. */
 export interface VitConfig {
@@ -45,6 +46,8 @@ export interface VitConfig {
    * default: no such stem.
    */
   readonly stem?: number
+  /** Tokens are made of overlapping pieces that see each other on the way (T2T-ViT); `patchSize` is 16. */
+  readonly tokensToToken?: TokensToToken
   /** Whether patches are embedded with a bias; default true. */
   readonly patchBias?: boolean
   /** LayerNorm before the blocks (CLIP); default false. */
@@ -86,6 +89,12 @@ export interface VitConfig {
  * on a grid that is a tenth of a token too large (`offset`, as the first DINOv2 did it).
  */
 export type PositionResizing = 'bicubic' | 'antialias' | 'offset'
+
+/** A tokens-to-token module: what lets its pieces see each other, and how wide they are then. */
+export interface TokensToToken {
+  readonly attention: 'performer' | 'transformer'
+  readonly width: number
+}
 
 /** What stands in front of a cascade's last net, and what nets hand on. */
 export interface Cascade {
@@ -176,7 +185,9 @@ export function vitParameters(config: VitConfig): Map<string, readonly number[]>
     layer('patch_embed.conv1', [stem, 3, 7, 7])
     for (const each of ['conv2', 'conv3']) layer(`patch_embed.${each}`, [stem, stem, 3, 3])
   }
-  layer('patch_embed.proj', [C, channels, side, side], config.patchBias !== false)
+  if (config.tokensToToken)
+    for (const [name, shape] of tokensToTokenParameters(config.tokensToToken, C)) shapes.set(name, shape)
+  else layer('patch_embed.proj', [C, channels, side, side], config.patchBias !== false)
   if (config.preNorm) layer('norm_pre', [C])
   for (let l = 0; l < config.depth; l++) {
     const block = `blocks.${l}`

@@ -1,6 +1,6 @@
 /**
  * From pixels to one token a patch: a linear map of its pixels (ViT, arXiv 2010.11929), or of what a convolutional stem
- * made of them (LV-ViT, arXiv 2104.10858). The stem's batch norms are part of its convolutions, see `weights/stem.ts`.
+ * made of them (LV-ViT, arXiv 2104.10858), or the tokens-to-token module (T2T-ViT, arXiv 2101.11986). The stem's batch norms are part of its convolutions, see `weights/stem.ts`.
  */
 
 import type { Tensor } from '../graph/graph.js'
@@ -9,13 +9,15 @@ import { convolve } from '../graph/ops/convolve.js'
 import { linear } from '../graph/ops/linear.js'
 import { reshape, transpose } from '../graph/ops/shape.js'
 import { gridSize, patchSource, type VitConfig } from './config.js'
+import { tokensToToken } from './tokens-to-token.js'
 
 /** Gives a weight by its name. */
 type Weights = (name: string) => Tensor
 
 /** Tokens of all patches in raster order, without positions: `[B, 3, height, width]` → `[B, N0, C]`. */
 export function patchTokens(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
-  const { width: C, patchBias = true } = config
+  const { width: C, patchBias = true, tokensToToken: module } = config
+  if (module) return tokensToToken(weights, pixels, { ...config, tokensToToken: module })
   const [B = 1] = pixels.shape
   const [rows, columns] = gridSize(config)
   const { channels: c, side: P } = patchSource(config)

@@ -44,6 +44,16 @@ const lvvit = (width: number, depth: number, heads: number, skip: number): VitCo
   ...(skip !== 1 && { branchScale: 1 / skip }),
   auxHead: true,
 })
+/** T2T-ViT (arXiv 2101.11986, table 1) with Performers, or with plain transformers, in its tokens-to-token module. */
+const t2tvit = (width: number, depth: number, hidden: number, attention: 'performer' | 'transformer'): VitConfig => ({
+  ...deit(width, width / 64),
+  depth,
+  hidden,
+  layerNormEps: 1e-5,
+  tokensToToken: { attention, width: 64 },
+  qkvBias: 'none',
+})
+const t2tFiles = 'https://github.com/yitu-opensource/T2T-ViT/releases/download/main'
 const lvvitFiles = 'https://github.com/zihangJiang/TokenLabeling/releases/download'
 
 /** Options that published models share. */
@@ -103,6 +113,15 @@ export const presets: Readonly<Record<string, Preset>> = {
   'lvvit-t': { config: lvvit(240, 12, 4, 1), file: `${lvvitFiles}/v0.2.0/lvvit_t.pth` },
   'lvvit-s': { config: lvvit(384, 16, 6, 2), file: `${lvvitFiles}/1.0/lvvit_s-26M-224-83.3.pth.tar` },
   'lvvit-m': { config: lvvit(512, 20, 8, 2), file: `${lvvitFiles}/1.0/lvvit_m-56M-224-84.0.pth.tar` },
+  't2t-vit-7': { config: t2tvit(256, 7, 512, 'performer'), file: `${t2tFiles}/71.7_T2T_ViT_7.pth.tar` },
+  't2t-vit-10': { config: t2tvit(256, 10, 512, 'performer'), file: `${t2tFiles}/75.2_T2T_ViT_10.pth.tar` },
+  't2t-vit-12': { config: t2tvit(256, 12, 512, 'performer'), file: `${t2tFiles}/76.5_T2T_ViT_12.pth.tar` },
+  't2t-vit-14': { config: t2tvit(384, 14, 1152, 'performer'), file: `${t2tFiles}/81.5_T2T_ViT_14.pth.tar` },
+  't2t-vit-19': { config: t2tvit(448, 19, 1344, 'performer'), file: `${t2tFiles}/81.9_T2T_ViT_19.pth.tar` },
+  't2t-vit-24': { config: t2tvit(512, 24, 1536, 'performer'), file: `${t2tFiles}/82.3_T2T_ViT_24.pth.tar` },
+  't2t-vit-t-14': { config: t2tvit(384, 14, 1152, 'transformer'), file: `${t2tFiles}/81.7_T2T_ViTt_14.pth.tar` },
+  't2t-vit-t-19': { config: t2tvit(448, 19, 1344, 'transformer'), file: `${t2tFiles}/82.4_T2T_ViTt_19.pth.tar` },
+  't2t-vit-t-24': { config: t2tvit(512, 24, 1536, 'transformer'), file: `${t2tFiles}/82.6_T2T_ViTt_24.pth.tar` },
   'dinov2-small': { config: { ...small, ...dinov2 }, hub: 'facebook/dinov2-small' },
   'dinov2-base': { config: { ...base, ...dinov2 }, hub: 'facebook/dinov2-base' },
   'dinov2-large': { config: { ...large, ...dinov2 }, hub: 'facebook/dinov2-large' },

@@ -9,6 +9,7 @@ import { type EvaluationReport, evaluateClassifier } from '../evaluation/evaluat
 import { fileError, writeFileAtomic } from '../files.js'
 import type { Preprocess } from '../images/preprocess.js'
 import { shapeOf } from '../models/backbone.js'
+import { isFixed } from '../models/tokens-to-token.js'
 import { tokensByBlock } from '../reduction/method.js'
 import { methodOf, type ReductionPlan, storedPlan } from '../reduction/registry.js'
 import type { Classifier, Model } from '../runtime/classifier.js'
@@ -92,7 +93,8 @@ async function finetuneWith(given: Decoding): Promise<TrainingSummary> {
   const { config } = model
   checkRates(model.state.keys(), recipe.rates ?? [])
   const frozen = frozenParameters(model.state.keys(), recipe.freeze)
-  const parameters = createParameters(model.state, (name) => !frozen.has(name))
+  const isTrained = (name: string) => !frozen.has(name) && !(config.tokensToToken && isFixed(name))
+  const parameters = createParameters(model.state, isTrained)
   const { signal, decoders, resume, evaluateEvery, saveSeconds, onEntry } = options
 
   const graph = stepPlan(recipe, config)

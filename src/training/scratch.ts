@@ -3,6 +3,7 @@ import { fail } from '../errors.js'
 import { pictureSize, type VitConfig } from '../models/config.js'
 import { findPreset, presets } from '../models/presets.js'
 import { checkMaps, isSwin, type SwinConfig } from '../models/swin-config.js'
+import { TOKEN_STRIDE } from '../models/tokens-to-token.js'
 import { randomVit } from '../weights/init.js'
 import type { LoadedModel } from '../weights/load.js'
 
@@ -34,6 +35,8 @@ export function scratchModel(preset: string, sizes: ScratchSizes, seed: number):
     if (side % patchSize !== 0) fail(`--crop: wanted a multiple of the patch size ${patchSize}, found ${side}`)
   if (config.stem !== undefined && patchSize % 2 !== 0)
     fail(`--patch: wanted an even number of pixels, which the stem of ${preset} halves, found ${patchSize}`)
+  if (config.tokensToToken && patchSize !== TOKEN_STRIDE)
+    fail(`--patch: wanted the ${TOKEN_STRIDE} pixels of the tokens of ${preset}, found ${patchSize}`)
   if (width % heads !== 0) fail(`--width: wanted a multiple of the ${heads} heads, found ${width}`)
   return { name: preset, source: `random:${seed}`, config, state: randomVit(config, seed) }
 }

@@ -340,13 +340,21 @@ function guessWarnings(
   return [`the activation ${activation} is a guess (${others}): a config.json beside the weights says it (hidden_act)`]
 }
 
-/** LayerNorm's epsilon: as a file says it, else 1e-5 in CLIP, DINOv3 and LV-ViT and 1e-6 in the others. */
+/** LayerNorm's epsilon: as a file says it, else 1e-5 in CLIP, DINOv3, LV-ViT and T2T-ViT and 1e-6 in the others. */
 function findLayerNormEps(shape: VitShape, file: ModelConfigFile | undefined): Origin & { readonly value: number } {
   if (file?.layerNormEps) {
     const { value, field } = file.layerNormEps
     return { value, source: `${file.source} (${field})`, guessed: false }
   }
-  const family = shape.preNorm ? 'CLIP' : shape.rotary?.kind === 'dinov3' ? 'DINOv3' : shape.stem ? 'LV-ViT' : undefined
+  const family = shape.preNorm
+    ? 'CLIP'
+    : shape.rotary?.kind === 'dinov3'
+      ? 'DINOv3'
+      : shape.stem
+        ? 'LV-ViT'
+        : shape.tokensToToken
+          ? 'T2T-ViT'
+          : undefined
   if (family) return { value: 1e-5, source: `as in every published ${family}`, guessed: true }
   const ignored = file?.ignoredLayerNormEps
   if (!file || !ignored) return { value: 1e-6, source: 'as in every published ViT and DeiT', guessed: true }

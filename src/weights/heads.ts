@@ -28,6 +28,14 @@ const lvvits = [
   { width: 768, depth: 24, heads: 12, branchScale: 1 / 3 },
 ] as const
 
+/** T2T-ViTs (arXiv 2101.11986) by size. */
+const t2tvits = [
+  ...[7, 10, 12].map((depth) => ({ width: 256, depth, heads: 4 })),
+  { width: 384, depth: 14, heads: 6 },
+  { width: 448, depth: 19, heads: 7 },
+  { width: 512, depth: 24, heads: 8 },
+]
+
 /** The factor of the residual branches of a published LV-ViT of this size, which no shape tells. */
 export const publishedBranchScale = (width: number, depth: number): number | undefined =>
   lvvits.find((model) => model.width === width && model.depth === depth)?.branchScale
@@ -84,9 +92,9 @@ function certain(width: number, heads: number, source: string): Heads {
 
 /** Heads of 64 numbers, as in most published ViTs; those of width 1280, 1408 and 1664 have 16, which are wider. */
 function guessHeads(width: number, depth: number): Heads {
-  const lvvit = lvvits.find((model) => model.width === width && model.depth === depth)
-  const known = lvvit ?? published.find((model) => model.width === width)
-  const wide = known !== undefined && !lvvit && width / known.heads !== 64
+  const exact = [...lvvits, ...t2tvits].find((model) => model.width === width && model.depth === depth)
+  const known = exact ?? published.find((model) => model.width === width)
+  const wide = known !== undefined && !exact && width / known.heads !== 64
   if (!known && (width % 64 !== 0 || width === 0))
     fail(
       `the number of heads cannot be told from a width of ${width}, no multiple of 64: ` +

@@ -1,6 +1,14 @@
 /** Architecture from weights: sizes and options of a ViT read off its keys and shapes, and the check that all of them fit. */
 import { fail } from '../errors.js'
-import { gridSize, positionRows, prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
+import {
+  gridSize,
+  positionRows,
+  prefixTokens,
+  type TokensToToken,
+  type VitConfig,
+  vitParameters,
+} from '../models/config.js'
+import { TOKEN_STRIDE } from '../models/tokens-to-token.js'
 import { findHeads, publishedBranchScale } from './heads.js'
 import { resizePositions } from './position.js'
 import { float32, floatsOf, nameText, type StateDict, sameShape, shapeText } from './state.js'
@@ -55,7 +63,10 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     return shape.length === rank && !shape.includes(0) ? shape : fail(`${name} ${shapeText(shape)} should be ${what}`)
   }
   const has = (name: string) => state.has(name)
-  const [width = 0, , , side = 0] = patchShape(state)
+  const module = tokensToTokenOf(state)
+  const [width = 0, , , side = 0] = module
+    ? [shapeOf('tokens_to_token.project.weight', 2, '[width, 9 pieces]')[0], 0, 0, TOKEN_STRIDE]
+    : patchShape(state)
   const convolution = ['conv1', 'conv2', 'conv3'].map((each) => `patch_embed.${each}.weight`).find(has)
   const [stem] = convolution === undefined ? [] : shapeOf(convolution, 4, '[stem, channels, side, side]')
   const patchSize = stem === undefined ? side : 2 * side
@@ -99,7 +110,8 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
     ...(hints.resizing && hints.resizing !== 'bicubic' && positions !== 'none' && { resizing: hints.resizing }),
     ...(rotary && { rotary }),
     ...(stem !== undefined && { stem }),
-    ...(!has('patch_embed.proj.bias') && { patchBias: false }),
+    ...(module && { tokensToToken: module }),
+    ...(!module && !has('patch_embed.proj.bias') && { patchBias: false }),
     ...(has('norm_pre.weight') && { preNorm: true }),
     ...(biases !== 'all' && { qkvBias: biases }),
     ...(has('blocks.0.attn.q_norm.weight') && { qkNorm: true }),
@@ -115,8 +127,17 @@ export function inferVitShape(state: StateDict, hints: VitHints = {}): VitShape 
   } as const
 }
 
+/** The tokens-to-token module of a T2T-ViT. */
+function tokensToTokenOf(state: StateDict): TokensToToken | undefined {
+  const [, pieces] = state.get('tokens_to_token.project.weight')?.shape ?? []
+  if (pieces === undefined) return undefined
+  const attention = state.has('tokens_to_token.attention1.w') ? 'performer' : 'transformer'
+  return { attention, width: Math.floor(pieces / 9) }
+}
+
 /** Of a model of which no block has them they are not missing, but absent. */
-const hasQkvBias = (state: StateDict): boolean => [...state.keys()].some((name) => name.endsWith('.attn.qkv.bias'))
+const hasQkvBias = (state: StateDict): boolean =>
+  [...state.keys()].some((name) => name.startsWith('blocks.') && name.endsWith('.attn.qkv.bias'))
 
 /** What the head reads. */
 function findPool(

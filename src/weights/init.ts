@@ -7,6 +7,7 @@
  */
 import { parametersOf } from '../models/backbone.js'
 import type { VitConfig } from '../models/config.js'
+import { isFixed, orthogonalFeatures, sinusoids } from '../models/tokens-to-token.js'
 import { createRandom, type Random } from '../random.js'
 import { elements, type StateDict } from './state.js'
 
@@ -31,8 +32,18 @@ export function randomWeights(shapes: ReadonlyMap<string, readonly number[]>, ra
 }
 
 /** A ViT or DeiT with random weights, complete under timm's names. */
-export const randomVit = (config: VitConfig, seed: number): StateDict =>
-  randomWeights(parametersOf(config), createRandom(seed))
+export function randomVit(config: VitConfig, seed: number): StateDict {
+  const random = createRandom(seed)
+  const state = randomWeights(parametersOf(config), random)
+  if (!config.tokensToToken) return state
+  for (const [name, { shape }] of state)
+    if (isFixed(name)) {
+      const [rows, width] = shape.slice(-2) as [number, number]
+      const data = name === 'pos_embed' ? sinusoids(rows, width) : orthogonalFeatures(random.normal, rows, width)
+      state.set(name, { dtype: 'F32', shape, data })
+    }
+  return state
+}
 
 /**
  * Weights with random ones for those parameters that are missing.

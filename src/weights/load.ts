@@ -16,7 +16,7 @@ import { findHeads } from './heads.js'
 import type { HubProgress } from './hub.js'
 import { parseHubId } from './hub-id.js'
 import { randomVit } from './init.js'
-import { deitPreprocess, lvvitPreprocess } from './pictures.js'
+import { deitPreprocess, lvvitPreprocess, t2tPreprocess } from './pictures.js'
 
 /** A model ready to be built: sizes and complete, checked weights under timm's names. */
 export interface LoadedModel
@@ -111,7 +111,11 @@ export function presetSizes(preset: Preset, options: Pick<LoadOptions, 'imageSiz
     checkMaps(sized)
     if (heads !== config.heads) fail(`heads: a Swin has its own in every stage, found ${heads}`)
   }
-  const pictures = config.stem === undefined ? deitPreprocess(size) : lvvitPreprocess(size, config)
+  const pictures = config.tokensToToken
+    ? t2tPreprocess(size)
+    : config.stem === undefined
+      ? deitPreprocess(size)
+      : lvvitPreprocess(size, config)
   return {
     config: sized,
     preprocess: overridePreprocess({ ...pictures, ...preset.statistics }, options.preprocess ?? {}),

@@ -116,6 +116,8 @@ function findSource(native: VitConfig, { config, preprocessor, id }: PictureClue
     return { ...fixed(readPreprocessor(preprocessor.json, preprocessor.source)), source: preprocessor.source }
   if (native.stem !== undefined)
     return { at: (size) => lvvitPreprocess(size, native), side: pictureSize(native), source: lvvitSource }
+  if (native.tokensToToken)
+    return { at: t2tPreprocess, side: pictureSize(native), source: "T2T-ViT's own recipe (crop_pct)" }
   return {
     at: imagenetPreprocess,
     side: pictureSize(native),
@@ -151,6 +153,12 @@ export const deitSource = "DeiT's own recipe; the preprocessor_config.json of fa
 export const lvvitPreprocess = (size: Sides, { width }: Pick<VitConfig, 'width'>): Preprocess => ({
   ...imagenetPreprocess(size),
   ...sizesFor(size, (side) => Math.floor(side / (width < 512 ? 0.9 : 1))),
+})
+
+/** The recipe of T2T-ViT: the crop is 0.9 of the shorter side. */
+export const t2tPreprocess = (size: Sides): Preprocess => ({
+  ...imagenetPreprocess(size),
+  ...sizesFor(size, (side) => Math.floor(side / 0.9)),
 })
 
 /** Who says it. */

@@ -21,12 +21,13 @@ export const sameStatistics = (a: Statistics, b: Statistics): boolean =>
  *
  * @param state - under timm's names: `patch_embed.proj.weight` `[C, 3, P, P]` and `.bias` `[C]`
  * @param name - what to call the model in messages
- * @throws InputError for a convolutional stem: the zeros around its pictures stand for another colour then
+ * @throws InputError for a convolutional stem and a tokens-to-token module: the zeros around its pictures stand for another colour then
  */
 export function withStatistics(state: StateDict, before: Statistics, now: Statistics, name = 'the model'): StateDict {
-  if (state.has('patch_embed.conv1.weight'))
+  const padding = ['patch_embed.conv1.weight', 'tokens_to_token.project.weight'].some((each) => state.has(each))
+  if (padding)
     fail(
-      `${name}: its convolutional stem pads pictures with zeros and cannot make up for other statistics: wanted mean ${before.mean} and std ${before.std}, found ${now.mean} and ${now.std}`,
+      `${name}: its ${state.has('patch_embed.conv1.weight') ? 'convolutional stem' : 'tokens-to-token module'} pads pictures with zeros and cannot make up for other statistics: wanted mean ${before.mean} and std ${before.std}, found ${now.mean} and ${now.std}`,
     )
   const patch = state.get('patch_embed.proj.weight')
   const offset = state.get('patch_embed.proj.bias')
