@@ -98,8 +98,8 @@ export function softSplit(x: Tensor, pieces: Pieces): Tensor {
 }
 
 /**
- * Windows along an axis: `[…, n, …]` → `[…, places, k, …]`. The axis is cut into steps of s; a window is the ⌈k / s⌉ steps
- * from its place on, of which the first k entries count.
+ * Windows along an axis: `[…, n, …]` → `[…, places, k, …]`. A window is the ⌈k / s⌉ steps of s entries from its place
+ * on, of which the first k count.
  */
 function windowsAlong(x: Tensor, axis: number, { side: k, stride: s, padding: p }: Pieces): Tensor {
   const size = x.shape[axis] as number
@@ -108,9 +108,8 @@ function windowsAlong(x: Tensor, axis: number, { side: k, stride: s, padding: p 
   const length = s * (places + steps - 1)
   const padded = pad(x, axis, p, Math.max(0, length - size - p))
   const cut = (padded.shape[axis] as number) > length ? slice(padded, axis, 0, length) : padded
-  const around = [cut.shape.slice(0, axis), cut.shape.slice(axis + 1)] as const
-  const inSteps = reshape(cut, [...around[0], places + steps - 1, s, ...around[1]])
-  const from = Array.from({ length: steps }, (_, q) => slice(inSteps, axis, q, q + places))
+  const byStep = [...cut.shape.slice(0, axis), places, s, ...cut.shape.slice(axis + 1)]
+  const from = Array.from({ length: steps }, (_, q) => reshape(slice(cut, axis, q * s, (q + places) * s), byStep))
   return slice(concat(from, axis + 1), axis + 1, 0, k)
 }
 
