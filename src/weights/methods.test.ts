@@ -5,13 +5,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { maxAbsDiff } from '../../test/support/models.js'
+import { evaluate, floats, maxAbsDiff, randomPixels, tiny, weightsUnder } from '../../test/support/models.js'
 import { golden } from '../../test/support/shared.js'
-import type { ReductionRequest } from '../reduction/registry.js'
+import { shapeOf } from '../models/backbone.js'
+import { buildGraph } from '../models/build.js'
+import type { VitConfig } from '../models/config.js'
+import { planReduction, type ReductionRequest } from '../reduction/registry.js'
 import { openNodeClassifier } from '../runtime/node.js'
 import { field } from '../verify/model.js'
 import { type Reference, readReference, tensorsUnder, valuesOf } from '../verify/reference.js'
+import { buildModel } from './build.js'
+import { adaVit } from './layouts.js'
 import { loadModel } from './load.js'
+import { fromTimmNames } from './names.js'
 import { writeSafetensors } from './safetensors.js'
 import type { StateDict } from './state.js'
 
@@ -57,6 +63,31 @@ test('AdaViT: query, key and value by themselves, and gates in every block', asy
   const logits = await logitsOf(reference, { method: 'adavit' })
   assert.ok(maxAbsDiff(logits, valuesOf(reference, 'expect.logits').data) < 3e-5)
 })
+
+for (const attention of ['performer', 'transformer'] as const)
+  test(`AdaViT on a T2T-ViT, as its authors released it: ${attention}`, async () => {
+    const config: VitConfig = {
+      ...tiny,
+      imageSize: 64,
+      patchSize: 16,
+      layerNormEps: 1e-5,
+      tokensToToken: { attention, width: 6 },
+      qkvBias: 'none',
+    }
+    const plan = planReduction({ method: 'adavit' }, shapeOf(config))
+    const values = weightsUnder(config, plan)
+    const saved = fromTimmNames(values as StateDict, adaVit)
+    assert.ok(saved.has('blocks.3.attn.query.weight') && saved.has('tokens_to_token.attention2.norm1.bias'))
+    const wrapped = new Map([...saved].map(([name, tensor]) => [`module.${name}`, tensor]))
+    const model = buildModel(wrapped, { heads: config.heads })
+    assert.deepEqual(model.config, config)
+    const classifier = await openNodeClassifier(model, { method: 'adavit' })
+    const pixels = randomPixels(config, 2, 3)
+    const { logits } = await classifier.forward(pixels.data as Float32Array)
+    await classifier.close()
+    const wanted = await evaluate(buildGraph(config, values, { ...plan, official: true }), { pixel_values: pixels })
+    assert.ok(maxAbsDiff(logits, floats(wanted.logits)) < 2e-5 * Math.max(1, ...floats(wanted.logits).map(Math.abs)))
+  })
 
 test('SPViT: one predictor under the names of all heads; rows gathered by picture answer as those masked', async () => {
   const reference = await readReference(golden('spvit.safetensors'))
