@@ -127,7 +127,7 @@ export function addFinetuneOptions(command: Command): Command {
     ['--resume', 'go on with the run that --out holds, exactly where its last checkpoint is'],
     [
       '--preset <name>',
-      'recipe to start from: paper, official (the released code) or quick',
+      'recipe to start from: paper, official (the released code of the method; of ats its losses alone, on the schedule of paper) or quick',
       oneOf('paper', 'official', 'quick'),
     ],
     ['--workers <N>', 'threads that decode and augment pictures', whole(1, 64), 'a quarter of the cores'],

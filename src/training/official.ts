@@ -3,7 +3,8 @@
  *
  * EViT: youweiliang/evit 5ca95a7, its finetuning script. DynamicViT: raoyongming/DynamicViT 1322e62. Evo-ViT:
  * YifanXu74/Evo-ViT 4c5d9b3, from scratch. ToMe: its paper trains with DeiT's recipe (arXiv 2012.12877, table 9), from
- * scratch. DynamicSwin: the same repository as DynamicViT. ATS: its losses; the schedule of its finetuning stays the one it is compared under.
+ * scratch. DynamicSwin: the same repository as DynamicViT. AdaViT: MengLcool/AdaViT 9857f92, the defaults of ada_main.py. SPViT:
+ * PeiyanFlying/SPViT a1f9423, the command of its README. ATS: its losses; the schedule of its finetuning stays the one it is compared under.
  */
 
 import type { MethodName } from '../reduction/registry.js'
@@ -65,8 +66,26 @@ export const officialRecipes: Readonly<Partial<Record<MethodName, RecipeChanges>
     rates: [...fresh(1), { names: '*', factor: 0.2 }],
   },
   ats: { keep: { keepRatio: 1 }, loss: alone }, // a sample point for every token
-  adavit: { loss: alone }, // its own losses beside it
-  spvit: { loss: { classification: 1, distillation: 0.5, feature: 0, ratio: 2, token: 0.5 } },
+  adavit: {
+    epochs: 300,
+    accumulate: 16, // 64 on each of eight processes, as T2T-ViT, whose script it is, is trained
+    lr: 5e-4, // not scaled by the pictures of an update
+    minLr: 1e-5,
+    warmupEpochs: 10,
+    repeats: 1,
+    loss: alone, // its own losses beside it
+  },
+  spvit: {
+    lr: 1e-3, // 5e-4 × 1024 / 512; 256 on each of four processes
+    minLr: 1e-5,
+    loss: { classification: 1, distillation: 0.5, feature: 0, ratio: 2, token: 0.5 },
+    // Of what is pretrained 1e-5 throughout, in its code; here it falls with the others.
+    rates: [
+      { names: 'score_predictor.*', factor: 1 },
+      { names: '*', factor: 0.01, from: 5 },
+    ],
+    freeze: ['*_token', 'pos_embed'],
+  },
   tome: { ...deit, keep: {}, settings: { r: 13 }, loss: alone },
 }
 
