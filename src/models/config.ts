@@ -7,7 +7,7 @@
  */
 
 import type { Rotary } from './rotary.js'
-import { tokensToTokenParameters } from './tokens-to-token.js'
+import { type TokensToToken, tokensToTokenParameters } from './tokens-to-token.js'
 
 /** Sizes and options of a vision transformer; what is left out is as in DeiT. */
 export interface VitConfig {
@@ -89,12 +89,6 @@ export interface VitConfig {
  * on a grid that is a tenth of a token too large (`offset`, as the first DINOv2 did it).
  */
 export type PositionResizing = 'bicubic' | 'antialias' | 'offset'
-
-/** A tokens-to-token module: what lets its pieces see each other, and how wide they are then. */
-export interface TokensToToken {
-  readonly attention: 'performer' | 'transformer'
-  readonly width: number
-}
 
 /** What stands in front of a cascade's last net, and what nets hand on. */
 export interface Cascade {

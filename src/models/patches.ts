@@ -17,7 +17,7 @@ type Weights = (name: string) => Tensor
 /** Tokens of all patches in raster order, without positions: `[B, 3, height, width]` → `[B, N0, C]`. */
 export function patchTokens(weights: Weights, pixels: Tensor, config: VitConfig): Tensor {
   const { width: C, patchBias = true, tokensToToken: module } = config
-  if (module) return tokensToToken(weights, pixels, { ...config, tokensToToken: module })
+  if (module) return tokensToToken(weights, pixels, module, config.layerNormEps)
   const [B = 1] = pixels.shape
   const [rows, columns] = gridSize(config)
   const { channels: c, side: P } = patchSource(config)

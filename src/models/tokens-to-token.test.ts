@@ -119,8 +119,13 @@ for (const kind of kinds)
       const graph = createGraph()
       const pictures = input(graph, 'pixels', ['batch', 3, 64, 64])
       const weights = new Map(names.map((name) => [name, input(graph, name, values.get(name)?.shape ?? [])]))
-      const module = { ...config, tokensToToken: { attention: kind, width: 6 } }
-      const tokens = tokensToToken((name) => weights.get(name) ?? assert.fail(name), pictures, module)
+      const module = { attention: kind, width: 6 }
+      const tokens = tokensToToken(
+        (name) => weights.get(name) ?? assert.fail(name),
+        pictures,
+        module,
+        config.layerNormEps,
+      )
       const loss = reduceSum(mul(tokens, input(graph, 'g', ['batch', 16, config.width])), [0, 1, 2])
       output('loss', loss)
       const sought = [pictures, ...weights.values()]

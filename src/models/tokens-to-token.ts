@@ -16,10 +16,15 @@ import { add, div, exp, gelu, mul, scale, sub } from '../graph/ops/elementwise.j
 import { linear, matmul } from '../graph/ops/linear.js'
 import { layerNorm } from '../graph/ops/normalise.js'
 import { concat, pad, reshape, slice, split, transpose } from '../graph/ops/shape.js'
-import type { TokensToToken, VitConfig } from './config.js'
 
 /** Gives a weight by its name. */
 type Weights = (name: string) => Tensor
+
+/** A tokens-to-token module: what lets its pieces see each other, and how wide they are then. */
+export interface TokensToToken {
+  readonly attention: 'performer' | 'transformer'
+  readonly width: number
+}
 
 /** Overlapping pieces: their side, the steps from one to the next, and the zeros around what they are cut from. */
 interface Pieces {
@@ -69,13 +74,12 @@ export function tokensToTokenParameters({ attention, width: w }: TokensToToken, 
 /** What of a T2T-ViT is fixed from the start, and never trained: random features and sinusoid positions. */
 export const isFixed = (name: string): boolean => name === 'pos_embed' || /^tokens_to_token\.attention\d\.w$/.test(name)
 
-/** Tokens of a picture without positions: `[B, 3, height, width]` → `[B, N0, C]`. */
-export function tokensToToken(
-  weights: Weights,
-  pixels: Tensor,
-  config: VitConfig & Pick<Required<VitConfig>, 'tokensToToken'>,
-): Tensor {
-  const { tokensToToken: module, layerNormEps: eps } = config
+/**
+ * Tokens of a picture without positions: `[B, 3, height, width]` → `[B, N0, C]`.
+ *
+ * @param eps - of its LayerNorms
+ */
+export function tokensToToken(weights: Weights, pixels: Tensor, module: TokensToToken, eps: number): Tensor {
   const [B = 1, , height, width] = pixels.shape as [Dim, number, number, number]
   const mix = module.attention === 'performer' ? performer : transformer
   const mixed = (i: number, x: Tensor) =>

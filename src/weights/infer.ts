@@ -1,14 +1,7 @@
 /** Architecture from weights: sizes and options of a ViT read off its keys and shapes, and the check that all of them fit. */
 import { fail } from '../errors.js'
-import {
-  gridSize,
-  positionRows,
-  prefixTokens,
-  type TokensToToken,
-  type VitConfig,
-  vitParameters,
-} from '../models/config.js'
-import { TOKEN_STRIDE } from '../models/tokens-to-token.js'
+import { gridSize, positionRows, prefixTokens, type VitConfig, vitParameters } from '../models/config.js'
+import { TOKEN_STRIDE, type TokensToToken } from '../models/tokens-to-token.js'
 import { findHeads, publishedBranchScale } from './heads.js'
 import { resizePositions } from './position.js'
 import { float32, floatsOf, nameText, type StateDict, sameShape, shapeText } from './state.js'
