@@ -209,7 +209,7 @@ export async function openClassifier(
 
   return {
     model,
-    plan: build,
+    plan: { ...build, elastic: false }, // what one plan costs, of however many the graph serves
     keepRatios: plan.ratios,
     warnings: [...plan.warnings, ...narrow],
     lanes: session.lanes ?? 1,

@@ -44,14 +44,12 @@ for (const [name, config] of Object.entries(families))
       }
     })
 
-    it('is drawn, or refused by what it is', async () => {
+    it('is drawn', async () => {
       const rgb = Uint8Array.from({ length: 3 * config.imageSize ** 2 }, (_, i) => (i * 37) % 256)
-      const drawn = visualizePictures(model, [{ name: 'a.png', rgb }], {
+      const files = await visualizePictures(model, [{ name: 'a.png', rgb }], {
         ...options,
         preprocess: imagenetPreprocess(config.imageSize),
       })
-      if ('stages' in config) return assert.rejects(drawn, /visualize: follows tokens over one map, found Swin/)
-      const files = await drawn
       assert.ok(files.has('index.html') && [...files.keys()].some((file) => file.includes('tokens')))
     })
 
