@@ -45,7 +45,7 @@ import { denseBlock } from './none.js'
 import { columnsOf, pack } from './packing.js'
 import { type Rows, withPrefix } from './rows.js'
 import { checkRequest, type KeepPlan, type KeepRequest, keptSymbol } from './schedule.js'
-import { oneOf, proportion } from './settings.js'
+import { oneOf, share } from './settings.js'
 
 export interface AdavitSettings {
   /**
@@ -219,7 +219,7 @@ export const adavit: Method<AdavitSettings> = {
           kind === 'Target'
             ? `in finetuning, the share of ${what}s to use (default: that of the plan)`
             : `in finetuning, the share of uses below which the loss ${name} begins (default 0)`
-        return [name, { describes, ...proportion }]
+        return [name, { describes, ...share }]
       }),
     ),
   },

@@ -33,7 +33,7 @@ import {
   keptTokens,
   stageRatios,
 } from './schedule.js'
-import { real, whole, wholes } from './settings.js'
+import { share, whole, wholes } from './settings.js'
 
 export interface GroupSettings {
   /** Groups in every block: one number behind the first stage, or one for each block. */
@@ -165,15 +165,6 @@ export function falling(keepRatio: number, depth: number, tokens: number, every 
     else high = r
   }
   return counts(high)
-}
-
-/** A number of at least 0 and at most 1. */
-const share = {
-  wanted: 'a number from 0 to 1',
-  parse: (text: string) => {
-    const value = real.parse(text)
-    return value !== undefined && value >= 0 && value <= 1 ? value : undefined
-  },
 }
 
 export const group: Method<GroupSettings> = {

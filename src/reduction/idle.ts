@@ -23,7 +23,7 @@ import { type Build, type Method, type MethodPlan, type ModelShape, stateless } 
 import { denseBlock } from './none.js'
 import { firstIdleBlock, KEEP_INPUT, keptSymbol, planKeep } from './schedule.js'
 import { defaultRanking, type Ranking, rankings } from './scores-unled.js'
-import { flag, oneOf, portion } from './settings.js'
+import { flag, oneOf, positiveShare } from './settings.js'
 
 /** What may be asked of idling. */
 export interface IdleSettings {
@@ -119,7 +119,7 @@ export const idle: Method<IdleSettings> = {
       describes:
         'compute as many tokens as hold this share of the attention that ranks them, each picture its own number ' +
         "(one picture a run; this project's own)",
-      ...portion,
+      ...positiveShare,
       schedules: true,
     },
     dead: {

@@ -32,23 +32,19 @@ export const real: Reader<number> = {
   parse: (text) => (/^[+-]?(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : undefined),
 }
 
-/** A share of something: above 0 and at most 1. */
-export const portion: Reader<number> = {
-  wanted: 'a number above 0 and at most 1',
+const realWhere = (wanted: string, fits: (value: number) => boolean): Reader<number> => ({
+  wanted,
   parse: (text) => {
     const value = real.parse(text)
-    return value !== undefined && value > 0 && value <= 1 ? value : undefined
+    return value !== undefined && fits(value) ? value : undefined
   },
-}
+})
 
 /** A share from 0 to 1. */
-export const proportion: Reader<number> = {
-  wanted: 'a share from 0 to 1',
-  parse: (text) => {
-    const value = real.parse(text)
-    return value !== undefined && value >= 0 && value <= 1 ? value : undefined
-  },
-}
+export const share = realWhere('a number from 0 to 1', (value) => value >= 0 && value <= 1)
+
+/** A share of something: above 0 and at most 1. */
+export const positiveShare = realWhere('a number above 0 and at most 1', (value) => value > 0 && value <= 1)
 
 /** One of some names. */
 export const oneOf = <const T extends string>(...names: readonly T[]): Reader<T> => ({
