@@ -142,11 +142,12 @@ const LEAST = 1 / 8
 export function falling(keepRatio: number, depth: number, tokens: number, every = EVERY): number[] {
   const least = Math.max(1, Math.floor(tokens * LEAST))
   const last = Math.max(1, depth - 1)
+  const first = Math.min(1, last - 1) // rows of the first block have seen no others yet
   const step = Math.min(every, last)
   const counts = (r: number) => {
     let count = tokens
     return Array.from({ length: depth }, (_, l) => {
-      if (l < last && l % step === step - 1) {
+      if (l >= first && l < last && (l + 1) % step === 0) {
         // These blocks have what would fall evenly between them.
         const blocks = Math.min(step, last - l)
         const wanted = Math.round(tokens - r * (l + (1 + blocks) / 2))
