@@ -19,18 +19,11 @@ import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build } from 'vite'
 import { launchChromium } from '../test/support/chromium.js'
+import { types } from '../test/support/host.js'
 import { ready } from '../test/support/playground.js'
 import { spread } from './statistics.js'
 
 const { values } = parseArgs({ options: { visits: { type: 'string', default: '7' } } })
-
-const types: Readonly<Record<string, string>> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.json': 'application/json',
-  '.wasm': 'application/wasm',
-}
 
 /** A host that compresses what it sends, over a line of so many bytes a second that all requests share. */
 async function host(folder: string, rate: number) {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
-import { runCommand } from './support/command.js'
+import { runForJson as json, runCommand } from './support/command.js'
 import { temporaryFolder } from './support/folder.js'
 import { golden } from './support/shared.js'
 
@@ -13,13 +13,6 @@ const steps = join(folder, 'steps.json')
 const data = 'scenes:5:24'
 const waves = golden('images/3-waves.jpg')
 const idlevit = (...args: string[]) => runCommand(args)
-
-/** The document that a command prints. */
-async function json(...args: string[]) {
-  const { code, stdout, stderr } = await idlevit(...args, '--json')
-  assert.equal(code, 0, stderr)
-  return JSON.parse(stdout)
-}
 
 interface Outcome {
   readonly top1: number

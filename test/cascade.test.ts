@@ -7,7 +7,7 @@ import { before, describe, it } from 'node:test'
 import { modelCost } from '../src/models/cost.js'
 import { saveSafetensors } from '../src/weights/files.js'
 import { cascadeConfig, randomCascade } from './support/cascade.js'
-import { runCommand } from './support/command.js'
+import { runForJson as json, runCommand } from './support/command.js'
 import { temporaryFolder } from './support/folder.js'
 import { golden } from './support/shared.js'
 
@@ -19,13 +19,6 @@ const { nets = [] } = modelCost(config)
 const data = 'scenes:5:9'
 const waves = golden('images/3-waves.jpg')
 const idlevit = (...args: string[]) => runCommand(args)
-
-/** The document that a command prints. */
-async function json(...args: string[]) {
-  const { code, stdout, stderr } = await idlevit(...args, '--json')
-  assert.equal(code, 0, stderr)
-  return JSON.parse(stdout)
-}
 
 describe('a cascade on the command line', () => {
   before(() => saveSafetensors(model, state))

@@ -5,19 +5,12 @@ import { dirname, join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import sharp from 'sharp'
 import { scene, sceneClasses } from '../src/data/scenes/scene.js'
-import { runCommand } from './support/command.js'
+import { runForJson as json, runCommand } from './support/command.js'
 import { temporaryFolder } from './support/folder.js'
 import { needs, sharedPath } from './support/shared.js'
 
 const folder = temporaryFolder()
 const at = (...parts: string[]) => join(folder.path, ...parts)
-
-/** Runs `idlevit`, wants it to succeed, and gives what its JSON says. */
-async function json(...args: string[]) {
-  const { code, stdout, stderr } = await runCommand([...args, '--json'])
-  assert.equal(code, 0, stderr)
-  return { ...JSON.parse(stdout), stderr }
-}
 
 const rightOf = async (data: string, ...model: string[]) => {
   const { images, top1, top5, loss } = await json('eval', '--data', data, ...model)

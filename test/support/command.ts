@@ -1,5 +1,6 @@
 /** Runs the built `idlevit` command as its users do. */
 
+import assert from 'node:assert/strict'
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -70,4 +71,11 @@ export function interruptCommand(
     const polling = setInterval(look, 5)
     child.on('close', () => clearInterval(polling))
   })
+}
+
+/** The document that a command prints with `--json`; `stderr` is what it said beside it. */
+export async function runForJson(...args: string[]) {
+  const { code, stdout, stderr } = await runCommand([...args, '--json'])
+  assert.equal(code, 0, stderr)
+  return Object.assign(JSON.parse(stdout), { stderr })
 }
