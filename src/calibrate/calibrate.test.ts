@@ -36,6 +36,14 @@ describe('calibration', () => {
     assert.deepEqual(alone, { step: 1, gmacs: 4 })
   })
 
+  it('counts a half under the thresholds of the other, not under its own', () => {
+    const { dense } = example()
+    // Of the even pictures the first step knows the surer two, of the odd ones the surest alone.
+    const first = step(1e9, [0.9, 0.9, 0.8, 0.8, 0.4, 0.4, 0.3, 0.3], [1, 1, 1, 0, 0, 0, 0, 0])
+    const { heldOut } = calibrate({ ...example(), steps: [first, dense] }, parseStepsTarget('-1%'), 2)
+    assert.deepEqual([heldOut.top1, heldOut.exits], [7, [3, 5]])
+  })
+
   it('finds the best answers for a mean work', () => {
     const { thresholds, calibrated } = calibrate(example(), parseStepsTarget('3.4gmacs'), 2)
     assert.deepEqual([thresholds, calibrated.top1, calibrated.gmacs], [[(0.8 + 0.4) / 2], 8, 3])

@@ -8,7 +8,10 @@ const SIDE = 2
 /** The logits by which a stage is just so sure that its answer is class 0. */
 const logitsAt = (confidence: number) => [Math.log(confidence / (1 - confidence)), 0]
 
-/** A stage that is as sure of a picture as the picture says, and tells which pictures it was asked about together. */
+/** How sure the second stage is of a picture: of each another number, by its name. */
+const later = (name: number) => 0.9 + name / 1000
+
+/** A first stage that is as sure of a picture as the picture says, or a second one; it tells which pictures it was asked about together. */
 function stage(k: number, asked: number[][][], delay = 0) {
   return {
     async run(feeds: Readonly<Record<string, { data: unknown; shape: readonly number[] }>>) {
@@ -17,7 +20,7 @@ function stage(k: number, asked: number[][][], delay = 0) {
       const logits: number[] = []
       for (let at = 0; at < pixels.length; at += SIDE) {
         names.push(pixels[at] as number)
-        logits.push(...logitsAt(k === 0 ? (pixels[at + 1] as number) : 0.9 + 0.01 * k))
+        logits.push(...logitsAt(k === 0 ? (pixels[at + 1] as number) : later(pixels[at] as number)))
       }
       ;(asked[k] as number[][]).push(names)
       await new Promise((resolve) => setTimeout(resolve, delay))
@@ -56,8 +59,13 @@ describe('stages', () => {
     assert.deepEqual(last.exits, [1, 1, 1, 1])
     near(
       last.logits,
-      [1, 1, 1, 1].flatMap(() => logitsAt(0.91)),
+      [0, 1, 2, 3].flatMap((name) => logitsAt(later(name))),
     )
+  })
+
+  it('answer from their threshold on', async () => {
+    const { exits } = await open([0.5]).answer(call(0, [0.5, unsure]))
+    assert.deepEqual(exits, [0, 0])
   })
 
   it('fill a later run from several calls, and hand every answer to its own place', async () => {
@@ -65,9 +73,11 @@ describe('stages', () => {
     const calls = [0, 10, 20, 30].map((first) => answer(call(first, [sure, unsure, sure, sure])))
     const found = await Promise.all(calls)
     assert.deepEqual(asked[1], [[1, 11, 21, 31]], 'the uncertain picture of every call in one run of the second stage')
-    for (const { exits, confidences } of found) {
+    for (const [c, { exits, confidences, logits }] of found.entries()) {
+      const own = later(10 * c + 1)
       assert.deepEqual(exits, [0, 1, 0, 0])
-      assert.ok(Math.abs((confidences[1]?.[1] ?? 0) - 0.91) < 1e-6)
+      assert.ok(Math.abs((confidences[1]?.[1] ?? 0) - own) < 1e-6)
+      near(logits, [sure, own, sure, sure].flatMap(logitsAt))
       assert.ok(Number.isNaN(confidences[1]?.[0]))
     }
   })
