@@ -107,10 +107,9 @@ export function outcomeOf(
   thresholds: readonly number[],
 ): Outcome & { readonly exits: readonly number[] } {
   const count = stages[0]?.confidence.length ?? 0
-  const exits = Array.from({ length: count }, (_, i) => {
-    const exit = stages.findIndex(({ confidence }, k) => (confidence[i] as number) >= (thresholds[k] ?? -NEVER))
-    return exit
-  })
+  const exits = Array.from({ length: count }, (_, i) =>
+    stages.findIndex(({ confidence }, k) => (confidence[i] as number) >= (thresholds[k] ?? -NEVER)),
+  )
   const spent = stages.map((_, k) => stages.slice(0, k + 1).reduce((sum, { work }) => sum + work, 0))
   return {
     thresholds,

@@ -89,8 +89,8 @@ export async function loadRuntime(options: SessionOptions & WebRuntimeOptions = 
   return { ort, threads }
 }
 
-/** What was started, by module and device. */
-const warmed = new Set<string>()
+/** What was started or is starting, by module and device. */
+const warmed = new Map<string, Promise<void>>()
 
 /**
  * Gets ONNX Runtime ready ahead of the first model: its binary is fetched and compiled while a page does something else,
@@ -99,14 +99,21 @@ const warmed = new Set<string>()
  * @example
  * warmRuntime().catch(() => {}) // the page starts; the user chooses a picture
  */
-export async function warmRuntime(options: SessionOptions & WebRuntimeOptions = {}): Promise<void> {
+export function warmRuntime(options: SessionOptions & WebRuntimeOptions = {}): Promise<void> {
   const which = `${options.runtime ?? ''} ${options.device ?? 'cpu'}`
-  if (warmed.has(which)) return
-  warmed.add(which)
+  const known = warmed.get(which)
+  if (known) return known
+  const starting = startRuntime(options)
+  warmed.set(which, starting)
+  starting.catch(() => warmed.delete(which)) // the next call tries again
+  return starting
+}
+
+/** Only a session starts the binary. */
+async function startRuntime(options: SessionOptions & WebRuntimeOptions): Promise<void> {
   const graph = createGraph()
   const x = input(graph, 'x', [1])
   output('y', add(x, x))
-  // Only a session starts the binary.
   const session = await createSession(graph, { ...options, once: true })
   await session.close()
 }

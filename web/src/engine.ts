@@ -5,7 +5,6 @@ import {
   type Classifier,
   createSession,
   type ForwardResult,
-  InputError,
   type Inspector,
   type Method,
   type ModelCost,
@@ -143,9 +142,6 @@ function planOf(method: Method, keepRatio: number, { idle }: BuiltModel) {
 }
 
 async function open(model: BuiltModel): Promise<Opened> {
-  const { imageSize, imageHeight = imageSize } = model.config
-  if (imageHeight !== imageSize)
-    throw new InputError(`${model.name}: wanted a model for square pictures, found ${imageHeight} x ${imageSize}`)
   const score = model.idle?.score ?? 'softmax'
   const elastic = await openWebClassifier(model, { elastic: true, score })
   let dense: Promise<Classifier> | undefined
